@@ -1,0 +1,41 @@
+// What the compiler makes of a SELECT: SQLite text and how to bind and read it. Pure types.
+
+import type { SqlType } from '../ledger/type.ts';
+
+/** How a query sees the tables of the ledger. */
+export type Visibility =
+  /** The newest state, in one SQLite snapshot. */
+  | 'current'
+  /** The state after a height, through history; the stamp is bound as `:as_of`. */
+  | 'asOf';
+
+export interface ResultColumn {
+  readonly name: string;
+  /** The value's representation follows from this type (ledger/type.ts). */
+  readonly type: SqlType;
+  /** Ledger relation and column it comes from plainly; 0 otherwise. */
+  readonly relation: number;
+  readonly column: number;
+}
+
+export interface CompiledQuery {
+  /**
+   * One SQLite SELECT. Parameters are named: `:p1` … for the statement's `$1` …, `:as_of` (stamp), `:now`
+   * (microseconds since 2000-01-01), `:today` (days), and `:user`, `:session_user` (text) where used.
+   */
+  readonly text: string;
+  /** Named parameters that occur in `text`, without the colon. */
+  readonly parameters: readonly string[];
+  readonly columns: readonly ResultColumn[];
+  /** Ledger tables it reads, by id, each once. */
+  readonly tables: readonly number[];
+  /**
+   * Set when the query returns at most one row, found by equality on all keys of a unique index of its only
+   * table, with no subquery: such a query runs inline in the main thread.
+   */
+  readonly pointRead: { readonly relation: number; readonly index: number } | null;
+  /** Set when no row of the answer depends on a table (SELECT 1+1). */
+  readonly constant: boolean;
+  /** Session-dependent SQL functions it calls (now, nextval, current_setting …): it must run inline. */
+  readonly sessionFunctions: readonly string[];
+}
