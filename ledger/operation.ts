@@ -40,7 +40,8 @@ export type Operation =
     }
   /**
    * UPDATE or DELETE of the row found by a unique key, whose expressions read only that row and constants.
-   * No such row, or `where` not true: nothing happens and the count is 0.
+   * No such row, or `where` not true: nothing happens and the count is 0; with `required` the transaction
+   * aborts with 40001 instead (an open transaction has told its client that the row was there).
    */
   | {
       readonly kind: 'program';
@@ -52,6 +53,7 @@ export type Operation =
       readonly where: Expression | null;
       /** null: delete the row. */
       readonly set: readonly Assignment[] | null;
+      readonly required: boolean;
     }
   /** Rows replaced: `values` holds new values of `columns`, in that order; the others stay. */
   | {

@@ -74,6 +74,11 @@ export interface Session {
   /** Close; no error when there is nothing of that name. */
   closeStatement(name: string): void;
   closePortal(name: string): void;
+  /**
+   * Flush: brings out what `execute` has held back. (A write that stands alone before a Sync is answered in
+   * `sync`, after its commit; its commandComplete goes to the sink then. Any other call answers it first.)
+   */
+  flush(): void | Promise<void>;
   /** Sync: ends the implicit transaction: commits, or rolls back when `failed`. May throw the commit's error. */
   sync(failed: boolean): void | Promise<void>;
 
