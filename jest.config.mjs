@@ -1,0 +1,9 @@
+// Jest on ES modules: TypeScript is stripped by Node itself, nothing is bundled, mocked or made global.
+
+export default {
+  extensionsToTreatAsEsm: ['.ts'],
+  injectGlobals: false,
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/tests/**/*.test.ts'],
+  transform: { '\\.ts$': '<rootDir>/tests/strip-types.mjs' },
+};
