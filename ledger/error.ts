@@ -55,6 +55,24 @@ export function isStorageError(error: unknown): error is StorageError {
   return Error.isError(error) && error.name === 'StorageError';
 }
 
+/**
+ * Bytes that are not what they should be: the only error of a decoder. Deterministic, but never shown to a
+ * client as it is: whoever reads the bytes knows whether they are a peer's, a file's or a client's.
+ */
+export class FormatError extends Error {
+  override readonly name = 'FormatError';
+  /** Offset of the fault in the bytes that were read, or -1 when a value could not be encoded. */
+  readonly offset: number;
+  constructor(message: string, offset = -1) {
+    super(offset < 0 ? message : `${message} at byte ${offset}`);
+    this.offset = offset;
+  }
+}
+
+export function isFormatError(error: unknown): error is FormatError {
+  return Error.isError(error) && error.name === 'FormatError';
+}
+
 /** A broken invariant of ours. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';
