@@ -4,7 +4,7 @@
 // enters here: (1) packages as the lock file names them are present, (2) the program runs under Node ≥ 24.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -73,17 +73,13 @@ function install() {
 }
 
 function nodeBinary() {
-  const name = process.platform === 'win32' ? 'node.exe' : 'node';
-  const platform = process.platform === 'win32' ? 'win' : process.platform;
+  const windows = process.platform === 'win32';
   for (const prefix of ['node', 'node-bin']) {
-    const own = path.join(
-      root,
-      'node_modules',
-      `${prefix}-${platform}-${process.arch}`,
-      'bin',
-      name,
-    );
-    if (existsSync(own)) return own;
+    const name = `${prefix}-${windows ? 'win' : process.platform}-${process.arch}`;
+    const own = path.join(root, 'node_modules', name, 'bin', windows ? 'node.exe' : 'node');
+    if (!existsSync(own)) continue;
+    if (!windows) linkNode(own);
+    return own;
   }
   if (major(process.versions.node) >= nodeMajorMin) return process.execPath;
   return fail(
@@ -92,8 +88,21 @@ function nodeBinary() {
   );
 }
 
+/** npm up to 10 leaves out the link of an optional package's program; npm scripts look for it there. */
+function linkNode(binary) {
+  const folder = path.join(root, 'node_modules', '.bin');
+  const link = path.join(folder, 'node');
+  if (existsSync(link)) return;
+  try {
+    mkdirSync(folder, { recursive: true });
+    symlinkSync(path.relative(folder, binary), link);
+  } catch {
+    // Another process was quicker, or the folder is read-only; the binary itself is there.
+  }
+}
+
 function sameFile(left, right) {
-  return path.resolve(left) === path.resolve(right);
+  return realpathSync(left) === realpathSync(right);
 }
 
 function major(version) {
@@ -103,4 +112,9 @@ function major(version) {
 function fail(sentence) {
   process.stderr.write(`trustsql: ${sentence}\n`);
   return process.exit(cannotStart);
+}
+
+// `node cli/bootstrap.mjs benchmarks/main.ts …` runs any program of the project.
+if (process.argv[1] !== undefined && sameFile(process.argv[1], fileURLToPath(import.meta.url))) {
+  await run(process.argv[2], process.argv.slice(3));
 }
