@@ -1,0 +1,352 @@
+// Statement texts taken apart by Postgres' own grammar. Pure, but for one spare parser loaded on failure.
+//
+// The only file that knows libpg-query.
+//
+// (1) The library counts in UTF-8 bytes, JavaScript in UTF-16 units, Postgres' error positions in
+//     characters from 1. Nothing but this file sees the first.
+// (2) A tree too deep for the stack breaks the parser a little each time; after a few such statements
+//     another instance takes its place. They are answered with 54001.
+
+import { loadModule, parseSync, scanSync } from 'libpg-query';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
+import { SqlError } from '../ledger/error.ts';
+
+/** A node of the raw parse tree, as libpg-query prints it: JSON. */
+export type RawNode = { readonly [field: string]: unknown };
+
+export interface ParsedStatement {
+  /** Tag of the statement's node, e.g. `SelectStmt`, `TransactionStmt`, `CopyStmt`. */
+  readonly kind: string;
+  /** Its text, without white space around it and without the semicolon. */
+  readonly text: string;
+  /** Where `text` begins in the whole text, in UTF-16 units. */
+  readonly start: number;
+  readonly tree: RawNode;
+}
+
+interface Token {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+  readonly tokenName: string;
+}
+
+interface Parser {
+  readonly parseSync: (text: string) => unknown;
+  readonly scanSync: (text: string) => { readonly tokens: readonly Token[] };
+}
+
+/** A statement as long as this is answered in well under a second. */
+const STATEMENT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** An instance is dead for good after about 29 stack overflows (measured); it is retired long before. */
+const OVERFLOWS_MAX = 8;
+
+await loadModule();
+let parser: Parser = { parseSync, scanSync } as Parser;
+let overflows = 0;
+let spare: Promise<void> | null = null;
+let spares = 0;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * Takes a text with any number of statements apart.
+ *
+ * @throws SqlError 42601 with a position, 54001 when it nests too deeply, 54000 when it is too long
+ */
+export function parseStatements(text: string): ParsedStatement[] {
+  if (text === '') return [];
+  const { stmts } = guarded(text, () => parser.parseSync(text)) as { stmts?: readonly RawNode[] };
+  const slice = byteSlicer(text);
+  return (stmts ?? []).map((raw) => {
+    const [kind, tree] = Object.entries(raw['stmt'] as RawNode)[0] as [string, RawNode];
+    const from = (raw['stmt_location'] as number | undefined) ?? 0;
+    const length = raw['stmt_len'] as number | undefined;
+    const piece = slice(from, length === undefined || length === 0 ? undefined : from + length);
+    const statement = piece.text.trim();
+    return { kind, text: statement, start: piece.start + piece.text.indexOf(statement), tree };
+  });
+}
+
+/** The password given by CREATE or ALTER ROLE: null for PASSWORD NULL, undefined when none is given. */
+export function passwordOf(statement: ParsedStatement): string | null | undefined {
+  const option = passwordOption(statement.tree);
+  if (option === undefined) return undefined;
+  const argument = option['arg'] as { String?: { sval?: string } } | undefined;
+  return argument === undefined ? null : (argument.String?.sval ?? '');
+}
+
+/** The statement's text with `PASSWORD '…'` of a role turned into `PASSWORD NULL`. */
+export function redactSecrets(statement: ParsedStatement): string {
+  const again = parseOne(statement.text);
+  const option = passwordOption(again.tree);
+  if (option === undefined || option['arg'] === undefined) return statement.text;
+  const location = (option['location'] as number | undefined) ?? 0;
+  const tokens = scan(statement.text);
+  const first = tokens.findIndex(
+    ({ start, tokenName }) => start >= location && /SCONST$/.test(tokenName),
+  );
+  const literal = tokens[first];
+  if (literal === undefined) throw new SqlError(SQLSTATE.internalError, 'password has no place');
+  const escape = tokens[first + 1]?.tokenName === 'UESCAPE' ? tokens[first + 2] : undefined;
+  return replaceBytes(statement.text, [
+    { start: literal.start, end: (escape ?? literal).end, by: 'NULL' },
+  ]);
+}
+
+function passwordOption(tree: RawNode): RawNode | undefined {
+  const options = (tree['options'] as readonly { DefElem?: RawNode }[] | undefined) ?? [];
+  return Array.isArray(options)
+    ? options.map(({ DefElem }) => DefElem).find((element) => element?.['defname'] === 'password')
+    : undefined;
+}
+
+/** Storage options that are ours; Postgres never sees them. */
+const STORAGE_OPTIONS: ReadonlySet<string> = new Set([
+  'ledger',
+  'shard',
+  'shard_by',
+  'shards',
+  'erasable',
+]);
+
+export interface StorageOptions {
+  /** The text without them; every other character keeps its position in CREATE TABLE. */
+  readonly text: string;
+  /** Values by name; null for RESET. */
+  readonly options: ReadonlyMap<string, string | null>;
+}
+
+/** Cuts `ledger = …`, `shard = …` out of the WITH of CREATE TABLE and the SET of ALTER TABLE. */
+export function takeStorageOptions(text: string): StorageOptions {
+  const options = new Map<string, string | null>();
+  if (!/\b(ledger|shards?|shard_by|erasable)\b/i.test(text)) return { text, options };
+  const { kind, tree } = parseOne(text);
+  const ours: RawNode[] = [];
+  for (const { elements, reset } of optionLists(kind, tree)) {
+    for (const element of elements) {
+      const name = element['defname'] as string;
+      if (element['defnamespace'] !== undefined || !STORAGE_OPTIONS.has(name)) continue;
+      options.set(name, reset ? null : optionText(element['arg'] as RawNode | undefined));
+      ours.push(element);
+    }
+  }
+  const tokens = ours.length === 0 ? [] : scan(text);
+  const cuts = ours.map((element) => itemCut(tokens, element['location'] as number));
+  return { text: replaceBytes(text, mergeCuts(tokens, cuts)), options };
+}
+
+interface OptionList {
+  readonly elements: readonly RawNode[];
+  readonly reset: boolean;
+}
+
+function optionLists(kind: string, tree: RawNode): OptionList[] {
+  const elementsOf = (list: unknown): RawNode[] =>
+    ((list ?? []) as readonly { DefElem?: RawNode }[]).flatMap(({ DefElem }) => DefElem ?? []);
+  if (kind === 'CreateStmt') return [{ elements: elementsOf(tree['options']), reset: false }];
+  if (kind === 'CreateTableAsStmt') {
+    const into = tree['into'] as RawNode;
+    return [{ elements: elementsOf(into['options']), reset: false }];
+  }
+  if (kind !== 'AlterTableStmt') return [];
+  const commands = (tree['cmds'] ?? []) as readonly { AlterTableCmd: RawNode }[];
+  return commands
+    .map(({ AlterTableCmd }) => AlterTableCmd)
+    .filter(({ subtype }) => subtype === 'AT_SetRelOptions' || subtype === 'AT_ResetRelOptions')
+    .map(({ subtype, def }) => ({
+      elements: elementsOf((def as { List?: { items?: unknown } } | undefined)?.List?.items),
+      reset: subtype === 'AT_ResetRelOptions',
+    }));
+}
+
+/** Text of an option's value: a word, a string or a number. */
+function optionText(argument: RawNode | undefined): string {
+  if (argument === undefined) return 'true';
+  const { TypeName, String: string, Integer, Float, Boolean: bool } = argument as {
+    TypeName?: { names: readonly { String: { sval: string } }[] };
+    String?: { sval?: string };
+    Integer?: { ival?: number };
+    Float?: { fval: string };
+    Boolean?: { boolval?: boolean };
+  };
+  if (TypeName !== undefined) return TypeName.names.map((name) => name.String.sval).join('.');
+  if (string !== undefined) return string.sval ?? '';
+  if (Integer !== undefined) return String(Integer.ival ?? 0);
+  if (Float !== undefined) return Float.fval;
+  return String(bool?.boolval ?? false);
+}
+
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly by: string;
+}
+
+/** The tokens [first, last] of the list item that begins at `location`. */
+function itemCut(tokens: readonly Token[], location: number): { first: number; last: number } {
+  const first = tokens.findIndex(({ start }) => start === location);
+  let last = first;
+  while (last + 1 < tokens.length && !/^[,)]$/.test(tokens[last + 1]?.text ?? ')')) last += 1;
+  return { first, last };
+}
+
+/** Blanks the items out, with their commas, and the whole list with its keyword when nothing is left. */
+function mergeCuts(
+  tokens: readonly Token[],
+  cuts: readonly { readonly first: number; readonly last: number }[],
+): Edit[] {
+  const gone = new Set<number>();
+  for (const { first, last } of cuts) for (let i = first; i <= last; i += 1) gone.add(i);
+  const edits: Edit[] = [];
+  for (const { first } of cuts) {
+    let open = first;
+    while (tokens[open]?.text !== '(') open -= 1;
+    let close = first;
+    while (tokens[close]?.text !== ')') close += 1;
+    const inside = Array.from({ length: close - open - 1 }, (_, i) => open + 1 + i);
+    const left = inside.filter((i) => !gone.has(i) && tokens[i]?.text !== ',');
+    if (left.length === 0) {
+      const keyword = tokens[open - 1] as Token;
+      const end = (tokens[close] as Token).end;
+      const by = /^with$/i.test(keyword.text) ? '' : 'RESET (log_autovacuum_min_duration)';
+      if (!edits.some(({ start }) => start === keyword.start)) {
+        edits.push({ start: keyword.start, end, by });
+      }
+      continue;
+    }
+    const { last } = cuts.find((cut) => cut.first === first) as { last: number };
+    const commaAfter = tokens[last + 1]?.text === ',';
+    const from = commaAfter ? first : first - 1;
+    const to = commaAfter ? last + 1 : last;
+    edits.push({ start: (tokens[from] as Token).start, end: (tokens[to] as Token).end, by: '' });
+  }
+  return edits;
+}
+
+/**
+ * PostgreSQL 15's names of the catalog columns that were renamed in 17, put into today's:
+ * `daticulocale` of pg_database and `colliculocale` of pg_collation. Result columns keep the old names.
+ */
+export function renameCatalogColumns(text: string): string {
+  if (!/\b(daticulocale|colliculocale)\b/.test(text)) return text;
+  const tokens = scan(text);
+  const edits = tokens.flatMap(({ start, end, text: name }, i): Edit[] => {
+    const now = name === 'daticulocale' ? 'datlocale' : 'colllocale';
+    if (name !== 'daticulocale' && name !== 'colliculocale') return [];
+    const next = tokens[i + 1]?.text ?? '';
+    const bare = /^(,|from)$/i.test(next) && !inParentheses(tokens, i);
+    return [{ start, end, by: bare ? `${now} AS ${name}` : now }];
+  });
+  return replaceBytes(text, edits);
+}
+
+function inParentheses(tokens: readonly Token[], index: number): boolean {
+  let depth = 0;
+  for (let i = 0; i < index; i += 1) {
+    if (tokens[i]?.text === '(') depth += 1;
+    else if (tokens[i]?.text === ')') depth -= 1;
+  }
+  return depth > 0;
+}
+
+function parseOne(text: string): ParsedStatement {
+  const statements = parseStatements(text);
+  const [statement] = statements;
+  if (statement === undefined || statements.length > 1) {
+    throw new SqlError(SQLSTATE.syntaxError, 'expected exactly one statement');
+  }
+  return statement;
+}
+
+function scan(text: string): readonly Token[] {
+  return guarded(text, () => parser.scanSync(text)).tokens;
+}
+
+/** Edits by byte offset, blanks filled up so that what follows keeps its position where it can. */
+function replaceBytes(text: string, edits: readonly Edit[]): string {
+  const slice = byteSlicer(text);
+  let result = '';
+  let at = 0;
+  for (const { start, end, by } of [...edits].sort((a, b) => a.start - b.start)) {
+    result += slice(at, start).text;
+    result += by.padEnd(slice(start, end).text.length);
+    at = end;
+  }
+  return result + slice(at).text;
+}
+
+/** Cuts a text by UTF-8 byte offsets; `start` of the answer is in UTF-16 units. Offsets must not fall. */
+function byteSlicer(text: string): (from: number, to?: number) => { text: string; start: number } {
+  const bytes = encoder.encode(text);
+  if (bytes.length === text.length) {
+    return (from, to) => ({ text: text.slice(from, to), start: from });
+  }
+  let byte = 0;
+  let unit = 0;
+  return (from, to) => {
+    if (from < byte) {
+      byte = 0;
+      unit = 0;
+    }
+    unit += decoder.decode(bytes.subarray(byte, from)).length;
+    byte = from;
+    return { text: decoder.decode(bytes.subarray(from, to)), start: unit };
+  };
+}
+
+function guarded<T>(text: string, call: () => T): T {
+  if (text.includes('\0')) {
+    throw new SqlError(
+      SQLSTATE.characterNotInRepertoire,
+      'invalid byte sequence for encoding "UTF8": 0x00',
+    );
+  }
+  if (text.length > STATEMENT_BYTES_MAX) {
+    throw new SqlError(SQLSTATE.programLimitExceeded, 'statement is too long');
+  }
+  try {
+    return call();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+function translate(error: unknown): SqlError {
+  const details = (error as { sqlDetails?: { message: string; cursorPosition: number } }).sqlDetails;
+  if (details === undefined) {
+    retire();
+    return tooComplex();
+  }
+  const { message, cursorPosition } = details;
+  if (/^memory exhausted|stack depth/.test(message)) return tooComplex();
+  return new SqlError(
+    SQLSTATE.syntaxError,
+    message,
+    cursorPosition >= 0 ? { position: cursorPosition + 1 } : {},
+  );
+}
+
+function tooComplex(): SqlError {
+  return new SqlError(SQLSTATE.statementTooComplex, 'stack depth limit exceeded', {
+    hint: 'The statement nests too deeply. Split it into smaller ones.',
+  });
+}
+
+/** Counts a stack overflow; after a few, loads a fresh instance and lets it take over. */
+function retire(): void {
+  overflows += 1;
+  if (overflows < OVERFLOWS_MAX || spare !== null) return;
+  spares += 1;
+  spare = (async (): Promise<void> => {
+    // The ES module beside the main file: only those can be loaded a second time.
+    const url = new URL(`index.js?instance=${spares}`, import.meta.resolve('libpg-query'));
+    const fresh = (await import(url.href)) as Parser & { readonly loadModule: () => Promise<void> };
+    await fresh.loadModule();
+    parser = fresh;
+    overflows = 0;
+    spare = null;
+  })();
+}
