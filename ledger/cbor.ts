@@ -25,7 +25,10 @@ const FLOAT32 = 0xfa;
 const FLOAT64 = 0xfb;
 
 /** Room of a new writer, in bytes: most transactions fit. */
-const BUFFER_BYTES = 512;
+const BUFFER_BYTES = 1_024;
+
+/** Biggest buffer a writer keeps for its next use, in bytes. */
+const BUFFER_KEPT_BYTES_MAX = 1_048_576;
 
 /** Texts up to this many characters are copied one by one, which beats the call of a TextEncoder. */
 const SHORT_TEXT_CHARACTERS = 48;
@@ -61,7 +64,7 @@ function fromFloat16Bits(bits: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** Appends items; `finish` gives the bytes. A writer may be used again after `finish`. */
+/** Appends items; `finish` gives the bytes. */
 export class CborWriter {
   /** Levels of nested values being written; whoever recurses keeps it (ledger/codec.ts). */
   depth = 0;
@@ -84,8 +87,12 @@ export class CborWriter {
     if (needed <= this.#bytes.length) return;
     const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
     grown.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    this.#use(grown);
+  }
+
+  #use(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
   }
 
   #head(major: number, argument: number): void {
@@ -222,12 +229,20 @@ export class CborWriter {
     else this.bytes(value);
   }
 
-  /** The bytes written, in an array of their own. */
+  /** The bytes written, in an array of their own. The writer may be used again. */
   finish(): Uint8Array {
-    const bytes = this.#bytes.slice(0, this.#length);
+    // Not `slice`: it takes twice the time of this (measured).
+    const bytes = new Uint8Array(this.#length);
+    bytes.set(this.#bytes.subarray(0, this.#length));
+    this.reset();
+    return bytes;
+  }
+
+  /** Forgets what was written; a buffer that one big value has blown up goes too. */
+  reset(): void {
     this.#length = 0;
     this.depth = 0;
-    return bytes;
+    if (this.#bytes.length > BUFFER_KEPT_BYTES_MAX) this.#use(new Uint8Array(BUFFER_BYTES));
   }
 }
 

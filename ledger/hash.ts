@@ -6,6 +6,8 @@
 
 import { concat } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
+import { assert } from './error.ts';
+import type { Part } from './transaction.ts';
 
 const DOMAIN = {
   leaf: 0x00,
@@ -20,8 +22,12 @@ const DOMAIN = {
   chunk: 0x09,
 } as const;
 
+/** Input of short hashes: one buffer for all, because an allocation costs as much as the hash (measured). */
+const scratch = new Uint8Array(4_096);
+
 function tagged(crypto: Crypto, domain: number, bytes: Uint8Array): Uint8Array {
-  const input = new Uint8Array(bytes.length + 1);
+  const length = bytes.length + 1;
+  const input = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length);
   input[0] = domain;
   input.set(bytes, 1);
   return crypto.sha256(input);
@@ -32,13 +38,15 @@ export function leafHash(crypto: Crypto, data: Uint8Array): Uint8Array {
   return tagged(crypto, DOMAIN.leaf, data);
 }
 
+const nodeInput = new Uint8Array(65);
+nodeInput[0] = DOMAIN.node;
+
 /** Hash of an inner node of any Merkle tree; both children have 32 bytes. */
 export function nodeHash(crypto: Crypto, left: Uint8Array, right: Uint8Array): Uint8Array {
-  const input = new Uint8Array(65);
-  input[0] = DOMAIN.node;
-  input.set(left, 1);
-  input.set(right, 33);
-  return crypto.sha256(input);
+  assert(left.length === 32 && right.length === 32, 'a node joins two hashes');
+  nodeInput.set(left, 1);
+  nodeInput.set(right, 33);
+  return crypto.sha256(nodeInput);
 }
 
 /** The chain id: hash of the encoded genesis record. */
@@ -61,9 +69,9 @@ export function transactionId(crypto: Crypto, coreBytes: Uint8Array): Uint8Array
   return tagged(crypto, DOMAIN.transaction, coreBytes);
 }
 
-/** Commitment to a detachable part; `salt` has 16 bytes. */
-export function partCommitment(crypto: Crypto, salt: Uint8Array, value: Uint8Array): Uint8Array {
-  return tagged(crypto, DOMAIN.part, concat(salt, value));
+/** Commitment to a detachable part. The salt has 16 bytes, so that the value cannot be guessed from it. */
+export function partCommitment(crypto: Crypto, part: Part): Uint8Array {
+  return tagged(crypto, DOMAIN.part, concat(part.salt, part.value));
 }
 
 /** Hash of an encoded receipt: leaf of the receipts root. */

@@ -6,9 +6,10 @@
 
 import { equal } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
+import { HASH_BYTES } from './crypto.ts';
 import { assert } from './error.ts';
 import { nodeHash } from './hash.ts';
-import { PATH_HASHES_MAX } from './limits.ts';
+import { LIMITS } from './limits.ts';
 
 /** Root of the empty tree: SHA-256 of nothing. */
 export function emptyRoot(crypto: Crypto): Uint8Array {
@@ -26,7 +27,7 @@ function nextLevel(crypto: Crypto, level: readonly Uint8Array[]): Uint8Array[] {
 }
 
 /** Root over leaf hashes, 32 bytes each. */
-export function root(crypto: Crypto, leafHashes: readonly Uint8Array[]): Uint8Array {
+export function merkleRoot(crypto: Crypto, leafHashes: readonly Uint8Array[]): Uint8Array {
   if (leafHashes.length === 0) return emptyRoot(crypto);
   let level = leafHashes;
   while (level.length > 1) level = nextLevel(crypto, level);
@@ -38,7 +39,7 @@ export function root(crypto: Crypto, leafHashes: readonly Uint8Array[]): Uint8Ar
  *
  * @throws AssertionError unless 0 <= index < leafHashes.length
  */
-export function path(
+export function merklePath(
   crypto: Crypto,
   leafHashes: readonly Uint8Array[],
   index: number,
@@ -54,13 +55,17 @@ export function path(
   return siblings;
 }
 
+export function isHash(bytes: Uint8Array): boolean {
+  return bytes.length === HASH_BYTES;
+}
+
 /**
  * Checks that `leaf` is the `index`-th of `count` leaf hashes under `expectedRoot`.
  *
  * @returns false on any mismatch, also when the path has the wrong length or index and count are impossible
  * @see     RFC 9162 §2.1.3.2
  */
-export function verifyPath(
+export function verifyMerklePath(
   crypto: Crypto,
   leaf: Uint8Array,
   index: number,
@@ -69,7 +74,8 @@ export function verifyPath(
   expectedRoot: Uint8Array,
 ): boolean {
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(count)) return false;
-  if (index < 0 || index >= count || siblings.length > PATH_HASHES_MAX) return false;
+  if (index < 0 || index >= count || siblings.length > LIMITS.pathHashesMax) return false;
+  if (!isHash(leaf) || !siblings.every(isHash)) return false;
   let hash = leaf;
   let used = 0;
   // `at` and `last` are the places of the leaf and of the last leaf on the level at hand.

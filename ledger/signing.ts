@@ -5,7 +5,6 @@
 
 import { concat, uint32, utf8 } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
-import type { Certificate } from './block.ts';
 
 const BUNDLE_TAG = utf8('trustsql bundle v1\n');
 const HEADER_TAG = utf8('trustsql header v1\n');
@@ -33,10 +32,11 @@ export function signBundle(
   crypto: Crypto,
   seed: Uint8Array,
   chainId: Uint8Array,
+  publicKey: Uint8Array,
   count: number,
   root: Uint8Array,
 ): Uint8Array {
-  return crypto.sign(seed, bundleMessage(chainId, crypto.publicKeyOf(seed), count, root));
+  return crypto.sign(seed, bundleMessage(chainId, publicKey, count, root));
 }
 
 export function verifyBundle(
@@ -50,15 +50,14 @@ export function verifyBundle(
   return crypto.verify(publicKey, bundleMessage(chainId, publicKey, count, root), signature);
 }
 
-/** One entry of a certificate. */
+/** What a certificate holds next to the node's key. */
 export function signHeader(
   crypto: Crypto,
   seed: Uint8Array,
   chainId: Uint8Array,
   hash: Uint8Array,
-): Certificate['signatures'][number] {
-  const signature = crypto.sign(seed, headerMessage(chainId, hash));
-  return { node: crypto.publicKeyOf(seed), signature };
+): Uint8Array {
+  return crypto.sign(seed, headerMessage(chainId, hash));
 }
 
 export function verifyHeader(
