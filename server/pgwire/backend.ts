@@ -62,18 +62,34 @@ export interface Session {
   /** Parse. `parameterOids` may be shorter than the parameters; 0 means infer. Name '' is the unnamed statement. */
   parse(name: string, text: string, parameterOids: readonly number[]): void | Promise<void>;
   /** Bind. A null value is SQL NULL; formats follow the protocol's rule (none, one for all, or one each). */
-  bind(portal: string, statement: string, values: readonly (Uint8Array | null)[], formats: readonly number[], resultFormats: readonly number[]): void | Promise<void>;
+  bind(
+    portal: string,
+    statement: string,
+    values: readonly (Uint8Array | null)[],
+    formats: readonly number[],
+    resultFormats: readonly number[],
+  ): void | Promise<void>;
   describeStatement(name: string): StatementDescription | Promise<StatementDescription>;
   /** Columns of the portal with the formats it was bound with, or null for NoData. */
-  describePortal(name: string): { readonly columns: readonly ColumnDescription[]; readonly formats: readonly number[] } | null | Promise<{ readonly columns: readonly ColumnDescription[]; readonly formats: readonly number[] } | null>;
+  describePortal(name: string):
+    | { readonly columns: readonly ColumnDescription[]; readonly formats: readonly number[] }
+    | null
+    | Promise<{
+        readonly columns: readonly ColumnDescription[];
+        readonly formats: readonly number[];
+      } | null>;
   /**
    * Execute. Sends rows, then either commandComplete or emptyQuery on the sink and returns 'complete', or
    * returns 'suspended' after `rowsMax` rows (0: no limit) and keeps the portal.
    */
-  execute(portal: string, rowsMax: number, sink: ResultSink): 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
+  execute(
+    portal: string,
+    rowsMax: number,
+    sink: ResultSink,
+  ): 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
   /** Close; no error when there is nothing of that name. */
-  closeStatement(name: string): void;
-  closePortal(name: string): void;
+  closeStatement(name: string): void | Promise<void>;
+  closePortal(name: string): void | Promise<void>;
   /**
    * Flush: brings out what `execute` has held back. (A write that stands alone before a Sync is answered in
    * `sync`, after its commit; its commandComplete goes to the sink then. Any other call answers it first.)

@@ -1,0 +1,50 @@
+// Every limit of the server that an operator should not need to turn, with its unit and its reason. Pure.
+//
+// One section per area. What an operator may turn lies in server/config.ts.
+
+// ── The wire (server/pgwire/) ────────────────────────────────────────────────────────────────────
+
+/** Bytes of a start-up packet. PostgreSQL's MAX_STARTUP_PACKET_LENGTH. */
+export const STARTUP_PACKET_BYTES_MAX = 10_000;
+
+/** Bytes of a SASL message. Ours need some hundred; nobody is known yet when they arrive. */
+export const AUTHENTICATION_MESSAGE_BYTES_MAX = 8 * 1024;
+
+/** Bytes of a message that holds names and numbers only. PostgreSQL's PQ_SMALL_MESSAGE_LIMIT. */
+export const SMALL_MESSAGE_BYTES_MAX = 10_000;
+
+/** Bytes of Query, Parse, Bind and CopyData. It bounds what one client can make the node assemble. */
+export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Requests for encryption that one connection may make before its start-up packet (one of each kind). */
+export const ENCRYPTION_REQUESTS_MAX = 2;
+
+/** Bytes read ahead of a running command; above it the socket is not read, and the client's sends block. */
+export const RECEIVE_AHEAD_BYTES_MAX = 256 * 1024;
+
+/** Bytes that wait for a slow client; above it the producer of rows waits for the socket. */
+export const SEND_QUEUE_BYTES_MAX = 1024 * 1024;
+
+/** Bytes in which small messages are gathered before they go to the socket in one write. */
+export const SEND_SLAB_BYTES = 32 * 1024;
+
+/** Bytes of COPY data handed over at once: rows come one a message, and a turn of the loop each is too dear. */
+export const COPY_CHUNK_BYTES = 64 * 1024;
+
+/** Command tags whose bytes are remembered; nearly all are `SELECT 1` and `INSERT 0 1`. */
+export const COMMAND_TAGS_CACHED_MAX = 256;
+
+/** From accept to the end of authentication. PostgreSQL's authentication_timeout. */
+export const AUTHENTICATION_MS_MAX = 60_000;
+
+/** How long a closed connection may take to fetch its last message before it is cut. */
+export const LINGER_MS_MAX = 2_000;
+
+/** Idle time after which the kernel begins to ask whether the client is still there. */
+export const KEEPALIVE_IDLE_MS = 60_000;
+
+/**
+ * Sockets held above the limit of connections: they are told 53300, or bring a CancelRequest, which must
+ * work when the node is full. Above this one they are cut.
+ */
+export const CONNECTIONS_ABOVE_LIMIT_MAX = 64;
