@@ -1,0 +1,103 @@
+// The node's own signing key: `keys/node.key` in the data directory, sealed under the master key. Shell.
+//
+// A JSON file {version, publicKey, box}, hexadecimal. The public key is in the clear: whoever checks a proof
+// needs it, and it lets `open` tell a wrong master key from a damaged file.
+
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { concat, equal, hex, tryFromHex } from '../ledger/bytes.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+import { SEED_BYTES } from '../ledger/crypto.ts';
+import { StorageError } from '../ledger/error.ts';
+import { syncFolder } from '../storage/data-directory.ts';
+import { seal, unseal } from './sealed-box.ts';
+
+export interface NodeKey {
+  readonly publicKey: Uint8Array;
+  readonly seed: Uint8Array;
+}
+
+const FORMAT_VERSION = 1;
+
+/** The folder of the node's key and certificate. */
+export function keysFolder(directory: string): string {
+  return join(directory, 'keys');
+}
+
+function nodeKeyFile(directory: string): string {
+  return join(keysFolder(directory), 'node.key');
+}
+
+/**
+ * Makes the key; it is on disk when this returns.
+ *
+ * @throws StorageError foreign when there is one, io when it cannot be written
+ */
+export function makeNodeKey(directory: string, crypto: Crypto, masterKey: Uint8Array): NodeKey {
+  const seed = new Uint8Array(randomBytes(SEED_BYTES));
+  const publicKey = crypto.publicKeyOf(seed);
+  const box = seal(masterKey, contextOf(publicKey), seed);
+  const text = { version: FORMAT_VERSION, publicKey: hex(publicKey), box: hex(box) };
+  const path = nodeKeyFile(directory);
+  try {
+    mkdirSync(keysFolder(directory), { recursive: true, mode: 0o700 });
+    const bytes = `${JSON.stringify(text, null, 2)}\n`;
+    writeFileSync(path, bytes, { mode: 0o600, flag: 'wx', flush: true });
+    syncFolder(keysFolder(directory));
+  } catch (error) {
+    const there = (error as { code?: string }).code === 'EEXIST';
+    const why = there ? 'there is a node key already' : (error as Error).message;
+    throw new StorageError(there ? 'foreign' : 'io', `${path}: ${why}`, { cause: error });
+  }
+  return { publicKey, seed };
+}
+
+/** The public key alone, which needs no master key. */
+export function readNodePublicKey(directory: string): Uint8Array {
+  return readNodeKeyFile(nodeKeyFile(directory)).publicKey;
+}
+
+/** @throws StorageError io when it is missing, damaged when altered or sealed under another master key */
+export function openNodeKey(directory: string, crypto: Crypto, masterKey: Uint8Array): NodeKey {
+  const path = nodeKeyFile(directory);
+  const { publicKey, box } = readNodeKeyFile(path);
+  const seed = unseal(masterKey, contextOf(publicKey), box, path);
+  if (!equal(crypto.publicKeyOf(seed), publicKey)) {
+    throw new StorageError('damaged', `${path}: the seed is another key's`);
+  }
+  return { publicKey, seed };
+}
+
+function readNodeKeyFile(path: string): { publicKey: Uint8Array; box: Uint8Array } {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new StorageError('io', `${path}: ${(error as Error).message}`, { cause: error });
+  }
+  const parsed = tryParse(text);
+  const publicKey = bytesOf(parsed['publicKey']);
+  const box = bytesOf(parsed['box']);
+  if (parsed['version'] !== FORMAT_VERSION || publicKey === null || box === null) {
+    throw new StorageError('damaged', `${path}: not a node key of format ${FORMAT_VERSION}`);
+  }
+  return { publicKey, box };
+}
+
+function bytesOf(value: unknown): Uint8Array | null {
+  return typeof value === 'string' ? tryFromHex(value) : null;
+}
+
+function tryParse(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function contextOf(publicKey: Uint8Array): Uint8Array {
+  return concat(new TextEncoder().encode('trustsql node key\n'), publicKey);
+}
