@@ -1,0 +1,224 @@
+// Everything that can be checked of a block without executing it. Pure, browser-safe.
+//
+// What needs state is left to whoever executes: validity in time, idempotency, grants, and whether the
+// receipts root of a later header is the one that execution gives.
+
+import type { Block, Certificate, Genesis, Header } from './block.ts';
+import { FORMAT_VERSION } from './block.ts';
+import { equal } from './bytes.ts';
+import type { Crypto } from './crypto.ts';
+import {
+  decodeTransaction,
+  encodeBody,
+  encodeGenesis,
+  encodeHeader,
+  transactionIdOf,
+} from './encoding.ts';
+import { isFormatError } from './error.ts';
+import { genesisHeader, quorumOf } from './genesis.ts';
+import { bodyHash, headerHash, partCommitment } from './hash.ts';
+import type { HistoryTree } from './history-tree.ts';
+import { merkleRoot } from './merkle.ts';
+import { verifyBundle, verifyHeader } from './signing.ts';
+import type { Bundle } from './transaction.ts';
+
+/** What a block is checked against. */
+export interface CheckContext {
+  readonly crypto: Crypto;
+  readonly chainId: Uint8Array;
+  readonly genesis: Pick<Genesis, 'consensus' | 'nodes'>;
+  /** Public key of a role at the height of the block, or null if it may not sign. */
+  readonly keyOf: (author: number) => Uint8Array | null;
+}
+
+export interface CheckedParent {
+  readonly header: Header;
+  readonly hash: Uint8Array;
+  /** Over the header hashes up to and including the parent's. */
+  readonly history: HistoryTree;
+}
+
+/** The first thing found wrong: which field or part, and a sentence about it. */
+export interface BlockProblem {
+  readonly what: keyof Header | 'certificate' | 'bundle' | 'transaction';
+  /** Place in the block of the bundle or transaction that is wrong, from 0; null for others. */
+  readonly position: number | null;
+  readonly message: string;
+}
+
+function problem(
+  what: BlockProblem['what'],
+  message: string,
+  position: number | null = null,
+): BlockProblem {
+  return { what, position, message };
+}
+
+/** @returns the first problem of a block of height 1 or more, or null */
+export function checkBlock(
+  context: CheckContext,
+  parent: CheckedParent,
+  block: Block,
+): BlockProblem | null {
+  return (
+    checkHeader(context, parent, block.header) ??
+    checkBody(context, block) ??
+    checkCertificate(context, block.header, block.certificate)
+  );
+}
+
+/** @returns the first problem of a header in its place after `parent`, its certificate and body aside */
+export function checkHeader(
+  { genesis, chainId }: CheckContext,
+  parent: CheckedParent,
+  header: Header,
+): BlockProblem | null {
+  if (header.version !== FORMAT_VERSION) return problem('version', 'unknown format version');
+  if (!equal(header.chainId, chainId)) return problem('chainId', 'belongs to another chain');
+  if (header.height !== parent.header.height + 1) {
+    return problem('height', `height ${parent.header.height + 1} expected, not ${header.height}`);
+  }
+  if (!equal(header.parent, parent.hash)) return problem('parent', 'names another parent');
+  if (header.timeMs < parent.header.timeMs) return problem('timeMs', 'is older than its parent');
+  if (!genesis.nodes.some((node) => equal(node, header.proposer))) {
+    return problem('proposer', 'proposed by a key that is no member');
+  }
+  if (!equal(header.historyRoot, parent.history.root())) {
+    return problem('historyRoot', 'history root does not match the chain before it');
+  }
+  return checkExecuted(parent.header, header);
+}
+
+/** Execution goes forward, never past the parent, and a height has one result. */
+function checkExecuted(parent: Header, { executed }: Header): BlockProblem | null {
+  const before = parent.executed;
+  if (executed.height < before.height || executed.height > parent.height) {
+    return problem('executed', `executed height ${executed.height} is out of order`);
+  }
+  if (executed.height === before.height && !equal(executed.receiptsRoot, before.receiptsRoot)) {
+    return problem('executed', `another receipts root for height ${executed.height}`);
+  }
+  return null;
+}
+
+/** @returns the first problem of the bundles, and of the header's statements about them */
+export function checkBody(context: CheckContext, { header, bundles }: Block): BlockProblem | null {
+  const { crypto } = context;
+  try {
+    if (!equal(header.bodyHash, bodyHash(crypto, encodeBody(bundles)))) {
+      return problem('bodyHash', 'body does not match its hash');
+    }
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    return problem('bodyHash', `body cannot be: ${error.message}`);
+  }
+  const ids: Uint8Array[] = [];
+  for (const [place, bundle] of bundles.entries()) {
+    const wrong = checkBundle(context, bundle, place, ids);
+    if (wrong !== null) return wrong;
+  }
+  if (header.transactionCount !== ids.length) {
+    return problem(
+      'transactionCount',
+      `${header.transactionCount} transactions said, ${ids.length} held`,
+    );
+  }
+  if (!equal(header.transactionsRoot, merkleRoot(crypto, ids))) {
+    return problem('transactionsRoot', 'transactions root does not match the transactions');
+  }
+  return null;
+}
+
+/** Appends the bundle's ids to `ids`. */
+function checkBundle(
+  context: CheckContext,
+  bundle: Bundle,
+  place: number,
+  ids: Uint8Array[],
+): BlockProblem | null {
+  const { crypto, chainId, keyOf } = context;
+  const first = ids.length;
+  for (const bytes of bundle.transactions) {
+    const wrong = checkTransaction(context, bundle.author, bytes);
+    if (wrong !== null) return problem('transaction', wrong, ids.length);
+    ids.push(transactionIdOf(crypto, bytes));
+  }
+  const key = keyOf(bundle.author);
+  if (key === null || !equal(key, bundle.publicKey)) {
+    return problem('bundle', `role ${bundle.author} does not have this key`, place);
+  }
+  const own = ids.slice(first);
+  const root = merkleRoot(crypto, own);
+  return verifyBundle(crypto, key, bundle.signature, chainId, own.length, root)
+    ? null
+    : problem('bundle', `signature of role ${bundle.author} is not valid`, place);
+}
+
+function checkTransaction(context: CheckContext, author: number, bytes: Uint8Array): string | null {
+  try {
+    const transaction = decodeTransaction(bytes);
+    if (!equal(transaction.chainId, context.chainId)) return 'belongs to another chain';
+    if (transaction.author !== author)
+      return `author ${transaction.author} in a bundle of ${author}`;
+    const { text, textCommitment } = transaction;
+    return text === null || equal(partCommitment(context.crypto, text), textCommitment)
+      ? null
+      : 'statement text does not match its commitment';
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    return error.message;
+  }
+}
+
+/** @returns a problem unless members enough have signed the header, each once and no one else */
+export function checkCertificate(
+  { crypto, chainId, genesis }: Pick<CheckContext, 'crypto' | 'chainId' | 'genesis'>,
+  header: Header,
+  { signatures }: Certificate,
+): BlockProblem | null {
+  const hash = headerHash(crypto, encodeHeader(header));
+  const needed = quorumOf(genesis);
+  if (signatures.length < needed) {
+    return problem('certificate', `${signatures.length} signatures of ${needed} needed`);
+  }
+  for (const [at, { node, signature }] of signatures.entries()) {
+    if (!genesis.nodes.some((member) => equal(member, node))) {
+      return problem('certificate', 'signed by a key that is no member');
+    }
+    if (signatures.slice(0, at).some((other) => equal(other.node, node))) {
+      return problem('certificate', 'signed twice by one node');
+    }
+    if (!verifyHeader(crypto, node, signature, chainId, hash)) {
+      return problem('certificate', 'signature of a node is not valid');
+    }
+  }
+  return null;
+}
+
+/** @returns the first problem of block 0, or null */
+export function checkGenesis(
+  crypto: Crypto,
+  genesis: Genesis,
+  header: Header,
+  certificate: Certificate,
+): BlockProblem | null {
+  const expected = genesisHeader(crypto, genesis, encodeGenesis(genesis), header.proposer);
+  for (const field of [
+    'chainId',
+    'bodyHash',
+    'parent',
+    'transactionsRoot',
+    'historyRoot',
+  ] as const) {
+    if (!equal(header[field], expected[field])) {
+      return problem(field, `${field} is not the one of the genesis record`);
+    }
+  }
+  if (!equal(encodeHeader(header), encodeHeader(expected))) {
+    return problem('height', 'header is not the one of the genesis record');
+  }
+  if (!genesis.nodes.some((node) => equal(node, header.proposer))) {
+    return problem('proposer', 'proposed by a key that is no member');
+  }
+  return checkCertificate({ crypto, chainId: expected.chainId, genesis }, header, certificate);
+}
