@@ -8,6 +8,9 @@
 //     1|∅                          data rows; ∅ is NULL, '' the empty string
 //     SELECT 1                     command tag
 //     ERROR 23505: duplicate key … and its fields, one a line
+//
+// A statement that fails may have sent its row description and some rows before: that is not printed,
+// since it depends on how far a server had got.
 
 import pg from 'pg';
 import type { Protocol } from './walk.ts';
@@ -104,6 +107,7 @@ class Exchange {
   readonly #request: Request;
   readonly #answer: string[];
   readonly #finish: () => void;
+  #columns: string[] = [];
   #rows: string[] = [];
   #wire: Wire | undefined;
 
@@ -134,7 +138,7 @@ class Exchange {
   handleRowDescription(message: Message): void {
     const columns = message['fields'] as readonly Column[];
     const heads = columns.map((column) => `${column.name}:${typeName(column.dataTypeID)}`);
-    this.#answer.push(heads.length === 0 ? '(no columns)' : heads.join('|'));
+    this.#columns = [heads.length === 0 ? '(no columns)' : heads.join('|')];
   }
 
   handleDataRow(message: Message): void {
@@ -168,7 +172,6 @@ class Exchange {
   }
 
   handleError(error: Message): void {
-    this.#flushRows();
     this.#answer.push(...printError(error));
     this.#end();
   }
@@ -179,7 +182,8 @@ class Exchange {
 
   #flushRows(): void {
     if (this.#request.sort) this.#rows.sort();
-    if (!this.#request.hide) this.#answer.push(...this.#rows);
+    this.#answer.push(...this.#columns, ...(this.#request.hide ? [] : this.#rows));
+    this.#columns = [];
     this.#rows = [];
   }
 
