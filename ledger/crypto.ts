@@ -44,7 +44,8 @@ FIELD_PRIME[31] = 0xed;
  */
 export function acceptablePublicKey(key: Uint8Array): boolean {
   if (key.length !== PUBLIC_KEY_BYTES) return false;
-  const y = key.slice();
+  // Not `slice`, which for a Buffer is no copy.
+  const y = new Uint8Array(key);
   y[31]! &= 0x7f;
   // With x = 0 the sign bit has a non-canonical form too; those two points are of small order.
   return compare(y.toReversed(), FIELD_PRIME) < 0 && !SMALL_ORDER.has(hex(y));

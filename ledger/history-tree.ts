@@ -65,7 +65,8 @@ export class HistoryTree {
     if (frontier.length !== digits * HASH_BYTES) throw new FormatError('frontier of another size');
     tree.#size = size;
     for (let at = 0; at < frontier.length; at += HASH_BYTES) {
-      tree.#frontier.push(frontier.slice(at, at + HASH_BYTES));
+      // Not `slice`, which for a Buffer is no copy.
+      tree.#frontier.push(new Uint8Array(frontier.subarray(at, at + HASH_BYTES)));
     }
     return tree;
   }

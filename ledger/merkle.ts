@@ -60,10 +60,40 @@ export function isHash(bytes: Uint8Array): boolean {
 }
 
 /**
+ * The root above the `index`-th of `count` leaf hashes, given its path.
+ *
+ * @returns null when the path has the wrong length, or index and count are impossible
+ * @see     RFC 9162 §2.1.3.2
+ */
+export function rootAbove(
+  crypto: Crypto,
+  leaf: Uint8Array,
+  index: number,
+  count: number,
+  siblings: readonly Uint8Array[],
+): Uint8Array | null {
+  if (!Number.isSafeInteger(index) || !Number.isSafeInteger(count)) return null;
+  if (index < 0 || index >= count || siblings.length > LIMITS.pathHashesMax) return null;
+  if (!isHash(leaf) || !siblings.every(isHash)) return null;
+  let hash = leaf;
+  let used = 0;
+  // `at` and `last` are the places of the leaf and of the last leaf on the level at hand.
+  for (let at = index, last = count - 1; last > 0;) {
+    if (at % 2 === 1 || at < last) {
+      const sibling = siblings[used++];
+      if (sibling === undefined) return null;
+      hash = at % 2 === 1 ? nodeHash(crypto, sibling, hash) : nodeHash(crypto, hash, sibling);
+    }
+    at = Math.floor(at / 2);
+    last = Math.floor(last / 2);
+  }
+  return used === siblings.length ? hash : null;
+}
+
+/**
  * Checks that `leaf` is the `index`-th of `count` leaf hashes under `expectedRoot`.
  *
  * @returns false on any mismatch, also when the path has the wrong length or index and count are impossible
- * @see     RFC 9162 §2.1.3.2
  */
 export function verifyMerklePath(
   crypto: Crypto,
@@ -73,20 +103,6 @@ export function verifyMerklePath(
   siblings: readonly Uint8Array[],
   expectedRoot: Uint8Array,
 ): boolean {
-  if (!Number.isSafeInteger(index) || !Number.isSafeInteger(count)) return false;
-  if (index < 0 || index >= count || siblings.length > LIMITS.pathHashesMax) return false;
-  if (!isHash(leaf) || !siblings.every(isHash)) return false;
-  let hash = leaf;
-  let used = 0;
-  // `at` and `last` are the places of the leaf and of the last leaf on the level at hand.
-  for (let at = index, last = count - 1; last > 0;) {
-    if (at % 2 === 1 || at < last) {
-      const sibling = siblings[used++];
-      if (sibling === undefined) return false;
-      hash = at % 2 === 1 ? nodeHash(crypto, sibling, hash) : nodeHash(crypto, hash, sibling);
-    }
-    at = Math.floor(at / 2);
-    last = Math.floor(last / 2);
-  }
-  return used === siblings.length && equal(hash, expectedRoot);
+  const root = rootAbove(crypto, leaf, index, count, siblings);
+  return root !== null && equal(root, expectedRoot);
 }
