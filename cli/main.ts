@@ -1,0 +1,222 @@
+// The command `trustsql`: builds the commands, runs one, maps what it throws to a sentence and an exit code. Shell.
+//
+// Each command's own file is loaded when it runs, so that --help and small commands are quick. Exit codes are
+// in cli/exit.ts and at the end of --help. This is the door of `commander`.
+
+import { Command, CommanderError, Option } from 'commander';
+import { readFileSync } from 'node:fs';
+import { flagOf, loadConfig, OPTIONS, variableOf } from '../server/config.ts';
+import type { Config } from '../server/config.ts';
+import { explain, EXIT } from './exit.ts';
+
+type Flags = Record<string, unknown>;
+
+const EXIT_CODES = `
+Exit codes: 0 done; 1 the answer is no (verification failed, statement refused);
+  2 wrong usage or setting; 3 cannot start or reach what is needed; 70 a fault of the program.`;
+
+const ORDER = `
+Every option can also be given in the environment, as ${variableOf('port')}, or in a JSON file, as
+  {"port": 5434}; a flag counts before the environment, that before the file.`;
+
+/** All options of the configuration, from its own table. */
+function withConfig(command: Command): Command {
+  command.option('--config <file>', 'configuration file (default: trustsql.config.json, if there)');
+  for (const [name, option] of Object.entries(OPTIONS)) {
+    const initial = option.initial === '' ? '' : ` (default: ${String(option.initial)})`;
+    if (option.kind === 'boolean') {
+      command.option(
+        option.initial === true ? `--no-${flagOf(name).slice(2)}` : flagOf(name),
+        `${option.initial === true ? 'do not ' : ''}${option.help}`,
+      );
+      continue;
+    }
+    const flag = new Option(`${flagOf(name)} <${option.kind}>`, `${option.help}${initial}`);
+    command.addOption(option.kind === 'choice' ? flag.choices(option.choices) : flag);
+  }
+  return command.addHelpText('after', ORDER);
+}
+
+/** Commander fills a negatable flag with true when it was not given: that is no flag of the user's. */
+function configOf(command: Command): Config {
+  const given = Object.entries(command.opts()).filter(
+    ([name]) =>
+      command.getOptionValueSource(name) === 'cli' && (name in OPTIONS || name === 'config'),
+  );
+  return loadConfig(Object.fromEntries(given));
+}
+
+/** The data directory alone, for commands that need nothing else. */
+function withData(command: Command): Command {
+  return command.option('--data <text>', `data directory (default: ${OPTIONS.data.initial})`);
+}
+
+function withNode(command: Command): Command {
+  return withData(command).option('--url <url>', 'the node (default: <data>/admin.url)');
+}
+
+function dataOf(flags: Flags): string {
+  return loadConfig(flags['data'] === undefined ? {} : { data: flags['data'] }).data;
+}
+
+/** Options without `data` and what was not given. */
+function rest<T extends object>(flags: T): T & { data: string } {
+  return { ...flags, data: dataOf(flags as Flags) };
+}
+
+function program(): Command {
+  const version = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  const main = new Command('trustsql')
+    .description('A ledger database that people use as if it were Postgres.')
+    .version(version.version)
+    .addHelpText('after', EXIT_CODES)
+    .showHelpAfterError('(trustsql --help lists what there is)');
+  nodeCommands(main);
+  clientCommands(main);
+  checkCommands(main);
+  for (const command of everyCommand(main)) command.exitOverride();
+  return main;
+}
+
+function nodeCommands(main: Command): void {
+  withConfig(
+    main.command('start').description('run a node; makes the data directory if needed'),
+  ).action(async (_flags: Flags, command: Command) => {
+    const { runStart } = await import('./start.ts');
+    await runStart(configOf(command));
+  });
+  withConfig(main.command('init').description('make a data directory: keys, genesis, admin role'))
+    .option('--json', 'print JSON')
+    .action(async (flags: { json?: boolean }, command: Command) => {
+      const { runInit } = await import('./init.ts');
+      await runInit(configOf(command), flags.json === true);
+    });
+  const role = main.command('role').description('roles, by the owner of the data directory');
+  withConfig(
+    role.command('reset-password <role>').description('a new password; the node must be stopped'),
+  )
+    .option('--password <text>', 'the new password (default: a generated one)')
+    .option('--json', 'print JSON')
+    .action(
+      async (name: string, flags: { password?: string; json?: boolean }, command: Command) => {
+        const { runResetPassword } = await import('./role.ts');
+        await runResetPassword(name, configOf(command), flags);
+      },
+    );
+}
+
+function clientCommands(main: Command): void {
+  withNode(main.command('sql [statement]').description('run statements against a node'))
+    .option('-f, --file <file>', 'read the statements from a file, - for standard input')
+    .option('--json', 'print JSON')
+    .action(
+      async (
+        statement: string | undefined,
+        flags: { file?: string; json?: boolean; url?: string },
+      ) => {
+        const { runSql } = await import('./sql.ts');
+        await runSql(statement, rest(flags));
+      },
+    );
+  withNode(
+    main.command('digest').description('the signed digest of the ledger, to be kept elsewhere'),
+  )
+    .option('-o, --out <file>', 'write it to a file')
+    .action(async (flags: { out?: string; url?: string }) => {
+      const { runDigest } = await import('./digest.ts');
+      await runDigest(rest(flags));
+    });
+  const shard = main.command('shard').description('the files of the state');
+  withNode(shard.command('list').description('files, sizes, heights and tables'))
+    .option('--json', 'print JSON')
+    .action(async (flags: { json?: boolean; url?: string }) => {
+      const { listShards } = await import('./shard.ts');
+      await listShards(rest(flags));
+    });
+}
+
+function checkCommands(main: Command): void {
+  withData(main.command('verify').description('check every block and every value, offline'))
+    .option(
+      '--digest <file>',
+      'a digest kept elsewhere: proves that nothing was cut off or rewritten',
+    )
+    .option('--json', 'print JSON')
+    .action(async (flags: { digest?: string; json?: boolean }) => {
+      const { runVerify } = await import('./verify.ts');
+      await runVerify(rest(flags));
+    });
+  inspectCommands(main.command('inspect').description('print what the ledger holds'));
+  const proof = main.command('proof').description('proofs of rows');
+  withNode(proof.command('export <table> <key...>').description('the proof of a row, from a node'))
+    .option('-o, --out <file>', 'write it to a file')
+    .action(async (table: string, key: string[], flags: { out?: string; url?: string }) => {
+      const { exportProof } = await import('./proof.ts');
+      await exportProof(table, key, rest(flags));
+    });
+  proof
+    .command('check <bundle>')
+    .description('check a proof with nothing but the node keys you trust')
+    .requiredOption(
+      '--node-key <hex...>',
+      'Ed25519 public key of a node you trust, or a file with it',
+    )
+    .option('--digest <file>', 'a digest kept elsewhere, to tie the proof to')
+    .option('--json', 'print JSON')
+    .action(async (file: string, flags: { nodeKey: string[]; digest?: string; json?: boolean }) => {
+      const { runCheckProof } = await import('./proof.ts');
+      runCheckProof(file, flags);
+    });
+}
+
+function inspectCommands(inspect: Command): void {
+  withData(
+    inspect.command('block <height>').description('a block, from the files; tip for the newest'),
+  )
+    .option('--json', 'print JSON (it always is)')
+    .action(async (height: string, flags: Flags) => {
+      const { inspectBlock } = await import('./inspect.ts');
+      inspectBlock(height, dataOf(flags));
+    });
+  withData(inspect.command('tx <id>').description('a transaction, from the files'))
+    .option('--json', 'print JSON (it always is)')
+    .action(async (id: string, flags: Flags) => {
+      const { inspectTransaction } = await import('./inspect.ts');
+      inspectTransaction(id, dataOf(flags));
+    });
+  withNode(
+    inspect.command('row <table> <key...>').description('every version of a row, from a node'),
+  )
+    .option('--json', 'print JSON')
+    .action(async (table: string, key: string[], flags: { json?: boolean; url?: string }) => {
+      const { inspectRow } = await import('./inspect.ts');
+      await inspectRow(table, key, rest(flags));
+    });
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+/** Commander has printed its own message already; asking for help is no mistake. */
+function exitCodeOf(error: unknown): number {
+  if (Error.isError(error) && error.name === CommanderError.name) {
+    return (error as CommanderError).exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  const { exitCode, text } = explain(error);
+  process.stderr.write(`trustsql: ${text}\n`);
+  return exitCode;
+}
+
+// A reader that closes its end, as `head` does, ends the command quietly.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.internal);
+});
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}

@@ -1,0 +1,111 @@
+// `trustsql proof`: takes a proof of a row from a node, and checks one without any node. Shell.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { hex, tryFromHex } from '../ledger/bytes.ts';
+import { PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
+import { isFormatError } from '../ledger/error.ts';
+import { checkProof } from '../ledger/proof-check.ts';
+import type { Verdict } from '../ledger/proof-check.ts';
+import { parseProof } from '../ledger/proof-json.ts';
+import type { RowProof } from '../ledger/proof.ts';
+import { nativeCrypto } from '../storage/native-crypto.ts';
+import { connect, describeRefusal } from './connect.ts';
+import { CommandError, EXIT } from './exit.ts';
+import { jsonText } from './json.ts';
+
+export interface ExportOptions {
+  readonly data: string;
+  readonly url?: string;
+  /** File to write; standard output when absent. */
+  readonly out?: string;
+}
+
+/** Writes the bundle that proves the row of `table` with primary key `key`. */
+export async function exportProof(
+  table: string,
+  key: readonly string[],
+  options: ExportOptions,
+): Promise<void> {
+  const onNotice = (): void => undefined;
+  const connection = await connect({ url: options.url, data: options.data, onNotice });
+  const places = key.map((_, index) => `$${index + 2}`);
+  const text = `SELECT ledger.proof(${['$1', ...places].join(', ')})`;
+  try {
+    const [answer] = await connection.query(text, [table, ...key]);
+    const bundle = answer!.rows[0]?.[0];
+    if (bundle === undefined || bundle === null) {
+      throw new CommandError(EXIT.negative, 'there is no such row');
+    }
+    if (options.out === undefined) process.stdout.write(`${bundle}\n`);
+    else writeFileSync(options.out, `${bundle}\n`);
+  } catch (error) {
+    const refusal = describeRefusal(error, text);
+    if (refusal === undefined) throw error;
+    throw new CommandError(EXIT.negative, refusal);
+  } finally {
+    await connection.close();
+  }
+}
+
+export interface CheckOptions {
+  /** Each 64 hexadecimal digits, or a file that holds them. */
+  readonly nodeKey: readonly string[];
+  readonly digest?: string;
+  readonly json?: boolean;
+}
+
+/** @throws CommandError 1 when the bundle proves nothing, after the reason was printed */
+export function runCheckProof(file: string, options: CheckOptions): void {
+  const verdict = checkProof(nativeCrypto, readBundle(file), {
+    nodeKeys: options.nodeKey.map(nodeKeyOf),
+    ...(options.digest === undefined ? {} : { checkpoint: readFileSync(options.digest, 'utf8') }),
+  });
+  process.stdout.write(options.json === true ? jsonText(verdict) : verdictText(verdict));
+  if (!verdict.valid) throw new CommandError(EXIT.negative, `${file} proves nothing`);
+}
+
+function readBundle(file: string): RowProof {
+  try {
+    return parseProof(readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    throw new CommandError(EXIT.negative, `${file} is no proof: ${error.message}`);
+  }
+}
+
+function nodeKeyOf(given: string): Uint8Array {
+  const text = existsSync(given) ? readFileSync(given, 'utf8').trim() : given;
+  const key = tryFromHex(text);
+  if (key?.length === PUBLIC_KEY_BYTES) return key;
+  throw new CommandError(
+    EXIT.usage,
+    `--node-key: ${given} is neither 64 hexadecimal digits nor a file of them`,
+  );
+}
+
+function verdictText(verdict: Verdict): string {
+  if (!verdict.valid) return `NOT PROVEN (${verdict.step}): ${verdict.message}\n`;
+  const { row, transaction, anchor } = verdict;
+  const columns = row.columns.map(
+    ({ id, name, value }) => `  ${name ?? `column ${id}`} = ${shown(value)}\n`,
+  );
+  const who = transaction.authorName ?? `role ${transaction.author}`;
+  const custody = transaction.custody === null ? '' : ` (key held: ${transaction.custody})`;
+  return [
+    `PROVEN: ${row.table ?? `table ${row.relation}`}, row ${row.rowId}${row.deleted ? ', deleted' : ''}\n`,
+    ...columns,
+    `written by ${who}${custody}\n`,
+    `  in transaction ${hex(transaction.id)}\n`,
+    `  in block ${transaction.height}, ${new Date(transaction.timeMs).toISOString()}\n`,
+    ...(transaction.text === null ? [] : [`  ${transaction.text}\n`]),
+    `under block ${anchor.height}, signed by ${anchor.signers.map(hex).join(', ')}\n`,
+    ...verdict.steps.map(({ step, detail }) => `  ${step}: ${detail}\n`),
+  ].join('');
+}
+
+/** Values as they lie in the ledger: the bundle's types say how to read dates and numbers. */
+function shown(value: unknown): string {
+  if (value === null) return 'NULL';
+  if (ArrayBuffer.isView(value)) return `\\x${hex(value as Uint8Array)}`;
+  return typeof value === 'object' ? jsonText(value).trimEnd() : String(value);
+}
