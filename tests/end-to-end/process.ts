@@ -30,7 +30,11 @@ export interface Finished {
 export async function run(
   command: string,
   parameters: readonly string[],
-  options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
+  options: {
+    readonly input?: string;
+    readonly env?: NodeJS.ProcessEnv;
+    readonly cwd?: string;
+  } = {},
 ): Promise<Finished> {
   const child = spawn(command, parameters, {
     cwd: options.cwd ?? PROJECT,
