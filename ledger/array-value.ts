@@ -17,13 +17,29 @@ type ElementForm = 'integer' | 'float' | 'bytes' | 'string';
 /** How an element of this type is written inside the JSON. */
 export function elementForm(base: BaseType): ElementForm {
   switch (base) {
-    case 'bool': case 'int2': case 'int4': case 'int8': case 'oid': case 'date': case 'time':
-    case 'timestamp': case 'timestamptz':
-    case 'regclass': case 'regtype': case 'regproc': case 'regnamespace': case 'regrole':
+    case 'bool':
+    case 'int2':
+    case 'int4':
+    case 'int8':
+    case 'oid':
+    case 'date':
+    case 'time':
+    case 'timestamp':
+    case 'timestamptz':
+    case 'regclass':
+    case 'regtype':
+    case 'regproc':
+    case 'regnamespace':
+    case 'regrole':
       return 'integer'; // prettier-ignore
-    case 'float4': case 'float8':
+    case 'float4':
+    case 'float8':
       return 'float'; // prettier-ignore
-    case 'numeric': case 'bytea': case 'uuid': case 'timetz': case 'interval':
+    case 'numeric':
+    case 'bytea':
+    case 'uuid':
+    case 'timetz':
+    case 'interval':
       return 'bytes'; // prettier-ignore
     default:
       return 'string';

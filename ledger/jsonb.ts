@@ -185,9 +185,13 @@ class JsonReader {
         throw this.#syntax('"\\u" must be followed by four hexadecimal digits.', at - this.#at);
       }
       if (this.#forJsonb && digits === '0000') {
-        throw new SqlError('22P05', 'unsupported Unicode escape sequence', {
-          detail: '\\u0000 cannot be converted to text.',
-        });
+        throw new SqlError(
+          SQLSTATE.untranslatableCharacter,
+          'unsupported Unicode escape sequence',
+          {
+            detail: '\\u0000 cannot be converted to text.',
+          },
+        );
       }
       return at + 5;
     }
@@ -235,10 +239,9 @@ class JsonReader {
     const end = this.#at + length;
     const lineText = this.#text.slice(before.lastIndexOf('\n') + 1, end);
     const more = end < this.#text.length && this.#text[end] !== '\n' ? '...' : '';
-    return new SqlError(
-      SQLSTATE.invalidTextRepresentation,
-      'invalid input syntax for type json',
-      { detail, where: `JSON data, line ${line}: ${lineText}${more}` },
-    );
+    return new SqlError(SQLSTATE.invalidTextRepresentation, 'invalid input syntax for type json', {
+      detail,
+      where: `JSON data, line ${line}: ${lineText}${more}`,
+    });
   }
 }

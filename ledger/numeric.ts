@@ -61,7 +61,11 @@ function magnitude(value: bigint): bigint {
 /** A decimal that Postgres could hold, or 22003. */
 function checked(coefficient: bigint, scale: number): FiniteDecimal {
   if (scale > NUMERIC_SCALE_MAX) throw overflow();
-  if (scale === 0 || coefficient > 0xffff_ffff_ffff_ffffn || coefficient < -0xffff_ffff_ffff_ffffn) {
+  if (
+    scale === 0 ||
+    coefficient > 0xffff_ffff_ffff_ffffn ||
+    coefficient < -0xffff_ffff_ffff_ffffn
+  ) {
     if (integerDigits(coefficient, scale) > INTEGER_DIGITS_MAX) throw overflow();
   }
   return { coefficient, scale };
@@ -78,7 +82,8 @@ function integerDigits(coefficient: bigint, scale: number): number {
 /** The general form. */
 export function encodeNumeric(value: Decimal): Uint8Array {
   if (typeof value === 'string') {
-    const key = value === 'NaN' ? KEY_NAN : value === 'Infinity' ? KEY_INFINITY : KEY_MINUS_INFINITY;
+    const key =
+      value === 'NaN' ? KEY_NAN : value === 'Infinity' ? KEY_INFINITY : KEY_MINUS_INFINITY;
     return Uint8Array.of(key, 0, 0);
   }
   const { coefficient, scale } = value;
@@ -226,7 +231,9 @@ export function parseNumeric(text: string): Decimal {
   if (significant.length - scale > INTEGER_DIGITS_MAX) throw overflow();
   let coefficient = BigInt(significant);
   if (match[1] === '-') coefficient = -coefficient;
-  return scale >= 0 ? { coefficient, scale } : { coefficient: coefficient * pow10(-scale), scale: 0 };
+  return scale >= 0
+    ? { coefficient, scale }
+    : { coefficient: coefficient * pow10(-scale), scale: 0 };
 }
 
 export function formatNumeric(value: Decimal): string {
@@ -435,7 +442,10 @@ export function absoluteDecimal(value: Decimal): Decimal {
 // ---- modifiers and other types ----
 
 /** Precision and scale of a numeric typmod (≥ 4). Scales below zero are Postgres 15's own. */
-export function numericModifier(typmod: number): { readonly precision: number; readonly scale: number } {
+export function numericModifier(typmod: number): {
+  readonly precision: number;
+  readonly scale: number;
+} {
   const packed = typmod - 4;
   return { precision: (packed >> 16) & 0xffff, scale: ((packed & 0x7ff) ^ 1024) - 1024 };
 }

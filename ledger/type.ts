@@ -9,7 +9,7 @@
 //   float4 float8              number; NaN is the string 'NaN' (SQLite turns a NaN into NULL, and text
 //                              sorts after every number, as NaN does in Postgres); float4 is rounded
 //   numeric(p,s), 0<=s<=p<=18  bigint, scaled by 10^s (see numericScale)
-//   numeric otherwise          Uint8Array, see ledger/numeric.ts: an order-preserving key, then one byte of
+//   numeric otherwise          Uint8Array, see ledger/numeric.ts: an order-preserving key, then two bytes of
 //                              display scale; two numerics are equal iff their keys are (1.1 = 1.10)
 //   text varchar name unknown  string (UTF-8 memcmp order, collation "C"); char(n) (bpchar) without its
 //                              trailing blanks, "char" as text

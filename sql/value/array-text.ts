@@ -21,6 +21,8 @@ class LiteralReader {
   readonly #text: string;
   readonly #element: (text: string) => Datum;
   #at = 0;
+  /** The dimension that elements stand in, once one was seen. */
+  #depth: number | undefined;
 
   constructor(text: string, element: (text: string) => Datum) {
     this.#text = text;
@@ -45,8 +47,7 @@ class LiteralReader {
     if (declared !== undefined && String(declared) !== String(lengths)) {
       throw this.#malformed('Specified array dimensions do not match array contents.');
     }
-    // Empty inner arrays make an empty array, whatever the nesting.
-    return lengths.length > 0 && hasElement(values) ? values : [];
+    return values;
   }
 
   /** [1:2][1:3]= before the braces. */
@@ -64,7 +65,10 @@ class LiteralReader {
         );
       }
       if (lower !== 1) {
-        throw new SqlError(SQLSTATE.featureNotSupported, 'array lower bounds other than 1 are not supported');
+        throw new SqlError(
+          SQLSTATE.featureNotSupported,
+          'array lower bounds other than 1 are not supported',
+        );
       }
       return upper;
     });
@@ -81,15 +85,21 @@ class LiteralReader {
     const values: (Datum | ArrayValue)[] = [];
     this.#blanks();
     if (this.#text[this.#at] === '}') {
+      if (depth > 1) throw this.#malformed('Unexpected "}" character.');
       this.#at++;
       return values;
     }
     for (;;) {
       this.#blanks();
       const first = this.#text[this.#at];
-      if (first === '{') values.push(this.#array(depth + 1));
-      else if (first === '"') values.push(this.#quoted());
-      else values.push(this.#bare());
+      if (first === '{') {
+        if (depth === this.#depth) throw this.#malformed('Unexpected "{" character.');
+        values.push(this.#array(depth + 1));
+      } else {
+        values.push(first === '"' ? this.#quoted() : this.#bare());
+        this.#depth ??= depth;
+        if (depth !== this.#depth) throw this.#malformed('Unexpected array element.');
+      }
       this.#blanks();
       const next = this.#text[this.#at++];
       if (next === '}') return values;
@@ -147,22 +157,14 @@ class LiteralReader {
   }
 
   #checkShape(values: ArrayValue, lengths: readonly number[], depth: number): void {
-    if (values.length !== lengths[depth] && !(values.length === 0 && lengths.length === depth)) {
-      throw this.#unevenShape();
+    if (values.length !== (lengths[depth] ?? 0)) {
+      throw this.#malformed(
+        'Multidimensional arrays must have sub-arrays with matching dimensions.',
+      );
     }
     for (const value of values) {
-      const nested = isNested(value);
-      if (nested !== depth + 1 < lengths.length && !(nested && value.length === 0 && depth + 1 === lengths.length)) {
-        throw this.#unevenShape();
-      }
-      if (nested) this.#checkShape(value, lengths, depth + 1);
+      if (isNested(value)) this.#checkShape(value, lengths, depth + 1);
     }
-  }
-
-  #unevenShape(): SqlError {
-    return this.#malformed(
-      'Multidimensional arrays must have sub-arrays with matching dimensions.',
-    );
   }
 
   #blanks(): void {
@@ -176,10 +178,6 @@ class LiteralReader {
       { detail },
     );
   }
-}
-
-function hasElement(values: ArrayValue): boolean {
-  return values.some((value) => !isNested(value) || hasElement(value));
 }
 
 const NEEDS_QUOTES = /[{}",\\\s]/;

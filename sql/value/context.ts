@@ -13,7 +13,9 @@ export interface ValueContext {
   /** Start of the transaction, microseconds from 2000-01-01 UTC: what 'now' and 'today' mean. */
   readonly nowMicros: bigint;
   /** Labels of an enum by its catalog id, or undefined; absent: labels are not checked. */
-  readonly enumLabels?: (typeId: number) => { readonly name: string; readonly labels: ReadonlySet<string> } | undefined;
+  readonly enumLabels?: (
+    typeId: number,
+  ) => { readonly name: string; readonly labels: ReadonlySet<string> } | undefined;
   /** The name that a regclass, regtype, … prints, or undefined: the number is printed. */
   readonly objectName?: (base: string, oid: bigint) => string | undefined;
   /** The OID that a name means as regclass, regtype, …; throws what Postgres throws when there is none. */

@@ -17,7 +17,8 @@ import type { TimeZone } from './time-zone.ts';
 import { abbreviationOffset, tryTimeZone } from './time-zone.ts';
 
 export type DateTimeBase = 'date' | 'time' | 'timetz' | 'timestamp' | 'timestamptz';
-type Special = 'now' | 'today' | 'tomorrow' | 'yesterday' | 'epoch' | 'infinity' | '-infinity' | 'allballs';
+type Special =
+  'now' | 'today' | 'tomorrow' | 'yesterday' | 'epoch' | 'infinity' | '-infinity' | 'allballs';
 
 /** What the fields of a text have said so far. */
 interface Fields {
@@ -37,7 +38,6 @@ interface Fields {
   zone?: number | TimeZone;
 }
 
-const TIMEZONE_DISPLACEMENT_INVALID = '22009';
 const SPECIALS: ReadonlySet<string> = new Set([
   'now', 'today', 'tomorrow', 'yesterday', 'epoch', 'infinity', '-infinity', '+infinity', 'allballs',
 ]); // prettier-ignore
@@ -64,6 +64,15 @@ export function parseDateTime(
   return base === 'time' || base === 'timetz' ? result.timeOfDay() : result.instant();
 }
 
+/** Whether parts with a separator between are a date: with a month's name, all numbers, or year and day of year. */
+function dateLike(first: string, second: string, third: string | undefined): boolean {
+  if (MONTH_NAMES.has(first)) return /^\d/.test(second);
+  if (!/^\d/.test(first)) return false;
+  if (MONTH_NAMES.has(second)) return true;
+  if (!/^\d/.test(second)) return false;
+  return third !== undefined || (first.length >= 4 && second.length === 3);
+}
+
 class FieldReader {
   readonly #original: string;
   readonly #base: DateTimeBase;
@@ -71,6 +80,9 @@ class FieldReader {
   readonly #fields: Fields = {};
   readonly #numbers: string[] = [];
   #rest: string;
+  #weekday = false;
+  /** A number stood before the month's name. */
+  #numberFirst = false;
 
   constructor(text: string, base: DateTimeBase, context: ValueContext) {
     this.#original = text;
@@ -107,19 +119,14 @@ class FieldReader {
       return this.#clock(compact[1]!, compact[2] ?? '0', compact[3] ?? '0', compact[4]);
     }
     if (this.#take(/^t(?=\d)/) !== null) return true;
-    const date = this.#take(/^(\d+|[a-z]+)([-/.])(\d+|[a-z]+)(?:\2(\d+))?(?=[\stz,+-]|[a-z]|$)/);
-    if (date !== null) {
-      if (/^[a-z]/.test(date[1]!) && !MONTH_NAMES.has(date[1]!)) return this.#unread(date[0]);
+    const date = /^(\d+|[a-z]+)([-/.])(\d+|[a-z]+)(?:\2(\d+))?(?=[\s,+-]|[a-z]|$)/.exec(this.#rest);
+    if (date !== null && dateLike(date[1]!, date[3]!, date[4])) {
+      this.#rest = this.#rest.slice(date[0].length);
       return this.#date(date[1]!, date[3]!, date[4]);
     }
     const number = this.#take(/^(\d+)(?:\.(\d*))?/);
     if (number !== null) return this.#number(number[1]!, number[2]);
     if (/^[+-]\d/.test(this.#rest)) return this.#displacement();
-    return this.#word();
-  }
-
-  #unread(text: string): boolean {
-    this.#rest = text + this.#rest;
     return this.#word();
   }
 
@@ -148,31 +155,34 @@ class FieldReader {
   #date(first: string, second: string, third: string | undefined): boolean {
     const fields = this.#fields;
     if (fields.day !== undefined || fields.dayOfYear !== undefined) return false;
+    // Postgres takes a date of this form only before the time and without a weekday.
+    if (fields.time !== undefined || this.#weekday) return false;
     if (third === undefined) {
-      if (/^\d+$/.test(first) && first.length >= 4 && second.length === 3 && /^\d+$/.test(second)) {
-        this.#year(first);
-        fields.dayOfYear = Number(second);
-        return true;
-      }
-      // A part may be missing here and come as a field of its own: "Jan-05 2020".
-      if (!MONTH_NAMES.has(first) && !MONTH_NAMES.has(second)) return false;
+      // With two parts only year and day of year; "Jan-05 2020" is refused.
+      if (MONTH_NAMES.has(first) || MONTH_NAMES.has(second)) return false;
+      this.#year(first);
+      fields.dayOfYear = Number(second);
+      return true;
     }
-    const parts = third === undefined ? [first, second] : [first, second, third];
+    const parts = [first, second, third];
     const month = parts.findIndex((part) => MONTH_NAMES.has(part));
     if (month >= 0) {
       fields.month = MONTH_NAMES.get(parts[month]!)!;
       parts.splice(month, 1);
-      const yearFirst = parts[0]!.length > 2 || this.#context.dateOrder === 'YMD';
-      if (parts.length === 1) return this.#pushNumber(parts[0]!);
+      const yearFirst = this.#yearFirst(parts[0]!, parts[1]!);
       this.#year(parts[yearFirst ? 0 : 1]!);
       return this.#setDay(parts[yearFirst ? 1 : 0]!);
     }
-    if (!parts.every((part) => /^\d+$/.test(part))) return false;
     const order = first.length > 2 ? 'YMD' : this.#context.dateOrder;
     const at = { YMD: [0, 1, 2], MDY: [2, 0, 1], DMY: [2, 1, 0] }[order];
     this.#year(parts[at[0]!]!);
     fields.month = Number(parts[at[1]!]);
     return this.#setDay(parts[at[2]!]!);
+  }
+
+  /** Next to a month's name: which of two numbers is the year. DD-MON-YYYY is known in any order. */
+  #yearFirst(first: string, second: string): boolean {
+    return first.length > 2 || (this.#context.dateOrder === 'YMD' && second.length <= 2);
   }
 
   #year(digits: string): void {
@@ -218,9 +228,12 @@ class FieldReader {
     const long = numbers.findIndex((digits) => digits.length > 2);
     if (fields.year === undefined && long >= 0) this.#year(numbers.splice(long, 1)[0]!);
     if (fields.month !== undefined) {
-      const yearFirst =
-        fields.year === undefined && numbers.length === 2 && this.#context.dateOrder === 'YMD';
-      if (yearFirst) this.#year(numbers.shift()!);
+      const both = fields.year === undefined && numbers.length === 2;
+      if (both && this.#yearFirst(numbers[0]!, numbers[1]!)) this.#year(numbers.shift()!);
+      // A number before the name was taken for a month, and becomes the day only if it could be one.
+      if (this.#numberFirst && this.#context.dateOrder === 'MDY' && Number(numbers[0]) > 31) {
+        throw badFormat(this.#base, this.#original);
+      }
       if (fields.day === undefined && numbers.length > 0) this.#setDay(numbers.shift()!);
       if (fields.year === undefined && numbers.length > 0) this.#year(numbers.shift()!);
     } else if (numbers.length === (fields.year === undefined ? 3 : 2)) {
@@ -235,14 +248,16 @@ class FieldReader {
 
   #displacement(): boolean {
     const match = this.#take(/^([+-])(\d+)(?::(\d{1,2}))?(?::(\d{1,2}))?/)!;
-    let [hours, minutes, seconds] = [Number(match[2]), Number(match[3] ?? 0), Number(match[4] ?? 0)];
+    const seconds = Number(match[4] ?? 0);
+    let hours = Number(match[2]);
+    let minutes = Number(match[3] ?? 0);
     if (match[3] === undefined && match[2]!.length > 2) {
       hours = Number(match[2]!.slice(0, -2));
       minutes = Number(match[2]!.slice(-2));
     }
     if (hours > 15 || minutes > 59 || seconds > 59) {
       throw new SqlError(
-        TIMEZONE_DISPLACEMENT_INVALID,
+        SQLSTATE.invalidTimeZoneDisplacementValue,
         `time zone displacement out of range: "${this.#original}"`,
       );
     }
@@ -256,19 +271,22 @@ class FieldReader {
     if (match === null) return false;
     const word = match[0].replace(/\.$/, '');
     const fields = this.#fields;
-    // "utc+3" and "est-5:30" are one field in Postgres too, but "10:00z" or "10amest" are not.
     if (SPECIALS.has(word)) {
       fields.special = (word === '+infinity' ? 'infinity' : word) as Special;
       return true;
     }
     const month = MONTH_NAMES.get(word);
     if (month !== undefined) {
-      // "5 6 Jan": a bare number before the name is the day.
       if (fields.month !== undefined) return false;
+      this.#numberFirst = this.#numbers.length > 0;
       fields.month = month;
       return true;
     }
-    if (DAY_NAMES.has(word) || word === 'on' || word === 'at' || word === 'dst') return true;
+    if (DAY_NAMES.has(word)) {
+      this.#weekday = true;
+      return true;
+    }
+    if (word === 'on' || word === 'at' || word === 'dst') return true;
     if (word === 'am' || word === 'pm') {
       fields.half = word;
       return true;
@@ -423,8 +441,12 @@ class Assembler {
 }
 
 function badFormat(base: DateTimeBase, text: string): SqlError {
-  const name = typeName(base);
-  return new SqlError(SQLSTATE.invalidDatetimeFormat, `invalid input syntax for type ${name}: "${text}"`);
+  // Postgres' own messages use the short names of the zoneless types.
+  const name = base === 'time' || base === 'timestamp' ? base : typeName(base);
+  return new SqlError(
+    SQLSTATE.invalidDatetimeFormat,
+    `invalid input syntax for type ${name}: "${text}"`,
+  );
 }
 
 function fieldOverflow(text: string, monthOrDay = false): SqlError {

@@ -95,8 +95,9 @@ export function formatTimestamptz(micros: bigint, context: ValueContext): string
 
 function zoneText(zone: TimeZone, instant: bigint, east: number, context: ValueContext): string {
   if (context.dateStyle === 'ISO') return formatOffset(east);
-  const abbreviation = zone.abbreviation(instant);
-  return ' ' + (abbreviation ?? formatOffset(east));
+  // Only local mean time has odd seconds; for the rest Intl knows few abbreviations.
+  if (east % 60 !== 0) return ' LMT';
+  return ' ' + (zone.abbreviation(instant) ?? formatOffset(east));
 }
 
 function timestampText(local: bigint, context: ValueContext, zone: string): string {

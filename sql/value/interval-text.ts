@@ -48,6 +48,7 @@ const MICROS_OF: Partial<Record<Unit, number>> = {
   hour: 3600e6,
 };
 const DAY_MICROS = 86_400e6;
+const INT32_MAX = 2_147_483_647;
 
 /** Bits of an interval's typmod (its upper half), and what a bare number means under them. */
 const RANGE_YEAR = 1 << 2;
@@ -146,10 +147,15 @@ export function parseInterval(text: string, typmod: number, context: ValueContex
         `invalid input syntax for type interval: "${text}"`,
       );
     }
+    // Too many months are noticed late in Postgres, and get another error than days and times.
+    interval(sum.months, 0, 0n);
+    if (Math.abs(sum.days) > INT32_MAX || BigInt.asIntN(64, sum.micros) !== sum.micros) {
+      throw new RangeError('field of an interval');
+    }
     return interval(sum.months, sum.days, sum.micros);
   } catch (error) {
-    if (isSqlError(error) && error.sqlstate === SQLSTATE.invalidDatetimeFormat) throw error;
-    // A field that no int32 or int64 holds: RangeError of BigInt, or 22008 of interval().
+    if (isSqlError(error)) throw error;
+    // Ours above, or BigInt's for a number beyond a double's range.
     throw new SqlError(
       SQLSTATE.intervalFieldOverflow,
       `interval field value out of range: "${text}"`,
@@ -174,7 +180,9 @@ function readFields(text: string, typmod: number, context: ValueContext): Sum | 
   const allNegative =
     context.intervalStyle === 'sql_standard' &&
     /^-/.test(text) &&
-    fields.slice(1).every((field) => !/^[+-]/.test(field['time'] ?? field['months'] ?? field['number'] ?? ''));
+    fields
+      .slice(1)
+      .every((field) => !/^[+-]/.test(field['time'] ?? field['months'] ?? field['number'] ?? ''));
   let ago = false;
   let unit: Unit | undefined;
   for (let at = fields.length - 1; at >= 0; at--) {
@@ -182,7 +190,6 @@ function readFields(text: string, typmod: number, context: ValueContext): Sum | 
     let fits = true;
     if (field['word'] !== undefined) {
       if (field['word'] === 'ago') {
-        fits = !ago && at === fields.length - 1;
         ago = true;
       } else {
         unit = UNITS.get(field['word']);

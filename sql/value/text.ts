@@ -11,7 +11,13 @@ import { SqlError } from '../../ledger/error.ts';
 import type { Float } from '../../ledger/float.ts';
 import { formatFloat4, formatFloat8, parseFloat4, parseFloat8 } from '../../ledger/float.ts';
 import { checkJson, normalizeJsonb } from '../../ledger/jsonb.ts';
-import { decodeNumeric, encodeNumeric, formatNumeric, formatScaled, parseNumeric } from '../../ledger/numeric.ts';
+import {
+  decodeNumeric,
+  encodeNumeric,
+  formatNumeric,
+  formatScaled,
+  parseNumeric,
+} from '../../ledger/numeric.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { BaseType, Datum, SqlType } from '../../ledger/type.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
@@ -19,7 +25,13 @@ import { formatArrayLiteral, parseArrayLiteral } from './array-text.ts';
 import { parseBytea, formatBytea } from './bytea-text.ts';
 import type { ValueContext } from './context.ts';
 import { parseDateTime } from './datetime-input.ts';
-import { formatDate, formatTime, formatTimestamp, formatTimestamptz, formatTimeTz } from './datetime-output.ts';
+import {
+  formatDate,
+  formatTime,
+  formatTimestamp,
+  formatTimestamptz,
+  formatTimeTz,
+} from './datetime-output.ts';
 import { formatInterval, parseInterval } from './interval-text.ts';
 import { typeName } from './oid.ts';
 import { applyTypmod } from './typmod.ts';
@@ -131,7 +143,8 @@ function invalidSyntax(base: BaseType, text: string): SqlError {
 function parseBool(text: string): bigint {
   const word = text.trim().toLowerCase();
   if (word !== '') {
-    if ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1') return 1n;
+    if ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1')
+      return 1n;
     if ('false'.startsWith(word) || 'no'.startsWith(word) || word === '0') return 0n;
     if (word === 'of' || word === 'off') return 0n;
   }

@@ -33,6 +33,25 @@ export function tryTimeZone(name: string): TimeZone | undefined {
   return zone ?? undefined;
 }
 
+/**
+ * The name a session's TimeZone gets when it is SET: a plain number of hours counts east, as
+ * SET timezone = 5.5 does; undefined when there is no such zone.
+ */
+export function timeZoneSetting(text: string): string | undefined {
+  const trimmed = text.trim();
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)$/.test(trimmed)) return tryTimeZone(trimmed)?.name;
+  const east = Math.trunc(Number(trimmed) * 3600);
+  if (Math.abs(east) > 167 * 3600) return undefined;
+  const size = Math.abs(east);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const minutes = Math.floor(size / 60) % 60;
+  const clock =
+    two(Math.floor(size / 3600)) +
+    (size % 3600 === 0 ? '' : `:${two(minutes)}`) +
+    (size % 60 === 0 ? '' : `:${two(size % 60)}`);
+  return east < 0 ? `<-${clock}>+${clock}` : `<+${clock}>-${clock}`;
+}
+
 /** Seconds east of an abbreviation of Postgres' default set ('EST', 'cest'), or undefined. */
 export function abbreviationOffset(name: string): number | undefined {
   return ABBREVIATIONS.get(name.toUpperCase());
@@ -44,7 +63,11 @@ function constantZone(name: string, seconds: number, abbreviation: string): Time
 
 function fixedZone(name: string): TimeZone | undefined {
   const upper = name.toUpperCase();
-  if (['UTC', 'ETC/UTC', 'UCT', 'ETC/UCT', 'ZULU', 'ETC/ZULU', 'UNIVERSAL', 'ETC/UNIVERSAL'].includes(upper)) {
+  if (
+    ['UTC', 'ETC/UTC', 'UCT', 'ETC/UCT', 'ZULU', 'ETC/ZULU', 'UNIVERSAL', 'ETC/UNIVERSAL'].includes(
+      upper,
+    )
+  ) {
     return constantZone(upper === 'UTC' ? 'UTC' : name, 0, 'UTC');
   }
   if (['GMT', 'ETC/GMT', 'GREENWICH', 'GMT0', 'GMT+0', 'GMT-0'].includes(upper)) {
@@ -55,7 +78,9 @@ function fixedZone(name: string): TimeZone | undefined {
 
 /** 'EST5', 'UTC-3', '<+03>-3', '+08', '-7:30': the sign counts west. */
 function posixZone(name: string): TimeZone | undefined {
-  const match = /^(<[A-Za-z0-9+-]+>|[A-Za-z]*)([+-]?)(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?$/.exec(name);
+  const match = /^(<[A-Za-z0-9+:-]+>|[A-Za-z]*)([+-]?)(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?$/.exec(
+    name,
+  );
   if (match === null) return undefined;
   const [, label = '', sign, hours, minutes = '0', seconds = '0'] = match;
   if (Number(hours) > 24 || Number(minutes) > 59 || Number(seconds) > 59) return undefined;

@@ -2,9 +2,22 @@
 
 import { decodeArray, encodeArray, isNested } from '../../ledger/array-value.ts';
 import type { ArrayValue } from '../../ledger/array-value.ts';
-import { decodeInterval, decodeTimeTz, encodeInterval, encodeTimeTz, isInfiniteTimestamp, roundToPrecision } from '../../ledger/datetime.ts';
+import {
+  decodeInterval,
+  decodeTimeTz,
+  encodeInterval,
+  encodeTimeTz,
+  isInfiniteTimestamp,
+  roundToPrecision,
+} from '../../ledger/datetime.ts';
 import { SqlError } from '../../ledger/error.ts';
-import { decodeNumeric, encodeNumeric, limitNumeric, numericModifier, scaleNumeric } from '../../ledger/numeric.ts';
+import {
+  decodeNumeric,
+  encodeNumeric,
+  limitNumeric,
+  numericModifier,
+  scaleNumeric,
+} from '../../ledger/numeric.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
