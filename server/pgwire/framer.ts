@@ -28,7 +28,7 @@ function limitsOf(large: string, small: string): Uint32Array {
   return limits;
 }
 // Sync, Flush and the like have empty bodies, but PostgreSQL leaves the judging of that to the decoder.
-const QUERY_LIMITS = limitsOf('QPBFd', 'DCEHSXcfp');
+const QUERY_LIMITS = limitsOf('QPBFd', 'DCEHSXcf');
 const AUTHENTICATION_LIMITS = new Uint32Array(256);
 AUTHENTICATION_LIMITS[0x70] = AUTHENTICATION_MESSAGE_BYTES_MAX;
 

@@ -206,7 +206,8 @@ export class FakeSession implements Session {
     switch (verb) {
       case 'echo':
         sink.rows(dataRow(words));
-        return void sink.commandComplete('SELECT 1');
+        sink.commandComplete('SELECT 1');
+        return undefined;
       case 'later':
         return Promise.resolve().then(() => {
           sink.rows(dataRow(words));
@@ -214,12 +215,14 @@ export class FakeSession implements Session {
         });
       case 'params':
         sink.rows(dataRow(values));
-        return void sink.commandComplete('SELECT 1');
+        sink.commandComplete('SELECT 1');
+        return undefined;
       case 'rows':
         return this.#rows(Number(words[0]), Number(words[1] ?? 1), sink);
       case 'notice':
         sink.notice('NOTICE', new SqlError('00000', words.join(' '), { hint: 'Only a hint.' }));
-        return void sink.commandComplete('DO');
+        sink.commandComplete('DO');
+        return undefined;
       case 'error':
         throw new SqlError(words[0]!, words.slice(1).join(' '), {
           detail: 'Key (id)=(1) already exists.',
@@ -238,18 +241,21 @@ export class FakeSession implements Session {
       case 'commit':
       case 'rollback':
         this.status = verb === 'begin' ? 'T' : 'I';
-        return void sink.commandComplete(verb.toUpperCase());
+        sink.commandComplete(verb.toUpperCase());
+        return undefined;
       case 'sleep':
         return new Promise<void>((_, reject) => {
           this.#wakeSleeper = reject;
         });
       case 'set':
         this.events.parameterStatus(words[0]!, words[1]!);
-        return void sink.commandComplete('SET');
+        sink.commandComplete('SET');
+        return undefined;
       case 'copy':
         return words[0] === 'in' ? this.#copyIn(sink) : this.#copyOut(Number(words[1]), sink);
       case 'affect':
-        return void sink.commandComplete(`UPDATE ${words[0]}`);
+        sink.commandComplete(`UPDATE ${words[0]}`);
+        return undefined;
       default:
         throw new SqlError('42601', `syntax error at or near "${verb}"`);
     }
