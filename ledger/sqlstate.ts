@@ -58,6 +58,7 @@ export const SQLSTATE = {
   syntaxError: '42601',
   insufficientPrivilege: '42501',
   cannotCoerce: '42846',
+  generatedAlways: '428C9',
   groupingError: '42803',
   windowingError: '42P20',
   datatypeMismatch: '42804',

@@ -1,0 +1,207 @@
+// One transaction while it is applied: what it has written, what it owes, and how it is undone. Shell.
+//
+// (1) All or nothing: an abort leaves rows, history, counters and catalog as they were.
+// (2) A savepoint costs as much as a write, so a transaction that can only fail before its one write has
+//     none; `protect` opens it where that is not so.
+// (3) A row version is hashed when it is written. The leaf carries the table's schema version at the end of
+//     the transaction; a schema change in it makes the leaves of that table anew.
+
+import { SQLSTATE } from '../ledger/sqlstate.ts';
+import { SqlError } from '../ledger/error.ts';
+import { encodeRowVersion } from '../ledger/encoding.ts';
+import { rowVersionHash } from '../ledger/hash.ts';
+import { isUniqueViolation } from './sqlite.ts';
+import { uniqueError } from './constraints.ts';
+import { ForeignKeyChecks } from './foreign-keys.ts';
+import { InsertedRows, WrittenRows } from './written-rows.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+import type { Catalog, Table } from '../ledger/catalog.ts';
+import type { Datum } from '../ledger/type.ts';
+import type { StateStore, TableCounters } from './state-store.ts';
+import type { StoredRow, TableStore } from './table-store.ts';
+
+/** A check that a schema change leaves for the end of the transaction. */
+export type Validation = () => void;
+
+const NO_COLUMNS: readonly number[] = [];
+
+export class Application {
+  readonly store: StateStore;
+  readonly stamp: bigint;
+  readonly author: number;
+  readonly written = new WrittenRows();
+  readonly inserted = new InsertedRows();
+  readonly foreignKeys = new ForeignKeyChecks();
+  readonly validations: Validation[] = [];
+  readonly #crypto: Crypto;
+  readonly #catalog: Catalog;
+  readonly #counters = new Map<number, TableCounters>();
+  readonly #reshaped = new Set<number>();
+  #protected = false;
+
+  constructor(store: StateStore, crypto: Crypto, stamp: bigint, author: number) {
+    this.store = store;
+    this.stamp = stamp;
+    this.author = author;
+    this.#crypto = crypto;
+    this.#catalog = store.catalog;
+  }
+
+  /** From here on everything can be undone. */
+  protect(): void {
+    if (this.#protected) return;
+    this.store.protect();
+    this.#protected = true;
+  }
+
+  /** Runs the checks that wait for the end. @throws SqlError */
+  finish(): void {
+    for (const validation of this.validations) validation();
+    this.foreignKeys.run(this.store);
+    if (this.#reshaped.size > 0) this.#hashAgain();
+    if (this.#protected) this.store.unprotect();
+  }
+
+  abort(): void {
+    if (this.#protected) this.store.undo();
+    this.store.catalog = this.#catalog;
+    for (const [relation, { nextRow, written }] of this.#counters) {
+      const counters = this.store.counters(relation);
+      counters.nextRow = nextRow;
+      counters.written = written;
+    }
+  }
+
+  /** Says that the shape of a table has changed: leaves written before are made anew at the end. */
+  reshaped(relation: number): void {
+    this.#reshaped.add(relation);
+  }
+
+  /** The row as an operation names it: `-n` is the n-th that this transaction inserted. */
+  rowIdOf(relation: number, rowId: bigint): bigint {
+    if (rowId > 0n) return rowId;
+    const found = this.inserted.rowId(relation, -rowId);
+    if (found === null) throw conflict();
+    return found;
+  }
+
+  /**
+   * The row of that id, if it still is what the edge saw.
+   *
+   * @param version stamp, or 0 for "written by this transaction"
+   * @throws SqlError 40001
+   */
+  expect(table: TableStore, rowId: bigint, version: bigint): StoredRow {
+    const row = table.row(this.rowIdOf(table.table.id, rowId));
+    if (row === null || row.version !== (version === 0n ? this.stamp : version)) throw conflict();
+    return row;
+  }
+
+  /** Stamp of the last transaction before this one that wrote to a table; 0 for none. */
+  writtenBefore(relation: number): bigint {
+    return (this.#counters.get(relation) ?? this.store.counters(relation)).written;
+  }
+
+  insertRow(table: TableStore, values: Datum[]): bigint {
+    const counters = this.#touch(table.table.id);
+    const rowId = counters.nextRow;
+    try {
+      table.insert(rowId, this.stamp, values);
+    } catch (error) {
+      throw this.#explain(error, table, values, null);
+    }
+    counters.nextRow += 1n;
+    this.inserted.add(table.table.id, rowId);
+    this.written.add(table.table.id, rowId, this.#leaf(table.table, rowId, values));
+    this.foreignKeys.rowWritten(this.store, table, rowId, null, values);
+    return rowId;
+  }
+
+  updateRow(table: TableStore, row: StoredRow, values: Datum[]): void {
+    const { rowId } = row;
+    this.#touch(table.table.id);
+    const changed = table.changes(row.values, values);
+    const collides = table.indexes.some(
+      ({ index, positions }) => index.unique && changed.some((at) => positions.has(at)),
+    );
+    if (collides) this.protect();
+    const again = row.version === this.stamp;
+    if (!again) table.close(rowId, this.stamp);
+    try {
+      table.update(rowId, this.stamp, values, changed);
+    } catch (error) {
+      throw this.#explain(error, table, values, rowId);
+    }
+    this.#wrote(table.table, rowId, values, again);
+    this.foreignKeys.rowWritten(this.store, table, rowId, row.values, values);
+  }
+
+  deleteRow(table: TableStore, row: StoredRow): void {
+    this.#touch(table.table.id);
+    const again = row.version === this.stamp;
+    if (!again) table.close(row.rowId, this.stamp);
+    table.delete(row.rowId);
+    this.#wrote(table.table, row.rowId, null, again);
+    this.foreignKeys.rowDeleted(this.store, table, row.values);
+  }
+
+  #wrote(table: Table, rowId: bigint, values: readonly Datum[] | null, again: boolean): void {
+    const leaf = this.#leaf(table, rowId, values);
+    if (again) this.written.replace(table.id, rowId, leaf);
+    else this.written.add(table.id, rowId, leaf);
+  }
+
+  #touch(relation: number): TableCounters {
+    const counters = this.store.counters(relation);
+    if (!this.#counters.has(relation)) {
+      this.#counters.set(relation, { ...counters });
+      this.store.touch(relation);
+    }
+    counters.written = this.stamp;
+    return counters;
+  }
+
+  #leaf(table: Table, rowId: bigint, values: readonly Datum[] | null): Uint8Array {
+    const encoded = encodeRowVersion({
+      relation: table.id,
+      schemaVersion: table.schemaVersion,
+      rowId,
+      stamp: this.stamp,
+      deleted: values === null,
+      columns: values === null ? NO_COLUMNS : columnIds(table),
+      values: values ?? [],
+    });
+    return rowVersionHash(this.#crypto, encoded);
+  }
+
+  #hashAgain(): void {
+    for (const { relation, rowId } of this.written.rows()) {
+      const table = this.#reshaped.has(relation) ? this.store.catalog.relations.get(relation) : null;
+      if (table?.kind !== 'table') continue;
+      const row = this.store.table(table).row(rowId);
+      this.written.replace(relation, rowId, this.#leaf(table, rowId, row?.values ?? null));
+    }
+  }
+
+  #explain(error: unknown, table: TableStore, values: Datum[], rowId: bigint | null): unknown {
+    if (!isUniqueViolation(error)) return error;
+    return uniqueError(table, this.store.catalog, values, rowId) ?? error;
+  }
+}
+
+const ids = new WeakMap<Table, readonly number[]>();
+
+/** Column ids in order of position. */
+function columnIds(table: Table): readonly number[] {
+  let known = ids.get(table);
+  if (known === undefined) ids.set(table, (known = table.columns.map(({ id }) => id)));
+  return known;
+}
+
+/** Somebody else was faster: the edge may try again. */
+export function conflict(): SqlError {
+  return new SqlError(
+    SQLSTATE.serializationFailure,
+    'could not serialize access due to concurrent update',
+  );
+}

@@ -1,0 +1,407 @@
+// The writer: makes blocks durable and executes them; recovers after a crash. Shell, synchronous.
+//
+// Order of a block: apply in an open SQLite transaction of the state → append to the block file, which is the
+// one fsync → commit the state and the block index. So nothing is visible that is not durable, and what is
+// durable and not yet committed is applied again at the next start. Recovery is that one path:
+//
+// (1) m is the lowest height that a state shard has applied. Shards ahead of m are taken back to m through
+//     their history; if the catalog changed in between, the state is made anew from the chain.
+// (2) Blocks m+1 … tip go through the normal apply. The receipts root of each must be what later headers
+//     say; otherwise the data is damaged, and the node does not start.
+
+import { rmSync } from 'node:fs';
+import { StorageError } from '../ledger/error.ts';
+import { checkBlock, checkHeader } from '../ledger/block-check.ts';
+import { HistoryTree } from '../ledger/history-tree.ts';
+import { applyChanges, EMPTY_CATALOG } from '../ledger/catalog.ts';
+import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
+import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
+import { equal, hex } from '../ledger/bytes.ts';
+import { stampOf } from '../ledger/operation.ts';
+import { applyBlock } from './apply.ts';
+import { BlockStore } from './block-store.ts';
+import { ChainIndex } from './chain-index.ts';
+import { indexFile, lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
+import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
+import { createTables } from './schema-change.ts';
+import { StateStore } from './state-store.ts';
+import { storageErrorOf, walBytes } from './sqlite.ts';
+import type { Bundle } from '../ledger/transaction.ts';
+import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+import type { Executed, Genesis, Header } from '../ledger/block.ts';
+import type { AppliedBlock } from './apply.ts';
+import type { DataDirectory, DirectoryLock } from './data-directory.ts';
+import type { StoredBlock } from './block-store.ts';
+
+/** Moments in the life of a block, for tests that stop the process there. */
+export type Step = 'begun' | 'applied' | 'durable' | 'committed';
+
+export interface WriterOptions {
+  readonly crypto: Crypto;
+  /** Public key of this node: its own blocks were checked when they were made. */
+  readonly node?: Uint8Array;
+  readonly onStep?: (step: Step, height: number) => void;
+  readonly segmentBytesMax?: number;
+}
+
+/** What the next header is made from. */
+export interface Tip {
+  readonly height: number;
+  /** Hash of the tip's header. */
+  readonly hash: Uint8Array;
+  readonly timeMs: number;
+  readonly executed: Executed;
+  /** Root of the history tree over all headers up to and including the tip's. */
+  readonly historyRoot: Uint8Array;
+  /** Whether a block with receipts is executed that no header covers yet. */
+  readonly unproved: boolean;
+}
+
+export interface Appended {
+  readonly tip: Tip;
+  /** Encoded receipts, in the order of the block's transactions. */
+  readonly receipts: readonly Uint8Array[];
+}
+
+/** WAL of a state shard, in bytes, beyond which it is folded into the file. */
+const WAL_BYTES_MAX = 64 * 1024 * 1024;
+/** Blocks between two looks at the size of the WAL. */
+const WAL_CHECK_BLOCKS = 64;
+
+export class ChainWriter {
+  readonly data: DataDirectory;
+  readonly genesis: Genesis;
+  readonly #crypto: Crypto;
+  readonly #options: WriterOptions;
+  readonly #lock: DirectoryLock;
+  readonly #blocks: BlockStore;
+  #state: StateStore;
+  #index: ChainIndex;
+  #parent!: CheckedParent;
+  #executed!: Executed;
+  /** Newest height with receipts, and the newest that a header's `executed` covers. */
+  #receiptsAt = 0;
+  #coveredAt = 0;
+  #blocksSinceTidy = 0;
+  #broken = false;
+
+  /**
+   * Opens a data directory for writing, and recovers.
+   *
+   * @throws StorageError locked, foreign, damaged, full, io
+   */
+  static open(directory: string, options: WriterOptions): ChainWriter {
+    const data = readDataDirectory(directory);
+    const lock = lockDataDirectory(directory);
+    let blocks: BlockStore | null = null;
+    let state: StateStore | null = null;
+    try {
+      const { segmentBytesMax } = options;
+      blocks = new BlockStore(directory, segmentBytesMax === undefined ? {} : { segmentBytesMax });
+      state = StateStore.open(data, { create: true });
+      return new ChainWriter(data, options, lock, blocks, state);
+    } catch (error) {
+      state?.close();
+      blocks?.close();
+      lock.release();
+      throw storageErrorOf(error, directory);
+    }
+  }
+
+  private constructor(
+    data: DataDirectory,
+    options: WriterOptions,
+    lock: DirectoryLock,
+    blocks: BlockStore,
+    state: StateStore,
+  ) {
+    this.data = data;
+    this.#options = options;
+    this.#crypto = options.crypto;
+    this.#lock = lock;
+    this.#blocks = blocks;
+    this.#state = state;
+    this.#index = new ChainIndex(state.database);
+    const first = blocks.read(0);
+    if (first === null) throw new StorageError('damaged', `${blocks.fileOf(0)}: no block 0`);
+    this.genesis = decoded(() => decodeGenesis(first.body), blocks.fileOf(0), 0);
+    this.#recover();
+  }
+
+  get tip(): Tip {
+    const { header, hash, history } = this.#parent;
+    return {
+      height: header.height,
+      hash,
+      timeMs: header.timeMs,
+      executed: this.#executed,
+      historyRoot: history.root(),
+      unproved: this.#receiptsAt > this.#coveredAt,
+    };
+  }
+
+  /**
+   * Checks a block, makes it durable and executes it.
+   *
+   * @throws StorageError after which nothing more may be appended; SqlError never
+   */
+  append(stored: StoredBlock): Appended {
+    if (this.#broken) throw new StorageError('io', `${this.data.path}: the writer has failed before`);
+    const file = this.#blocks.fileOf(stored.height);
+    const header = decoded(() => decodeHeader(stored.header), file, stored.height);
+    const bundles = decoded(() => decodeBody(stored.body), file, stored.height);
+    this.#check(stored, header, bundles);
+    try {
+      this.#state.begin();
+      this.#step('begun', stored.height);
+      const applied = this.#apply(stored, header, bundles);
+      this.#step('applied', stored.height);
+      this.#blocks.append(stored);
+      this.#step('durable', stored.height);
+      this.#state.commit(stored.height);
+      this.#step('committed', stored.height);
+      this.#advance(stored, header, applied);
+      return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
+    } catch (error) {
+      // Whatever it was: a block that may be durable and is not executed is repaired at the next start.
+      this.#broken = true;
+      if (this.#state.database.inTransaction) this.#state.rollback();
+      throw storageErrorOf(error, shardFile(this.data.path, 0));
+    }
+  }
+
+  /** Stores a chunk of operations; durable when it returns. Its hash goes into the manifest. */
+  putChunk(bytes: Uint8Array): Uint8Array {
+    const hash = chunkHash(this.#crypto, bytes);
+    this.#blocks.putChunk(hash, bytes);
+    return hash;
+  }
+
+  /** Whether `tidy` has something to do. */
+  get untidy(): boolean {
+    if (this.#blocksSinceTidy < WAL_CHECK_BLOCKS) return false;
+    this.#blocksSinceTidy = 0;
+    const files = [this.#blocks.fileOf(this.tip.height), indexFile(this.data.path)];
+    for (let shard = 0; shard < this.data.stateShards; shard++) {
+      files.push(shardFile(this.data.path, shard));
+    }
+    return files.some((file) => walBytes(file) > WAL_BYTES_MAX);
+  }
+
+  /** Folds WALs into their files and forgets what only recovery could have needed. When nobody waits. */
+  tidy(): void {
+    const { height, timeMs } = this.tip;
+    this.#blocks.tidy();
+    this.#sync();
+    this.#state.begin();
+    this.#state.forget(height, timeMs);
+    this.#state.commit(height);
+  }
+
+  close(): void {
+    this.#state.close();
+    this.#blocks.close();
+    this.#lock.release();
+  }
+
+  /** Everything applied so far is on disk, in every shard. */
+  #sync(): void {
+    this.#state.database.pragma('wal_checkpoint(PASSIVE)');
+  }
+
+  #step(step: Step, height: number): void {
+    this.#options.onStep?.(step, height);
+  }
+
+  #check(stored: StoredBlock, header: Header, bundles: readonly Bundle[]): void {
+    const context: CheckContext = {
+      crypto: this.#crypto,
+      chainId: this.data.chainId,
+      genesis: this.genesis,
+      keyOf: (author) => this.#state.catalog.roles.get(author)?.publicKey ?? null,
+    };
+    const own = this.#options.node !== undefined && equal(this.#options.node, header.proposer);
+    if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body))) {
+      const file = this.#blocks.fileOf(stored.height);
+      throw new StorageError('damaged', `${file}: body of block ${stored.height} was changed`);
+    }
+    const certificate = decodeCertificate(stored.certificate);
+    const problem = own
+      ? checkHeader(context, this.#parent, header)
+      : checkBlock(context, this.#parent, { header, bundles, certificate });
+    if (problem === null) return;
+    throw new StorageError('damaged', `block ${header.height}: ${problem.what} ${problem.message}`);
+  }
+
+  #apply(stored: StoredBlock, header: Header, bundles: readonly Bundle[]): AppliedBlock {
+    const { height, timeMs } = header;
+    const chunks = (hash: Uint8Array): Uint8Array => this.#blocks.chunk(hash);
+    const applied = applyBlock(this.#state, this.#crypto, { height, timeMs, bundles }, chunks);
+    const hash = headerHash(this.#crypto, stored.header);
+    const { history } = this.#parent;
+    this.#index.put(header, { height, hash, header: stored.header }, applied.transactions, history);
+    return applied;
+  }
+
+  #advance(stored: StoredBlock, header: Header, applied: AppliedBlock): void {
+    const hash = headerHash(this.#crypto, stored.header);
+    const { history } = this.#parent;
+    history.append(hash);
+    this.#parent = { header, hash, history };
+    this.#executed = { height: header.height, receiptsRoot: applied.receiptsRoot };
+    this.#blocksSinceTidy++;
+    this.#coveredAt = Math.max(this.#coveredAt, header.executed.height);
+    if (applied.transactions.length > 0) this.#receiptsAt = header.height;
+  }
+
+  #recover(): void {
+    const tip = this.#blocks.tip;
+    const heights = this.#state.heights();
+    const lowest = Math.min(...heights);
+    if (Math.max(...heights) > tip) {
+      const file = shardFile(this.data.path, heights.findIndex((height) => height > tip));
+      throw new StorageError(
+        'damaged',
+        `${file}: has applied block ${Math.max(...heights)}, but the newest block is ${tip}`,
+      );
+    }
+    if (heights.some((height) => height > lowest)) this.#rollBack(lowest, heights);
+    if (this.#index.tip() > tip) this.#index.clear();
+    if (Math.min(...this.#state.heights()) < 0) this.#applyGenesis();
+    this.#startAt(Math.min(...this.#state.heights()));
+    this.#indexMissing();
+    for (let height = this.#parent.header.height + 1; height <= tip; height++) this.#replay(height);
+  }
+
+  #rollBack(lowest: number, heights: readonly number[]): void {
+    if (lowest < 0 || catalogChangedAfter(this.#state, lowest)) return this.#makeAnew();
+    this.#state.begin();
+    heights.forEach((height, shard) => {
+      if (height > lowest) rollBackShard(this.#state, shard, lowest);
+    });
+    this.#state.database.exec('COMMIT');
+    this.#state.reload();
+  }
+
+  /** Throws the state away, to be made from the chain. */
+  #makeAnew(): void {
+    this.#state.close();
+    for (let shard = 0; shard < this.data.stateShards; shard++) {
+      for (const end of ['', '-wal', '-shm']) {
+        rmSync(shardFile(this.data.path, shard) + end, { force: true });
+      }
+    }
+    this.#state = StateStore.open(this.data, { create: true });
+    this.#index = new ChainIndex(this.#state.database);
+  }
+
+  #applyGenesis(): void {
+    const catalog = applyChanges(EMPTY_CATALOG, this.genesis.catalog);
+    this.#state.begin();
+    this.#state.catalog = catalog;
+    this.#state.recordChanges(0n, this.genesis.catalog);
+    createTables(this.#state, catalog);
+    this.#state.commit(0);
+  }
+
+  /** Takes its place behind the block of `height`, whose header must carry the root of what was executed. */
+  #startAt(height: number): void {
+    const stored = this.#stored(height);
+    const header = decoded(() => decodeHeader(stored.header), this.#blocks.fileOf(height), height);
+    const hash = headerHash(this.#crypto, stored.header);
+    const history = this.#index.history(this.#crypto, header) ?? this.#historyBefore(height);
+    if (!equal(history.root(), header.historyRoot)) {
+      const file = this.#blocks.fileOf(height);
+      throw new StorageError('damaged', `${file}: headers before block ${height} were changed`);
+    }
+    history.append(hash);
+    this.#parent = { header, hash, history };
+    this.#executed = { height, receiptsRoot: this.#receiptsRoot(height) };
+    this.#coveredAt = header.executed.height;
+    const newest = this.#state.database.prepare('SELECT max(stamp) FROM _receipt').pluck().get();
+    this.#receiptsAt = newest === null ? 0 : Number((newest as bigint) / stampOf(1, 0));
+    this.#checkExecuted(header);
+  }
+
+  #historyBefore(height: number): HistoryTree {
+    const tree = new HistoryTree(this.#crypto);
+    for (let at = 0; at < height; at++) {
+      tree.append(headerHash(this.#crypto, this.#stored(at).header));
+    }
+    return tree;
+  }
+
+  #stored(height: number): StoredBlock {
+    const stored = this.#blocks.read(height);
+    if (stored !== null) return stored;
+    throw new StorageError('damaged', `${this.#blocks.fileOf(height)}: block ${height} is missing`);
+  }
+
+  /** Writes the entries of the index that are missing, for blocks already executed. */
+  #indexMissing(): void {
+    const { height: end } = this.#parent.header;
+    const start = this.#index.tip() + 1;
+    if (start > end) return;
+    const history = this.#historyBefore(start);
+    this.#state.begin();
+    for (let height = start; height <= end; height++) {
+      const { header: bytes, body } = this.#stored(height);
+      const header = decodeHeader(bytes);
+      const hash = headerHash(this.#crypto, bytes);
+      const authors = height === 0 ? [] : decodeBody(body).flatMap(authorsOf);
+      const transactions = this.#state.receiptsAt(height).map((applied, i) => ({
+        ...applied,
+        author: authors[i] ?? 0,
+      }));
+      this.#index.put(header, { height, hash, header: bytes }, transactions, history);
+      history.append(hash);
+    }
+    this.#state.database.exec('COMMIT');
+  }
+
+  #replay(height: number): void {
+    const stored = this.#stored(height);
+    const file = this.#blocks.fileOf(height);
+    const header = decoded(() => decodeHeader(stored.header), file, height);
+    const bundles = decoded(() => decodeBody(stored.body), file, height);
+    this.#check(stored, header, bundles);
+    this.#checkExecuted(header);
+    this.#state.begin();
+    const applied = this.#apply(stored, header, bundles);
+    this.#state.commit(height);
+    this.#advance(stored, header, applied);
+  }
+
+  /** What a header says was executed is what this state has executed. */
+  #checkExecuted({ height, executed }: Header): void {
+    if (equal(executed.receiptsRoot, this.#receiptsRoot(executed.height))) return;
+    throw new StorageError(
+      'damaged',
+      `${shardFile(this.data.path, 0)}: block ${executed.height} was executed otherwise than` +
+        ` block ${height} says (receipts root ${hex(executed.receiptsRoot)})`,
+    );
+  }
+
+  #receiptsRoot(height: number): Uint8Array {
+    const hashes = this.#state
+      .receiptsAt(height)
+      .map(({ encoded }) => receiptHash(this.#crypto, encoded));
+    return hashes.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, hashes);
+  }
+}
+
+function authorsOf({ author, transactions }: Bundle): number[] {
+  return transactions.map(() => author);
+}
+
+/** Decodes a part of a block; bytes that do not decode are damage, named by file and height. */
+function decoded<T>(decode: () => T, file: string, height: number): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (!Error.isError(error) || error.name !== 'FormatError') throw error;
+    throw new StorageError('damaged', `${file}: block ${height}: ${error.message}`);
+  }
+}

@@ -1,0 +1,137 @@
+// The door of better-sqlite3: opens files with the pragmas of the house and translates its errors. Shell.
+//
+// (1) Integers come and go as bigint everywhere: a JS number binds as REAL and would change a value's type.
+// (2) WAL everywhere. A file whose loss cannot be repaired (an open block shard) runs synchronous=FULL: its
+//     commit is on disk when it returns. Files that can be rebuilt from it run NORMAL.
+// (3) An error of the library leaves this directory as a StorageError, so nobody above knows SQLite's codes.
+
+import { statSync } from 'node:fs';
+import Sqlite from 'better-sqlite3';
+import { StorageError } from '../ledger/error.ts';
+import type { StorageFault } from '../ledger/error.ts';
+
+export type Database = Sqlite.Database;
+export type Statement = Sqlite.Statement<unknown[]>;
+
+export interface OpenOptions {
+  readonly readonly?: boolean;
+  /** Fails when the file is absent; the default for readers. */
+  readonly mustExist?: boolean;
+  /** FULL: a commit is durable when it returns. NORMAL (default): durable after the next checkpoint. */
+  readonly synchronous?: 'FULL' | 'NORMAL' | 'OFF';
+}
+
+const PAGE_BYTES = 8192;
+const MMAP_BYTES = 1 << 30;
+const CACHE_KIB = 65_536;
+const BUSY_TIMEOUT_MS = 5_000;
+
+/**
+ * Opens (and unless `mustExist` or `readonly`, creates) a database file.
+ *
+ * @throws StorageError damaged, foreign, locked, full or io; the message names the file
+ */
+export function openDatabase(path: string, options: OpenOptions = {}): Database {
+  const readonly = options.readonly ?? false;
+  return guard(path, () => {
+    const database = new Sqlite(path, {
+      readonly,
+      fileMustExist: options.mustExist ?? readonly,
+      timeout: BUSY_TIMEOUT_MS,
+    });
+    try {
+      database.defaultSafeIntegers(true);
+      database.pragma('trusted_schema = OFF');
+      database.pragma(`cache_size = -${CACHE_KIB}`);
+      database.pragma(`mmap_size = ${MMAP_BYTES}`);
+      database.pragma('temp_store = MEMORY');
+      if (!readonly) {
+        database.pragma(`page_size = ${PAGE_BYTES}`);
+        database.pragma('journal_mode = WAL');
+        database.pragma(`synchronous = ${options.synchronous ?? 'NORMAL'}`);
+        database.pragma('wal_autocheckpoint = 0');
+      }
+      // Touches the file, so that one which is no database is refused here and not at the first query.
+      database.prepare('SELECT count(*) FROM sqlite_schema').get();
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    return database;
+  });
+}
+
+/** Attaches a further file under a schema name, with the same pragmas. */
+export function attach(database: Database, path: string, name: string): void {
+  guard(path, () => {
+    database.prepare(`ATTACH ? AS ${name}`).run(path);
+    database.pragma(`${name}.cache_size = -${CACHE_KIB}`);
+    database.pragma(`${name}.mmap_size = ${MMAP_BYTES}`);
+    if (database.readonly) return;
+    database.pragma(`${name}.page_size = ${PAGE_BYTES}`);
+    database.pragma(`${name}.journal_mode = WAL`);
+    database.pragma(`${name}.synchronous = NORMAL`);
+  });
+}
+
+/**
+ * Opens a small file and locks it for this process, until it is closed or the process ends in whatever way.
+ *
+ * @throws StorageError locked when another process has it
+ */
+export function lockFile(path: string): Database {
+  return guard(path, () => {
+    const database = new Sqlite(path, { timeout: 0 });
+    try {
+      // Outside WAL an exclusive transaction holds the operating system's lock on the file itself.
+      database.pragma('journal_mode = MEMORY');
+      database.exec('BEGIN EXCLUSIVE');
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    return database;
+  });
+}
+
+/** Size of a database's write-ahead log, in bytes; 0 when there is none. */
+export function walBytes(path: string): number {
+  return statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Runs `work`; an error of SQLite in it becomes a StorageError that names `file`. */
+export function guard<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw storageErrorOf(error, file);
+  }
+}
+
+/** `error` as a StorageError when it comes from SQLite, else itself. */
+export function storageErrorOf(error: unknown, file: string): unknown {
+  const code = sqliteCode(error);
+  if (code === null) return error;
+  const message = `${file}: ${(error as Error).message}`;
+  return new StorageError(faultOf(code), message, { cause: error });
+}
+
+/** True for the violation of a unique index; no other constraint is ever declared in SQLite. */
+export function isUniqueViolation(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY';
+}
+
+function sqliteCode(error: unknown): string | null {
+  if (!Error.isError(error) || error.name !== 'SqliteError') return null;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : null;
+}
+
+function faultOf(code: string): StorageFault {
+  if (code.startsWith('SQLITE_CORRUPT')) return 'damaged';
+  if (code.startsWith('SQLITE_NOTADB')) return 'foreign';
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'locked';
+  if (code.startsWith('SQLITE_FULL')) return 'full';
+  return 'io';
+}

@@ -1,0 +1,44 @@
+// Tables of the state shards and of the block index that are not made by the catalog. Pure.
+//
+// Everything in these files can be rebuilt from the blocks. All of it is versioned by stamp or height, so a
+// shard that is ahead of the others after a power loss can be taken back.
+
+/**
+ * In every shard. `_table` says, for each table placed here, the next row id and the last stamp written; its
+ * newest `height` counts, older ones are kept until all shards are on disk.
+ */
+const SHARD_TABLES = `
+  CREATE TABLE _meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+  CREATE TABLE _table (relation INTEGER, height INTEGER, next_row INTEGER, written INTEGER,
+    PRIMARY KEY (relation, height)) WITHOUT ROWID;
+`;
+
+/**
+ * In shard 0 only. Sequences keep every state they had; the newest `_from` counts. `_idempotency` forgets a
+ * key some time after its transaction has expired. `leaves` are the row version hashes of the receipt.
+ */
+const CHAIN_TABLES = `
+  CREATE TABLE _catalog (version INTEGER PRIMARY KEY, stamp INTEGER, changes BLOB);
+  CREATE TABLE _sequence (id INTEGER, _from INTEGER, last INTEGER, called INTEGER,
+    PRIMARY KEY (id, _from)) WITHOUT ROWID;
+  CREATE TABLE _receipt (stamp INTEGER PRIMARY KEY, receipt BLOB, leaves BLOB);
+  CREATE TABLE _idempotency (author INTEGER, key BLOB, until INTEGER, stamp INTEGER,
+    PRIMARY KEY (author, key)) WITHOUT ROWID;
+  CREATE INDEX _idempotency_until ON _idempotency (until);
+`;
+
+/**
+ * `chain/index.sqlite`: where blocks and transactions are found. `frontier` is the history tree over the
+ * headers before the newest one.
+ */
+export const INDEX_TABLES = `
+  CREATE TABLE block (height INTEGER PRIMARY KEY, hash BLOB, time_ms INTEGER, transactions INTEGER,
+    header BLOB);
+  CREATE TABLE transactions (stamp INTEGER PRIMARY KEY, id BLOB, author INTEGER, sqlstate TEXT);
+  CREATE INDEX transaction_id ON transactions (id);
+  CREATE TABLE frontier (one INTEGER PRIMARY KEY, size INTEGER, hashes BLOB);
+`;
+
+export function shardTables(shard: number): string {
+  return shard === 0 ? SHARD_TABLES + CHAIN_TABLES : SHARD_TABLES;
+}

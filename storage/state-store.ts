@@ -1,0 +1,346 @@
+// The state: current rows, history, catalog, sequences, receipts, over one or more shard files. Shell.
+//
+// One connection holds shard 0 as `main`, the other shards and the block index attached. A block is applied
+// in one SQLite transaction over all of them; each shard stores the height it has applied in that same
+// transaction. (Each file commits for itself: after a power loss they may lie apart, and recovery replays.)
+
+import { existsSync } from 'node:fs';
+import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
+import { StorageError, assert } from '../ledger/error.ts';
+import { decodeChanges, decodeReceipt, encodeChanges } from '../ledger/encoding.ts';
+import { FORMAT_VERSION } from '../ledger/block.ts';
+import { stampOf } from '../ledger/operation.ts';
+import { equal } from '../ledger/bytes.ts';
+import { attach, guard, openDatabase } from './sqlite.ts';
+import { indexFile, shardFile } from './data-directory.ts';
+import { INDEX_TABLES, shardTables } from './state-schema.ts';
+import { shardSchema } from './names.ts';
+import { TableStore } from './table-store.ts';
+import type { AppliedTransaction } from './apply.ts';
+import type { DataDirectory } from './data-directory.ts';
+import type { Catalog, CatalogChange, ForeignKey, Table } from '../ledger/catalog.ts';
+import type { Database, Statement } from './sqlite.ts';
+
+/** SQLite attaches ten files at most, and the block index is one of them. */
+export const STATE_SHARDS_MAX = 8;
+
+/** Of one table; changes are stored when the block is committed. */
+export interface TableCounters {
+  nextRow: bigint;
+  /** Stamp of the last transaction that wrote to the table; 0 for none. */
+  written: bigint;
+}
+
+export interface SequenceState {
+  readonly last: bigint;
+  readonly called: boolean;
+}
+
+/** A foreign key seen from the table it refers to. */
+export interface IncomingKey {
+  readonly child: Table;
+  readonly foreignKey: ForeignKey;
+}
+
+export class StateStore {
+  readonly database: Database;
+  readonly data: DataDirectory;
+  /** After the last operation applied, committed or not. */
+  catalog: Catalog;
+  #stores = new WeakMap<Table, TableStore>();
+  #incoming = new WeakMap<Catalog, Map<number, IncomingKey[]>>();
+  readonly #counters = new Map<number, TableCounters>();
+  readonly #dirty = new Set<number>();
+  readonly #statements = new Map<string, Statement>();
+
+  /** Opens the shards, and makes those that are missing when `create` is set. */
+  static open(data: DataDirectory, options: { readonly create?: boolean } = {}): StateStore {
+    const create = options.create ?? false;
+    const fresh: boolean[] = [];
+    for (let shard = 0; shard < data.stateShards; shard++) {
+      const present = existsSync(shardFile(data.path, shard));
+      fresh.push(!present);
+      if (!present && !create) {
+        throw new StorageError('damaged', `${shardFile(data.path, shard)}: missing`);
+      }
+    }
+    const main = shardFile(data.path, 0);
+    const database = openDatabase(main);
+    try {
+      for (let shard = 1; shard < data.stateShards; shard++) {
+        attach(database, shardFile(data.path, shard), shardSchema(shard));
+      }
+      attach(database, indexFile(data.path), 'chain');
+      return guard(main, () => {
+        fresh.forEach((isFresh, shard) => isFresh && makeShard(database, data, shard));
+        makeIndex(database);
+        return new StateStore(database, data);
+      });
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  constructor(database: Database, data: DataDirectory) {
+    this.database = database;
+    this.data = data;
+    for (let shard = 0; shard < data.stateShards; shard++) checkShard(database, data, shard);
+    this.catalog = readCatalog(database);
+  }
+
+  /** Height that each shard has applied, by number; -1 for none. */
+  heights(): number[] {
+    const heights: number[] = [];
+    for (let shard = 0; shard < this.data.stateShards; shard++) {
+      const found = this.#statement(
+        `SELECT value FROM ${shardSchema(shard)}._meta WHERE key='height'`,
+      ).get() as { value: bigint };
+      heights.push(Number(found.value));
+    }
+    return heights;
+  }
+
+  begin(): void {
+    this.#statement('BEGIN IMMEDIATE').run();
+  }
+
+  /** Stores what the block changed beside rows, and commits. */
+  commit(height: number): void {
+    for (const relation of this.#dirty) {
+      const table = this.catalog.relations.get(relation);
+      const counters = this.#counters.get(relation);
+      if (table?.kind !== 'table' || counters === undefined) continue;
+      this.#statement(
+        `INSERT INTO ${shardSchema(table.shard)}._table VALUES(?,?,?,?)`,
+      ).run(BigInt(relation), BigInt(height), counters.nextRow, counters.written);
+    }
+    this.#dirty.clear();
+    for (let shard = 0; shard < this.data.stateShards; shard++) {
+      const schema = shardSchema(shard);
+      this.#statement(`UPDATE ${schema}._meta SET value=? WHERE key='height'`).run(BigInt(height));
+    }
+    this.#statement('COMMIT').run();
+  }
+
+  /** Undoes the block, in memory too. */
+  rollback(): void {
+    if (this.database.inTransaction) this.#statement('ROLLBACK').run();
+    this.reload();
+  }
+
+  /** Reads again what is kept in memory. */
+  reload(): void {
+    this.#counters.clear();
+    this.#dirty.clear();
+    this.#stores = new WeakMap();
+    this.catalog = readCatalog(this.database);
+  }
+
+  protect(): void {
+    this.#statement('SAVEPOINT operations').run();
+  }
+
+  unprotect(): void {
+    this.#statement('RELEASE operations').run();
+  }
+
+  undo(): void {
+    this.#statement('ROLLBACK TO operations').run();
+    this.unprotect();
+  }
+
+  /** Statements and compiled expressions of a table of the catalog at hand. */
+  table(table: Table): TableStore {
+    let store = this.#stores.get(table);
+    if (store === undefined) {
+      store = new TableStore(this.database, table);
+      this.#stores.set(table, store);
+    }
+    return store;
+  }
+
+  counters(relation: number): TableCounters {
+    let counters = this.#counters.get(relation);
+    if (counters === undefined) {
+      const table = this.catalog.relations.get(relation);
+      assert(table?.kind === 'table', `relation ${relation} is no table`);
+      const found = this.#statement(
+        `SELECT next_row, written FROM ${shardSchema(table.shard)}._table` +
+          ' WHERE relation=? ORDER BY height DESC LIMIT 1',
+      ).get(BigInt(relation)) as { next_row: bigint; written: bigint } | undefined;
+      counters = { nextRow: found?.next_row ?? 1n, written: found?.written ?? 0n };
+      this.#counters.set(relation, counters);
+    }
+    return counters;
+  }
+
+  /** Says that the counters of a table were changed. */
+  touch(relation: number): void {
+    this.#dirty.add(relation);
+  }
+
+  /** Foreign keys that refer to a table. */
+  incoming(relation: number): readonly IncomingKey[] {
+    let byTable = this.#incoming.get(this.catalog);
+    if (byTable === undefined) {
+      byTable = new Map();
+      for (const child of this.catalog.relations.values()) {
+        if (child.kind !== 'table') continue;
+        for (const foreignKey of child.foreignKeys) {
+          const list = byTable.get(foreignKey.references) ?? [];
+          list.push({ child, foreignKey });
+          byTable.set(foreignKey.references, list);
+        }
+      }
+      this.#incoming.set(this.catalog, byTable);
+    }
+    return byTable.get(relation) ?? [];
+  }
+
+  sequence(id: number): SequenceState | null {
+    const found = this.#statement(
+      'SELECT last, called FROM _sequence WHERE id=? ORDER BY _from DESC LIMIT 1',
+    ).get(BigInt(id)) as { last: bigint; called: bigint } | undefined;
+    return found === undefined ? null : { last: found.last, called: found.called === 1n };
+  }
+
+  setSequence(id: number, stamp: bigint, state: SequenceState): void {
+    this.#statement(
+      'INSERT INTO _sequence VALUES(?,?,?,?) ON CONFLICT(id,_from)' +
+        ' DO UPDATE SET last=excluded.last, called=excluded.called',
+    ).run(BigInt(id), stamp, state.last, state.called ? 1n : 0n);
+  }
+
+  /**
+   * Takes an idempotency key.
+   *
+   * @param timeMs  time of the block; a key whose `untilMs` lies before it may be taken again
+   * @returns false when it is taken
+   */
+  takeKey(author: number, key: Uint8Array, untilMs: number, stamp: bigint, timeMs: number): boolean {
+    const { changes } = this.#statement(
+      'INSERT INTO _idempotency VALUES(?,?,?,?) ON CONFLICT(author,key)' +
+        ' DO UPDATE SET until=excluded.until, stamp=excluded.stamp WHERE until<?',
+    ).run(BigInt(author), key, BigInt(untilMs), stamp, BigInt(timeMs));
+    return changes === 1;
+  }
+
+  /**
+   * Forgets keys that had expired at `timeMs` and counters older than `height`: what only taking a shard
+   * back could need. Both belong to a block that every shard has on disk.
+   */
+  forget(height: number, timeMs: number): void {
+    this.#statement('DELETE FROM _idempotency WHERE until<?').run(BigInt(timeMs));
+    for (let shard = 0; shard < this.data.stateShards; shard++) {
+      const counters = `${shardSchema(shard)}._table`;
+      this.#statement(
+        `DELETE FROM ${counters} AS old WHERE height<? AND EXISTS (SELECT 1 FROM ${counters} AS new` +
+          ' WHERE new.relation=old.relation AND new.height>old.height AND new.height<=?)',
+      ).run(BigInt(height), BigInt(height));
+    }
+  }
+
+  writeReceipt(stamp: bigint, receipt: Uint8Array, leaves: Uint8Array): void {
+    this.#statement('INSERT INTO _receipt VALUES(?,?,?)').run(stamp, receipt, leaves);
+  }
+
+  receipt(stamp: bigint): { readonly receipt: Uint8Array; readonly leaves: Uint8Array } | null {
+    const found = this.#statement('SELECT receipt, leaves FROM _receipt WHERE stamp=?').get(stamp);
+    return (found as { receipt: Uint8Array; leaves: Uint8Array } | undefined) ?? null;
+  }
+
+  /** Receipts of a block, in order. */
+  receiptsAt(height: number): Omit<AppliedTransaction, 'author'>[] {
+    const rows = this.#statement(
+      'SELECT stamp, receipt FROM _receipt WHERE stamp>=? AND stamp<? ORDER BY stamp',
+    ).all(stampOf(height, 0), stampOf(height + 1, 0)) as { stamp: bigint; receipt: Uint8Array }[];
+    return rows.map(({ stamp, receipt }) => ({
+      stamp,
+      receipt: decodeReceipt(receipt),
+      encoded: receipt,
+    }));
+  }
+
+  /** Records catalog changes that `catalog` already includes. */
+  recordChanges(stamp: bigint, changes: readonly CatalogChange[]): void {
+    this.#statement('INSERT INTO _catalog VALUES(?,?,?)').run(
+      BigInt(this.catalog.version),
+      stamp,
+      encodeChanges(changes),
+    );
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  #statement(text: string): Statement {
+    let statement = this.#statements.get(text);
+    if (statement === undefined) {
+      statement = this.database.prepare(text);
+      this.#statements.set(text, statement);
+    }
+    return statement;
+  }
+}
+
+/**
+ * The catalog as it was after `stamp`; the newest when it is left out.
+ *
+ * @param database a connection whose main file is shard 0
+ */
+export function readCatalog(database: Database, stamp: bigint | null = null): Catalog {
+  const rows = database
+    .prepare('SELECT changes FROM main._catalog WHERE stamp<=? ORDER BY version')
+    .pluck()
+    .all(stamp ?? (1n << 62n)) as Uint8Array[];
+  let catalog = EMPTY_CATALOG;
+  for (const changes of rows) catalog = applyChanges(catalog, decodeChanges(changes));
+  return catalog;
+}
+
+function makeShard(database: Database, data: DataDirectory, shard: number): void {
+  const schema = shardSchema(shard);
+  database.exec(`BEGIN; ${qualified(shardTables(shard), schema)}`);
+  const insert = database.prepare(`INSERT INTO ${schema}._meta VALUES(?,?)`);
+  insert.run('format', BigInt(FORMAT_VERSION));
+  insert.run('chain', data.chainId);
+  insert.run('shard', BigInt(shard));
+  insert.run('height', -1n);
+  database.exec('COMMIT');
+}
+
+/** The same statements for the file attached as `schema`. */
+function qualified(tables: string, schema: string): string {
+  return tables.replace(/CREATE (TABLE|INDEX) /g, `CREATE $1 ${schema}.`);
+}
+
+function makeIndex(database: Database): void {
+  const tables = database.prepare('SELECT count(*) FROM chain.sqlite_schema').pluck().get();
+  if (tables !== 0n) return;
+  database.exec(`BEGIN; ${qualified(INDEX_TABLES, 'chain')} COMMIT`);
+}
+
+function checkShard(database: Database, data: DataDirectory, shard: number): void {
+  const file = shardFile(data.path, shard);
+  const schema = shardSchema(shard);
+  const exists = database
+    .prepare(`SELECT count(*) FROM ${schema}.sqlite_schema WHERE name='_meta'`)
+    .pluck()
+    .get();
+  if (exists !== 1n) throw new StorageError('damaged', `${file}: not a state shard`);
+  const meta = new Map(
+    database.prepare(`SELECT key, value FROM ${schema}._meta`).raw().all() as [string, unknown][],
+  );
+  if (meta.get('format') !== BigInt(FORMAT_VERSION)) {
+    throw new StorageError('foreign', `${file}: format version ${String(meta.get('format'))}`);
+  }
+  const chain = meta.get('chain');
+  if (!(chain instanceof Uint8Array) || !equal(chain, data.chainId)) {
+    throw new StorageError('foreign', `${file}: belongs to another chain`);
+  }
+  if (meta.get('shard') !== BigInt(shard) || typeof meta.get('height') !== 'bigint') {
+    throw new StorageError('damaged', `${file}: says it is shard ${String(meta.get('shard'))}`);
+  }
+}

@@ -1,0 +1,102 @@
+// The writer's worker thread: owns the ChainWriter and answers storage/writer.ts. Shell.
+//
+// Requests are answered in their order. Keeping house waits until no request is pending.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { assert, isStorageError } from '../ledger/error.ts';
+import { ChainWriter } from './chain-writer.ts';
+import { nativeCrypto } from './native-crypto.ts';
+import type { StoredBlock } from './block-store.ts';
+import type { Tip } from './chain-writer.ts';
+import type { Genesis } from '../ledger/block.ts';
+import type { StorageFault } from '../ledger/error.ts';
+
+export interface WriterThreadData {
+  readonly directory: string;
+  /** Public key of this node. */
+  readonly node: Uint8Array;
+}
+
+export type WriterRequest =
+  | { readonly id: number; readonly kind: 'append'; readonly block: StoredBlock }
+  | { readonly id: number; readonly kind: 'chunk'; readonly bytes: Uint8Array }
+  | { readonly id: number; readonly kind: 'close' };
+
+/** A failure as it crosses the thread: `fault` is null when it is not a StorageError. */
+export interface WriterFailure {
+  readonly fault: StorageFault | null;
+  readonly message: string;
+}
+
+export type WriterReply =
+  | { readonly kind: 'open'; readonly tip: Tip; readonly genesis: Genesis }
+  | { readonly kind: 'appended'; readonly id: number; readonly tip: Tip; readonly receipts: readonly Uint8Array[] }
+  | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
+  | { readonly kind: 'closed'; readonly id: number }
+  | { readonly kind: 'failed'; readonly id: number | null; readonly failure: WriterFailure };
+
+const port = parentPort;
+assert(port !== null, 'storage/writer-thread.ts runs as a worker');
+
+function reply(message: WriterReply): void {
+  port!.postMessage(message);
+}
+
+function failureOf(error: unknown): WriterFailure {
+  if (isStorageError(error)) return { fault: error.fault, message: error.message };
+  const message = Error.isError(error) ? (error.stack ?? error.message) : String(error);
+  return { fault: null, message };
+}
+
+function serve(writer: ChainWriter): void {
+  let pending = 0;
+  const tidy = (): void => {
+    pending--;
+    if (pending > 0 || !writer.untidy) return;
+    try {
+      writer.tidy();
+    } catch (error) {
+      reply({ kind: 'failed', id: null, failure: failureOf(error) });
+    }
+  };
+  port!.on('message', (request: WriterRequest) => {
+    try {
+      answer(writer, request);
+    } catch (error) {
+      reply({ kind: 'failed', id: request.id, failure: failureOf(error) });
+    }
+    if (request.kind === 'close') return;
+    pending++;
+    setImmediate(tidy);
+  });
+}
+
+function answer(writer: ChainWriter, request: WriterRequest): void {
+  switch (request.kind) {
+    case 'append': {
+      const { tip, receipts } = writer.append(request.block);
+      reply({ kind: 'appended', id: request.id, tip, receipts });
+      return;
+    }
+    case 'chunk':
+      reply({ kind: 'chunk', id: request.id, hash: writer.putChunk(request.bytes) });
+      return;
+    case 'close':
+      writer.close();
+      reply({ kind: 'closed', id: request.id });
+      port!.close();
+      return;
+    default:
+      request satisfies never;
+  }
+}
+
+try {
+  const { directory, node } = workerData as WriterThreadData;
+  const writer = ChainWriter.open(directory, { crypto: nativeCrypto, node });
+  serve(writer);
+  reply({ kind: 'open', tip: writer.tip, genesis: writer.genesis });
+} catch (error) {
+  reply({ kind: 'failed', id: null, failure: failureOf(error) });
+  port.close();
+}

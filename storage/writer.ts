@@ -1,0 +1,148 @@
+// The main thread's side of the writer thread. Shell.
+//
+// Blocks are transferred, not copied: the caller may not use the bytes afterwards.
+
+import { Worker } from 'node:worker_threads';
+import { AssertionError, StorageError } from '../ledger/error.ts';
+import type { StoredBlock } from './block-store.ts';
+import type { Appended, Tip } from './chain-writer.ts';
+import type { Genesis } from '../ledger/block.ts';
+import type { WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
+
+interface Waiting {
+  resolve(reply: WriterReply): void;
+  reject(error: Error): void;
+}
+
+export class Writer {
+  readonly genesis: Genesis;
+  /** Of the newest block appended. */
+  tip: Tip;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #failure: Error | null = null;
+  readonly #onFailure: (error: Error) => void;
+
+  /**
+   * Starts the thread, which opens and recovers the ledger.
+   *
+   * @param node       public key of this node
+   * @param onFailure  told once when the thread fails while nobody waits for it; the node must stop
+   * @throws StorageError
+   */
+  static open(
+    directory: string,
+    node: Uint8Array,
+    onFailure: (error: Error) => void,
+  ): Promise<Writer> {
+    const worker = new Worker(new URL('writer-thread.ts', import.meta.url), {
+      workerData: { directory, node },
+      name: 'writer',
+    });
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('message', (first: WriterReply) => {
+        worker.off('error', reject);
+        if (first.kind === 'open') resolve(new Writer(worker, first.tip, first.genesis, onFailure));
+        else reject(first.kind === 'failed' ? errorOf(first.failure) : unexpected(first));
+      });
+    });
+  }
+
+  private constructor(
+    worker: Worker,
+    tip: Tip,
+    genesis: Genesis,
+    onFailure: (error: Error) => void,
+  ) {
+    this.#worker = worker;
+    this.tip = tip;
+    this.genesis = genesis;
+    this.#onFailure = onFailure;
+    worker.on('message', (message: WriterReply) => this.#receive(message));
+    worker.on('error', (error: Error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new StorageError('io', 'the writer thread has ended')));
+  }
+
+  /**
+   * Appends and executes a block; see ChainWriter.append.
+   *
+   * @throws StorageError the block may or may not be durable; nothing more can be appended
+   */
+  async append(block: StoredBlock): Promise<Appended> {
+    const transfer = [...new Set([block.header, block.body, block.certificate].map(wholeBuffer))];
+    const message = await this.#ask({ kind: 'append', block }, transfer.filter(isPresent));
+    if (message.kind !== 'appended') throw unexpected(message);
+    return { tip: message.tip, receipts: message.receipts };
+  }
+
+  /** Stores a chunk of operations and resolves to its hash, when it is durable. */
+  async putChunk(bytes: Uint8Array): Promise<Uint8Array> {
+    const message = await this.#ask({ kind: 'chunk', bytes }, []);
+    if (message.kind !== 'chunk') throw unexpected(message);
+    return message.hash;
+  }
+
+  /** Finishes what was asked for, closes the files and ends the thread. */
+  async close(): Promise<void> {
+    if (this.#failure !== null) return;
+    const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+    await this.#ask({ kind: 'close' }, []);
+    this.#failure = new StorageError('io', 'the writer is closed');
+    await ended;
+  }
+
+  #ask(
+    request: { kind: 'append'; block: StoredBlock } | { kind: 'chunk'; bytes: Uint8Array } | { kind: 'close' },
+    transfer: readonly ArrayBuffer[],
+  ): Promise<WriterReply> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, ...request } satisfies WriterRequest, transfer);
+    });
+  }
+
+  #receive(message: WriterReply): void {
+    if (message.kind === 'failed') {
+      const error = errorOf(message.failure);
+      if (message.id === null) return this.#fail(error);
+      this.#waiting.get(message.id)?.reject(error);
+      this.#waiting.delete(message.id);
+      return;
+    }
+    if (message.kind === 'open') return;
+    if (message.kind === 'appended') this.tip = message.tip;
+    this.#waiting.get(message.id)?.resolve(message);
+    this.#waiting.delete(message.id);
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { reject } of waiting) reject(error);
+    if (waiting.length === 0) this.#onFailure(error);
+  }
+}
+
+/** The buffer behind bytes that fill it, which can be transferred; a view of a bigger one is copied. */
+function wholeBuffer(bytes: Uint8Array): ArrayBuffer | null {
+  const { buffer, byteLength } = bytes;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? buffer : null;
+}
+
+function isPresent(buffer: ArrayBuffer | null): buffer is ArrayBuffer {
+  return buffer !== null;
+}
+
+function errorOf({ fault, message }: WriterFailure): Error {
+  return fault === null ? new AssertionError(message) : new StorageError(fault, message);
+}
+
+function unexpected(reply: WriterReply): Error {
+  return new AssertionError(`the writer thread answered ${reply.kind}`);
+}
