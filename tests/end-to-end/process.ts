@@ -10,7 +10,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from '@jest/globals';
 
 export const PROJECT = path.resolve(import.meta.dirname, '../..');
 const MAIN = path.join(PROJECT, 'cli/main.ts');
@@ -188,19 +187,4 @@ export async function freePort(): Promise<number> {
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/lib/postgresql/15/bin'];
   return folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
-}
-
-/**
- * `test` when everything it needs is there. Otherwise it is skipped, and says so by its name; where CI is
- * set nothing may be missing, and it runs and fails.
- *
- * @param needs  programs, or names of environment variables in capitals
- */
-export function testWith(needs: readonly string[]): typeof test {
-  const missing = needs.filter((need) =>
-    /^[A-Z_]+$/.test(need) ? process.env[need] === undefined : findProgram(need) === undefined,
-  );
-  if (missing.length === 0 || process.env['CI'] !== undefined) return test;
-  const skip = (name: string): void => test.skip(`${name} (needs ${missing.join(', ')})`, () => {});
-  return skip as unknown as typeof test;
 }

@@ -1,0 +1,63 @@
+// The long crash loop: 200 times kill -9 at a random moment under load. Shell; run by .ci/run.
+//
+//     node tests/slow/crash.ts [--kills 200] [--clients 8] [--minutes 15] [--seed n]
+//
+// Prints its seed and its progress; ends with 1 and the first faults when anything is not as it must be.
+
+import { parseArgs } from 'node:util';
+import { CrashWorkload, seeded } from '../end-to-end/crash-workload.ts';
+import { NodeProcess } from '../end-to-end/process.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '200' },
+    clients: { type: 'string', default: '8' },
+    minutes: { type: 'string', default: '15' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  },
+});
+/** Every so many kills, the node rests and the whole ledger is verified. */
+const VERIFY_EVERY = 25;
+
+async function verify(node: NodeProcess): Promise<string[]> {
+  await node.stop();
+  const { code, stdout } = await node.verify();
+  await node.start();
+  return code === 0 ? [] : [`verify: ${stdout}`];
+}
+
+async function main(): Promise<number> {
+  const kills = Number(flags.kills);
+  const random = seeded(Number(flags.seed));
+  const started = Date.now();
+  console.log(`crash loop: ${kills} kills, ${flags.clients} clients, seed ${flags.seed}`);
+  await using node = await NodeProcess.start();
+  const workload = new CrashWorkload(node, random);
+  await workload.prepare();
+  for (let kill = 1; kill <= kills; kill += 1) {
+    const minutes = (Date.now() - started) / 60_000;
+    if (minutes > Number(flags.minutes)) {
+      console.error(`only ${kill - 1} of ${kills} kills in ${flags.minutes} minutes`);
+      return 1;
+    }
+    // Most kills while the clients write, some while they still connect.
+    await workload.loadAndKill(Number(flags.clients), random() ** 2 * 1500);
+    const faults = await workload.check();
+    if (kill % VERIFY_EVERY === 0 || kill === kills) faults.push(...(await verify(node)));
+    if (faults.length > 0) {
+      console.error(`after kill ${kill}:\n${faults.slice(0, 20).join('\n')}`);
+      return 1;
+    }
+    const { acknowledged, refused, unknown } = workload.counts;
+    if (kill % 10 === 0) {
+      console.log(
+        `${kill} kills in ${minutes.toFixed(1)} min: ${acknowledged} acknowledged and there, ` +
+          `${refused} refused and absent, ${unknown} unknown`,
+      );
+    }
+  }
+  console.log(`${kills} kills survived`);
+  return 0;
+}
+
+process.exitCode = await main();
