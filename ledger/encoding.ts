@@ -129,8 +129,11 @@ export interface EncodedTransaction {
 /** @throws FormatError when it is longer than a block may hold: it must be sent as chunks */
 export function encodeTransaction(crypto: Crypto, transaction: Transaction): EncodedTransaction {
   const core = encodeWith(coreCodec, { version: FORMAT_VERSION, ...transaction });
-  const encoded = encodeWith(envelopeCodec, { core, text: transaction.text });
-  if (encoded.length > LIMITS.transactionBytesMax) throw new FormatError('transaction is too long');
+  const { text: part } = transaction;
+  // What the envelope adds to core and text is salt, heads and nothing else.
+  const room = core.length + (part?.value.length ?? 0) + 32;
+  if (room > LIMITS.transactionBytesMax) throw new FormatError('transaction is too long');
+  const encoded = encodeWith(envelopeCodec, { core, text: part });
   return { id: transactionId(crypto, core), core, bytes: encoded };
 }
 

@@ -1,0 +1,158 @@
+// Every static check of a block: what is as it should be passes, every single change is named.
+
+import { describe, expect, test } from '@jest/globals';
+import type { Block, Header } from '../../../ledger/block.ts';
+import type { BlockProblem, CheckContext } from '../../../ledger/block-check.ts';
+import { checkBlock, checkGenesis } from '../../../ledger/block-check.ts';
+import { decodeTransaction, encodeTransaction } from '../../../ledger/encoding.ts';
+import { quorumOf } from '../../../ledger/genesis.ts';
+import { HistoryTree } from '../../../ledger/history-tree.ts';
+import { bodyHash } from '../../../ledger/hash.ts';
+import { encodeBody } from '../../../ledger/encoding.ts';
+import { nativeCrypto as crypto } from '../../../storage/native-crypto.ts';
+import { ADMIN_SEED, ALICE_SEED, certify, makeChain } from './chain-fixture.ts';
+
+const chain = makeChain(crypto);
+const keys = new Map([
+  [10, crypto.publicKeyOf(ADMIN_SEED)],
+  [100, crypto.publicKeyOf(ALICE_SEED)],
+]);
+const context: CheckContext = {
+  crypto,
+  chainId: chain.chainId,
+  genesis: chain.genesis,
+  keyOf: (author) => keys.get(author) ?? null,
+};
+
+function parentOf(height: number) {
+  const history = new HistoryTree(crypto);
+  for (const hash of chain.hashes.slice(0, height)) history.append(hash);
+  return { header: chain.blocks[height - 1]!.header, hash: chain.hashes[height - 1]!, history };
+}
+
+function check(block: Block, height = 2, given = context): BlockProblem | null {
+  return checkBlock(given, parentOf(height), block);
+}
+
+const block = chain.blocks[2]!;
+const other = new Uint8Array(32).fill(0xee);
+
+/** The block with another header, certified anew. */
+function withHeader(changes: Partial<Header>): Block {
+  const header = { ...block.header, ...changes };
+  return { ...block, header, certificate: certify(crypto, header) };
+}
+
+/** The block with other bundles, and the header's body hash made to fit. */
+function withBundles(bundles: Block['bundles']): Block {
+  return { ...withHeader({ bodyHash: bodyHash(crypto, encodeBody(bundles)) }), bundles };
+}
+
+test('every block of a sound chain passes', () => {
+  for (let height = 1; height < chain.blocks.length; height++) {
+    expect(check(chain.blocks[height]!, height)).toBeNull();
+  }
+  const { header } = chain.blocks[0]!;
+  expect(checkGenesis(crypto, chain.genesis, header, chain.genesisCertificate)).toBeNull();
+});
+
+test.each<[keyof Header, Partial<Header>]>([
+  ['version', { version: 2 }],
+  ['chainId', { chainId: other }],
+  ['height', { height: 3 }],
+  ['parent', { parent: other }],
+  ['timeMs', { timeMs: 5 }],
+  ['proposer', { proposer: other }],
+  ['historyRoot', { historyRoot: other }],
+  ['executed', { executed: { height: 2, receiptsRoot: other } }],
+  ['bodyHash', { bodyHash: other }],
+  ['transactionCount', { transactionCount: 4 }],
+  ['transactionsRoot', { transactionsRoot: other }],
+])('a wrong %s is named', (field, changes) => {
+  // A header of another version cannot be certified: it has no encoding.
+  const wrong =
+    field === 'version'
+      ? { ...block, header: { ...block.header, ...changes } }
+      : withHeader(changes);
+  expect(check(wrong)?.what).toBe(field);
+});
+
+test('execution goes neither back nor twice to one height with another result', () => {
+  const wrong = (executed: Header['executed']) =>
+    checkBlock(context, parentOf(3), {
+      ...chain.blocks[3]!,
+      header: { ...chain.blocks[3]!.header, executed },
+    });
+  expect(wrong({ height: 0, receiptsRoot: other })?.what).toBe('executed');
+  expect(wrong({ height: 1, receiptsRoot: other })?.what).toBe('executed');
+});
+
+describe('bundles', () => {
+  const [alice, admin] = block.bundles as [Block['bundles'][number], Block['bundles'][number]];
+
+  test('an unknown author, another key, another signature', () => {
+    const strangers: CheckContext = { ...context, keyOf: () => null };
+    expect(check(block, 2, strangers)).toMatchObject({ what: 'bundle', position: 0 });
+    const forged = { ...admin, publicKey: alice.publicKey };
+    expect(check(withBundles([alice, forged]))).toMatchObject({ what: 'bundle', position: 1 });
+    const unsigned = { ...alice, signature: new Uint8Array(64) };
+    expect(check(withBundles([unsigned, admin]))).toMatchObject({ what: 'bundle', position: 0 });
+    const reordered = { ...alice, transactions: alice.transactions.toReversed() };
+    expect(check(withBundles([reordered, admin]))).toMatchObject({ what: 'bundle', position: 0 });
+  });
+
+  test('a transaction of another author, of another chain, with another text, or none', () => {
+    const first = decodeTransaction(alice.transactions[0]!);
+    const change = (changes: Partial<typeof first>) => {
+      const { bytes } = encodeTransaction(crypto, { ...first, ...changes });
+      return { ...alice, transactions: [alice.transactions[1]!, bytes] };
+    };
+    const second = { what: 'transaction', position: 1 };
+    expect(check(withBundles([change({ author: 10 }), admin]))).toMatchObject(second);
+    expect(check(withBundles([change({ chainId: other }), admin]))).toMatchObject(second);
+    const text = { salt: new Uint8Array(16), value: new Uint8Array(3) };
+    expect(check(withBundles([change({ text }), admin]))).toMatchObject(second);
+    const garbage = { ...alice, transactions: [new Uint8Array(9)] };
+    expect(check(withBundles([garbage, admin]))).toMatchObject({
+      what: 'transaction',
+      position: 0,
+    });
+  });
+});
+
+describe('certificates', () => {
+  const [own] = block.certificate.signatures as [Block['certificate']['signatures'][number]];
+
+  test.each([
+    ['no signature', []],
+    ['a stranger', [{ ...own, node: other }]],
+    ['a false signature', [{ ...own, signature: new Uint8Array(64) }]],
+    ['one node twice', [own, own]],
+  ])('%s', (_name, signatures) => {
+    expect(check({ ...block, certificate: { signatures } })?.what).toBe('certificate');
+  });
+
+  test('need a quorum', () => {
+    const nodes = (count: number) => Array.from({ length: count }, () => other);
+    expect(quorumOf({ consensus: 'solo', nodes: nodes(1) })).toBe(1);
+    expect([3, 4, 5].map((n) => quorumOf({ consensus: 'raft', nodes: nodes(n) }))).toEqual([
+      2, 3, 3,
+    ]);
+    expect([1, 3, 4, 7].map((n) => quorumOf({ consensus: 'bft', nodes: nodes(n) }))).toEqual([
+      1, 3, 3, 5,
+    ]);
+  });
+});
+
+test('a genesis header that is not the one of the record is named', () => {
+  const { header } = chain.blocks[0]!;
+  const wrong = (changes: Partial<Header>) => {
+    const changed = { ...header, ...changes };
+    return checkGenesis(crypto, chain.genesis, changed, certify(crypto, changed))?.what;
+  };
+  expect(wrong({ chainId: other })).toBe('chainId');
+  expect(wrong({ timeMs: 1 })).toBe('height');
+  expect(wrong({ proposer: other })).toBe('proposer');
+  const unsigned = checkGenesis(crypto, chain.genesis, header, { signatures: [] });
+  expect(unsigned?.what).toBe('certificate');
+});
