@@ -52,6 +52,7 @@ export class Channel {
   readonly #onData = (chunk: Buffer): void => this.#receive(chunk);
   readonly #onDrain = (): void => this.#owner?.drained();
   readonly #onGone = (): void => this.#gone();
+  readonly #onEnd = (): void => this.#ended();
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -79,17 +80,12 @@ export class Channel {
     return this.#socket.writableLength + (this.#to - this.#from) > SEND_QUEUE_BYTES_MAX;
   }
 
-  /** Whether the socket will emit 'drain'. */
-  get awaitsDrain(): boolean {
-    return this.#socket.writableNeedDrain;
-  }
-
   #listen(): void {
     const socket = this.#socket;
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
     socket.on('error', this.#onGone);
-    socket.on('end', this.#onGone);
+    socket.on('end', this.#onEnd);
     socket.on('close', this.#onGone);
   }
 
@@ -119,6 +115,13 @@ export class Channel {
     if (this.#over) return;
     this.#over = true;
     this.#socket.destroy();
+    this.#owner?.lost();
+  }
+
+  /** The client sends no more; it may still read what it has asked for. */
+  #ended(): void {
+    if (this.#over) return;
+    this.end();
     this.#owner?.lost();
   }
 
@@ -177,7 +180,7 @@ export class Channel {
     const socket = this.#socket;
     this.flush();
     socket.off('data', this.#onData).off('drain', this.#onDrain);
-    socket.off('end', this.#onGone).off('close', this.#onGone).off('error', this.#onGone);
+    socket.off('end', this.#onEnd).off('close', this.#onGone).off('error', this.#onGone);
     socket.pause();
     const begun = this.framer.take();
     if (begun.length > 0) socket.unshift(begun);

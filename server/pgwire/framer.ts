@@ -73,8 +73,7 @@ export class Framer {
     }
     const needed = unread + chunk.length;
     if (!this.#own || this.buffer.length - this.#filled < chunk.length) {
-      // Twice the size, so that a long message is copied a constant number of times per byte.
-      const next = Buffer.allocUnsafeSlow(needed * 2);
+      const next = Buffer.allocUnsafeSlow(this.#sizeFor(unread, needed));
       this.buffer.copy(next, 0, this.#position, this.#filled);
       this.buffer = next;
       this.#position = 0;
@@ -85,12 +84,27 @@ export class Framer {
     this.#filled += chunk.length;
   }
 
+  /**
+   * Twice what is there, so that a long message is copied a constant number of times per byte; but no more than
+   * the message in front needs.
+   */
+  #sizeFor(unread: number, needed: number): number {
+    if (this.phase === 'startUp' || unread < 5) return needed * 2;
+    const message = 1 + int32(this.buffer, this.#position + 1);
+    return Math.max(needed, Math.min(needed * 2, message));
+  }
+
   /** Takes back everything that is unread, for a TLS layer that is to read it. */
   take(): Buffer {
     const rest = this.buffer.subarray(this.#position, this.#filled);
+    this.#release();
+    return rest;
+  }
+
+  #release(): void {
     this.buffer = EMPTY;
     this.#position = this.#filled = 0;
-    return rest;
+    this.#own = false;
   }
 
   /** The first unread byte; undefined if there is none. */
@@ -117,7 +131,11 @@ export class Framer {
   next(): number {
     const unread = this.#filled - this.#position;
     if (this.phase === 'startUp') return this.#nextStartUp(unread);
-    if (unread === 0) return 0;
+    if (unread === 0) {
+      // The message before is done with; an idle connection must not hold on to a long one.
+      if (this.#own) this.#release();
+      return 0;
+    }
     const { buffer } = this;
     const at = this.#position;
     const type = buffer[at]!;

@@ -121,10 +121,11 @@ export class Listener {
       secret,
       refusal: () => this.#refusal(full),
     });
+    // However the channel comes to its end, nothing goes on waiting for it.
+    void channel.closed.then(() => handshake.wake());
     const timer = setTimeout(() => {
       const text = 'canceling authentication due to timeout';
       sendFatal(channel, new SqlError(SQLSTATE.queryCanceled, text), log);
-      handshake.wake();
     }, this.#options.authenticationMsMax ?? AUTHENTICATION_MS_MAX);
     try {
       const startup = await handshake.run();

@@ -285,6 +285,19 @@ describe('extended query', () => {
     expect(await client.hear()).toEqual(['row 1', 'row 2', 'tag SELECT 2', 'ready I']);
   });
 
+  test('an error of Sync itself is followed by ReadyForQuery, and nothing is skipped', async () => {
+    const client = await RawClient.login(listener.port);
+    client.send(parse({ text: 'conflict' }), bind({}), execute({}), sync(), query('echo a'));
+    expect(await client.hear()).toEqual([
+      'parseComplete',
+      'bindComplete',
+      'tag UPDATE 1',
+      'ERROR 40001',
+      'ready I',
+    ]);
+    expect(await client.hear()).toContain('row a');
+  });
+
   test('Flush brings out what is there, without Sync', async () => {
     const client = await RawClient.login(listener.port);
     client.send(parse({ name: 's', text: 'echo a' }), flush());
@@ -436,6 +449,14 @@ describe('the end', () => {
     client.send(serialize.end());
     await client.closed;
     expect(backend.sessions[0]).toMatchObject({ closed: true, cancelled: 0 });
+  });
+
+  test('a client that stops sending still gets its answers', async () => {
+    const client = await RawClient.login(listener.port);
+    client.socket.end(query('echo last'));
+    expect(await client.hear()).toContain('row last');
+    await client.closed;
+    expect(backend.sessions[0]!.closed).toBe(true);
   });
 
   test('a client that is lost in a query cancels it', async () => {

@@ -2,7 +2,8 @@
 //
 // Statements: `echo a b` one row of texts · `rows 10 [bytes]` · `params` the bound values · `notice text` ·
 // `error 23505 text` · `crash` · `begin` `commit` `rollback` · `sleep` until cancelled · `set name value` ·
-// `copy in` `copy out 10` · `later text` an echo that answers in a promise · `affect 3`. Several by `;`.
+// `copy in` `copy out 10` · `later text` an echo that answers in a promise · `affect 3` · `conflict` an error
+// that comes at Sync. Several by `;`.
 
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { SqlError } from '../../ledger/error.ts';
@@ -77,6 +78,7 @@ export class FakeSession implements Session {
   readonly events: SessionEvents;
   readonly #statements = new Map<string, Statement>();
   readonly #portals = new Map<string, Portal>();
+  #conflict = false;
   #wakeSleeper: ((error: SqlError) => void) | undefined;
 
   constructor(processId: number, startup: StartupParameters, events: SessionEvents) {
@@ -153,9 +155,12 @@ export class FakeSession implements Session {
     this.calls.push('flush');
   }
 
-  sync(failed: boolean): void {
+  sync(failed: boolean): Promise<void> | undefined {
     this.calls.push(`sync ${failed}`);
     if (failed && this.status === 'T') this.status = 'E';
+    if (!this.#conflict) return undefined;
+    this.#conflict = false;
+    return Promise.reject(new SqlError('40001', 'could not serialize access'));
   }
 
   async query(text: string, sink: ResultSink): Promise<void> {
@@ -250,6 +255,10 @@ export class FakeSession implements Session {
       case 'set':
         this.events.parameterStatus(words[0]!, words[1]!);
         sink.commandComplete('SET');
+        return undefined;
+      case 'conflict':
+        this.#conflict = true;
+        sink.commandComplete('UPDATE 1');
         return undefined;
       case 'copy':
         return words[0] === 'in' ? this.#copyIn(sink) : this.#copyOut(Number(words[1]), sink);

@@ -90,6 +90,19 @@ describe('lengths', () => {
     expect(framer.buffer.length).toBeLessThan(4096);
   });
 
+  test('a long message in many chunks takes no more than itself, and is let go afterwards', () => {
+    const framer = queryFramer();
+    const body = 'x'.repeat(1_000_000);
+    const bytes = message('d', body);
+    for (let at = 0; at < bytes.length; at += 10_000) {
+      framer.push(bytes.subarray(at, at + 10_000));
+      if (at + 10_000 < bytes.length) expect(framer.next()).toBe(0);
+    }
+    expect(framer.buffer.length).toBe(bytes.length);
+    expect(drain(framer)).toEqual([`d${body}`]);
+    expect(framer.buffer).toHaveLength(0);
+  });
+
   test.each([
     ['Q', MESSAGE_BYTES_MAX],
     ['d', MESSAGE_BYTES_MAX],
