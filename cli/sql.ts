@@ -40,7 +40,7 @@ async function readStatements(file: string | undefined): Promise<string> {
   if (file === undefined && process.stdin.isTTY) {
     throw new CommandError(EXIT.usage, 'give a statement, --file, or statements on standard input');
   }
-  return await readAll(process.stdin);
+  return readAll(process.stdin);
 }
 
 /** An array with one object for each statement; values are the node's texts, or null. */

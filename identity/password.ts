@@ -4,6 +4,7 @@
 // `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (base64), which clients send as well.
 
 import { createHash, createHmac, pbkdf2Sync, randomBytes, randomInt } from 'node:crypto';
+import { saslPrepare } from './saslprep.ts';
 
 /** The same shape as the wire's. */
 export interface ScramVerifier {
@@ -76,29 +77,4 @@ export function formatVerifier(verifier: ScramVerifier): string {
   const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
   const { iterations, salt, storedKey, serverKey } = verifier;
   return `SCRAM-SHA-256$${iterations}:${base64(salt)}$${base64(storedKey)}:${base64(serverKey)}`;
-}
-
-/**
- * SASLprep (RFC 4013), as PostgreSQL applies it: a password that it prohibits is taken as it is, so that
- * passwords in any encoding work.
- */
-function saslPrepare(password: string): string {
-  if (/^[\x20-\x7e]*$/.test(password)) return password;
-  const mapped = password
-    .replace(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, ' ')
-    .replace(/[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/g, '')
-    .normalize('NFKC');
-  const prohibited = /[\p{Cc}\p{Co}\p{Cs}\p{Cn}\u2028\u2029\ufff9-\ufffd\u2ff0-\u2ffb]/u;
-  return mapped === '' || prohibited.test(mapped) || mixesDirections(mapped) ? password : mapped;
-}
-
-/** RFC 3454 §6: with right-to-left letters there are no left-to-right ones, and they begin and end the text. */
-function mixesDirections(text: string): boolean {
-  const rightToLeft = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u;
-  if (!rightToLeft.test(text)) return false;
-  const letters = [...text];
-  const leftToRight = /[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Han}]/u;
-  return (
-    leftToRight.test(text) || !rightToLeft.test(letters[0]!) || !rightToLeft.test(letters.at(-1)!)
-  );
 }
