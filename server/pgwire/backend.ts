@@ -34,7 +34,8 @@ export interface StatementDescription {
  *
  * Everything written is buffered and flushed by the connection. `rows` takes finished DataRow messages
  * (type byte, length, body), one or many back to back, and says whether the client keeps up: when it returns
- * false the producer awaits `drained` before it writes more.
+ * false the producer awaits `drained` before it writes more; `drained` rejects with 08006 when the client is
+ * gone. Bytes are copied before `rows` and `copyData` return: their buffer may be used again.
  */
 export interface ResultSink {
   /** RowDescription; only in the simple protocol (Describe does it in the extended one). */
@@ -44,8 +45,12 @@ export interface ResultSink {
   commandComplete(tag: string): void;
   emptyQuery(): void;
   notice(severity: 'NOTICE' | 'WARNING' | 'INFO' | 'LOG' | 'DEBUG', notice: SqlError): void;
-  /** COPY FROM STDIN: switches the connection to copy-in mode and yields CopyData bodies until CopyDone; throws 57014 on CopyFail. */
-  copyIn(format: number, columnFormats: readonly number[]): AsyncIterable<Uint8Array>;
+  /**
+   * COPY FROM STDIN: switches the connection to copy-in mode and yields the data until CopyDone;
+   * throws 57014 on CopyFail, 08006 when the client is gone. Bounds of CopyData messages are not
+   * kept. `return` ends it at once, also while `next` waits: so does a cancelled copy get out.
+   */
+  copyIn(format: number, columnFormats: readonly number[]): AsyncIterableIterator<Uint8Array>;
   /** COPY TO STDOUT: CopyOutResponse; then `copyData`, then `copyDone`. */
   copyOut(format: number, columnFormats: readonly number[]): void;
   copyData(data: Uint8Array): boolean;
@@ -59,9 +64,15 @@ export interface Session {
   /** 4 bytes. */
   readonly secretKey: number;
 
-  /** Parse. `parameterOids` may be shorter than the parameters; 0 means infer. Name '' is the unnamed statement. */
+  /**
+   * Parse. `parameterOids` may be shorter than the parameters; 0 means infer. Name '' is the
+   * unnamed statement.
+   */
   parse(name: string, text: string, parameterOids: readonly number[]): void | Promise<void>;
-  /** Bind. A null value is SQL NULL; formats follow the protocol's rule (none, one for all, or one each). */
+  /**
+   * Bind. A null value is SQL NULL; formats follow the protocol's rule (none, one for all, or one
+   * each).
+   */
   bind(
     portal: string,
     statement: string,
@@ -95,10 +106,16 @@ export interface Session {
    * `sync`, after its commit; its commandComplete goes to the sink then. Any other call answers it first.)
    */
   flush(): void | Promise<void>;
-  /** Sync: ends the implicit transaction: commits, or rolls back when `failed`. May throw the commit's error. */
+  /**
+   * Sync: ends the implicit transaction: commits, or rolls back when `failed`. May throw the
+   * commit's error.
+   */
   sync(failed: boolean): void | Promise<void>;
 
-  /** Query: all its statements, as one implicit transaction; columns and rows in text format. Throws the first error after undoing the implicit transaction. */
+  /**
+   * Query: all its statements, as one implicit transaction; columns and rows in text format. Throws
+   * the first error after undoing the implicit transaction.
+   */
   query(text: string, sink: ResultSink): void | Promise<void>;
 
   /** CancelRequest: the running statement ends with 57014; nothing happens when none runs. */
@@ -137,7 +154,9 @@ export interface Backend {
    * against a mock verifier, so that names cannot be probed, and ends in 28P01).
    */
   verifier(user: string): ScramVerifier | undefined | Promise<ScramVerifier | undefined>;
-  /** After authentication. Throws 3D000, 28000, 53300, 57P03, 42704 (unknown start-up parameter). */
+  /**
+   * After authentication. Throws 3D000, 28000, 53300, 57P03, 42704 (unknown start-up parameter).
+   */
   open(startup: StartupParameters, events: SessionEvents): Session | Promise<Session>;
   /** ParameterStatus pairs to send at start-up are pushed through `events` inside `open`. */
   cancel(processId: number, secretKey: number): void;
