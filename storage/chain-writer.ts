@@ -13,25 +13,24 @@ import { rmSync } from 'node:fs';
 import { StorageError } from '../ledger/error.ts';
 import { checkBlock, checkHeader } from '../ledger/block-check.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
-import { applyChanges, EMPTY_CATALOG } from '../ledger/catalog.ts';
 import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
 import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
 import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { stampOf } from '../ledger/operation.ts';
-import { applyBlock } from './apply.ts';
 import { BlockStore } from './block-store.ts';
-import { ChainIndex } from './chain-index.ts';
 import { indexFile, lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
+import { Executor } from './executor.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
-import { createTables } from './schema-change.ts';
 import { StateStore } from './state-store.ts';
 import { storageErrorOf, walBytes } from './sqlite.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
+import type { Catalog } from '../ledger/catalog.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
 import type { AppliedBlock } from './apply.ts';
+import type { ChainIndex } from './chain-index.ts';
 import type { DataDirectory, DirectoryLock } from './data-directory.ts';
 import type { StoredBlock } from './block-store.ts';
 
@@ -77,8 +76,7 @@ export class ChainWriter {
   readonly #options: WriterOptions;
   readonly #lock: DirectoryLock;
   readonly #blocks: BlockStore;
-  #state: StateStore;
-  #index: ChainIndex;
+  #executor: Executor;
   #parent!: CheckedParent;
   #executed!: Executed;
   /** Newest height with receipts, and the newest that a header's `executed` covers. */
@@ -122,12 +120,16 @@ export class ChainWriter {
     this.#crypto = options.crypto;
     this.#lock = lock;
     this.#blocks = blocks;
-    this.#state = state;
-    this.#index = new ChainIndex(state.database);
+    this.#executor = this.#executorOf(state);
     const first = blocks.read(0);
     if (first === null) throw new StorageError('damaged', `${blocks.fileOf(0)}: no block 0`);
     this.genesis = decoded(() => decodeGenesis(first.body), blocks.fileOf(0), 0);
     this.#recover();
+  }
+
+  /** As the newest block has left it. */
+  get catalog(): Catalog {
+    return this.#state.catalog;
   }
 
   get tip(): Tip {
@@ -235,14 +237,23 @@ export class ChainWriter {
     throw new StorageError('damaged', `block ${header.height}: ${problem.what} ${problem.message}`);
   }
 
+  #executorOf(state: StateStore): Executor {
+    return new Executor(state, this.#crypto, (hash) => this.#blocks.chunk(hash));
+  }
+
+  get #state(): StateStore {
+    return this.#executor.state;
+  }
+
+  get #index(): ChainIndex {
+    return this.#executor.index;
+  }
+
   #apply(stored: StoredBlock, header: Header, bundles: readonly Bundle[]): AppliedBlock {
-    const { height, timeMs } = header;
-    const chunks = (hash: Uint8Array): Uint8Array => this.#blocks.chunk(hash);
-    const applied = applyBlock(this.#state, this.#crypto, { height, timeMs, bundles }, chunks);
-    const hash = headerHash(this.#crypto, stored.header);
+    const { header: headerBytes } = stored;
+    const hash = headerHash(this.#crypto, headerBytes);
     const { history } = this.#parent;
-    this.#index.put(header, { height, hash, header: stored.header }, applied.transactions, history);
-    return applied;
+    return this.#executor.execute({ header, headerBytes, hash, bundles, history });
   }
 
   #advance(stored: StoredBlock, header: Header, applied: AppliedBlock): void {
@@ -293,16 +304,12 @@ export class ChainWriter {
         rmSync(shardFile(this.data.path, shard) + end, { force: true });
       }
     }
-    this.#state = StateStore.open(this.data, { create: true });
-    this.#index = new ChainIndex(this.#state.database);
+    this.#executor = this.#executorOf(StateStore.open(this.data, { create: true }));
   }
 
   #applyGenesis(): void {
-    const catalog = applyChanges(EMPTY_CATALOG, this.genesis.catalog);
     this.#state.begin();
-    this.#state.catalog = catalog;
-    this.#state.recordChanges(0n, this.genesis.catalog);
-    createTables(this.#state, catalog);
+    this.#executor.genesis(this.genesis);
     this.#state.commit(0);
   }
 

@@ -6,7 +6,7 @@
 import { assert } from '../ledger/error.ts';
 
 const HASH_BYTES = 32;
-const CAPACITY_MIN = 16;
+const CAPACITY_MIN = 1;
 
 interface Run {
   readonly relation: number;
