@@ -1,28 +1,50 @@
-// The one interface of every consensus algorithm: propose, and later be told the order. Shell-facing types.
+// The one interface of every consensus algorithm: propose, and later be told the order. Types only.
 //
 // propose → ordered, certified blocks → execute. A consensus hands each block to its Ledger in order of
 // height, never two at a time unless the Ledger says it may, and learns the receipts root from the result.
 // It never looks inside a transaction, and knows neither SQL nor SQLite.
 
-import type { Block } from '../ledger/block.ts';
+import type { Block, Executed } from '../ledger/block.ts';
 import type { Bundle, Receipt } from '../ledger/transaction.ts';
+
+/** The end of the chain: what the next header is made from. */
+export interface Tip {
+  readonly height: number;
+  /** Hash of the newest header. */
+  readonly hash: Uint8Array;
+  readonly timeMs: number;
+  readonly executed: Executed;
+  /** Root of the history tree over all headers up to and including the newest. */
+  readonly historyRoot: Uint8Array;
+  /** A block with receipts is executed that no header covers yet. */
+  readonly unproved: boolean;
+}
+
+/** A certified block, with the bytes that were hashed and signed. */
+export interface OrderedBlock {
+  readonly block: Block;
+  readonly hash: Uint8Array;
+  readonly headerBytes: Uint8Array;
+  readonly bodyBytes: Uint8Array;
+}
 
 /** A block made durable and executed. */
 export interface ExecutedBlock {
   readonly block: Block;
-  readonly hash: Uint8Array;
   readonly receipts: readonly Receipt[];
-  readonly receiptsRoot: Uint8Array;
+  readonly tip: Tip;
 }
 
 /** Where a consensus puts what it has ordered; the node's writer fits it. */
 export interface Ledger {
+  /** As the ledger was opened, or after the newest block appended. */
+  readonly tip: Tip;
   /**
    * Makes a certified block durable and executes it.
    *
    * @throws StorageError: the disk failed. The consensus stops; the node with it.
    */
-  append(block: Block): Promise<ExecutedBlock>;
+  append(block: OrderedBlock): Promise<ExecutedBlock>;
 }
 
 export interface Consensus {
@@ -33,6 +55,8 @@ export interface Consensus {
    * @throws SqlError 57P03 when stopping, 40003 when the outcome is not known
    */
   propose(bundle: Bundle): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
+  /** Resolves when the newest executed results are covered by a block header: proofs need it. */
+  prove(): Promise<void>;
   /** Finishes what was proposed, then stops. */
   stop(): Promise<void>;
 }

@@ -1,0 +1,192 @@
+// From operations to receipts: makes, signs and submits the transactions of this node's sessions. Shell.
+//
+// Transactions that arrive while a block is on its way leave together when it is done: one bundle for each
+// author, signed once (architecture 5), so a signature is paid per author and block, not per transaction.
+
+import type { ExecutedBlock, Consensus } from '../consensus/consensus.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+import { encodeTransaction } from '../ledger/encoding.ts';
+import { SqlError } from '../ledger/error.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import { partCommitment } from '../ledger/hash.ts';
+import type { Operation } from '../ledger/operation.ts';
+import { stampOf } from '../ledger/operation.ts';
+import { merkleRoot } from '../ledger/merkle.ts';
+import { signBundle } from '../ledger/signing.ts';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
+import type { Bundle, OperationCounts, Receipt } from '../ledger/transaction.ts';
+
+/** Who signs for a hosted role: its public key, and its seed as long as the call lasts. */
+export interface RoleSigner {
+  readonly publicKey: Uint8Array;
+  readonly seed: Uint8Array;
+}
+
+export interface GatewayOptions {
+  readonly crypto: Crypto;
+  readonly chainId: Uint8Array;
+  readonly consensus: Consensus;
+  /** Throws SqlError 28000 when this node does not host the role's key. */
+  readonly signerOf: (role: number) => RoleSigner;
+  readonly now: () => number;
+  readonly randomBytes: (count: number) => Uint8Array;
+  /** How long a transaction stays valid, in milliseconds. */
+  readonly validForMs: number;
+  /** Called with every executed block before the sessions hear of it. */
+  readonly onExecuted: (executed: ExecutedBlock) => void | Promise<void>;
+}
+
+/** A committed transaction as its session sees it. */
+export interface Committed {
+  readonly id: Uint8Array;
+  readonly height: number;
+  readonly stamp: bigint;
+  readonly counts: readonly OperationCounts[];
+}
+
+type Pending = {
+  readonly author: number;
+  readonly id: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly resolve: (committed: Committed) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+const textEncoder = new TextEncoder();
+
+export class Gateway {
+  readonly #options: GatewayOptions;
+  #pending: Pending[] = [];
+  #inFlight = 0;
+  #scheduled = false;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Submits one transaction; resolves when it is durable and applied.
+   *
+   * @param author  role id; its key signs
+   * @param text    statement text for human readers, secrets redacted
+   * @throws SqlError the abort of its receipt (40001, 23505, …), 40003 when the outcome is unknown
+   */
+  submit(author: number, operations: readonly Operation[], text: string): Promise<Committed> {
+    const { crypto, chainId, now, randomBytes, validForMs } = this.#options;
+    const salt = randomBytes(16);
+    const value = textBytes(text);
+    const { id, bytes } = encodeTransaction(crypto, {
+      chainId,
+      author,
+      idempotencyKey: randomBytes(16),
+      validUntilMs: now() + validForMs,
+      operations,
+      text: { salt, value },
+      textCommitment: partCommitment(crypto, salt, value),
+    });
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ author, id, bytes, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Flushes at the end of this turn of the event loop, so that what arrived together leaves together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight > 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#inFlight === 0) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const byAuthor = new Map<number, Pending[]>();
+    for (const pending of this.#pending) {
+      const list = byAuthor.get(pending.author);
+      if (list === undefined) byAuthor.set(pending.author, [pending]);
+      else list.push(pending);
+    }
+    this.#pending = [];
+    for (const [author, list] of byAuthor) {
+      for (const bundle of bundled(list)) void this.#propose(author, bundle);
+    }
+  }
+
+  async #propose(author: number, list: readonly Pending[]): Promise<void> {
+    this.#inFlight += 1;
+    try {
+      const bundle = this.#sign(author, list);
+      const { executed, receipts } = await this.#options.consensus.propose(bundle);
+      await this.#options.onExecuted(executed);
+      settle(list, executed, receipts, bundle);
+    } catch (error) {
+      for (const { reject } of list) reject(error);
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#pending.length > 0) this.#schedule();
+    }
+  }
+
+  #sign(author: number, list: readonly Pending[]): Bundle {
+    const { crypto, chainId, signerOf } = this.#options;
+    const signer = signerOf(author);
+    const root = merkleRoot(crypto, list.map((pending) => pending.id));
+    return {
+      author,
+      publicKey: signer.publicKey,
+      signature: signBundle(crypto, signer.seed, chainId, signer.publicKey, list.length, root),
+      transactions: list.map((pending) => pending.bytes),
+    };
+  }
+}
+
+/** Cut so that a bundle fits well into a block. */
+function* bundled(list: readonly Pending[]): Generator<readonly Pending[]> {
+  let start = 0;
+  let bytes = 0;
+  for (const [index, pending] of list.entries()) {
+    const full = bytes + pending.bytes.length > LIMITS.blockBodyBytesMax / 4 || index - start >= LIMITS.blockTransactionsMax / 4;
+    if (full && index > start) {
+      yield list.slice(start, index);
+      start = index;
+      bytes = 0;
+    }
+    bytes += pending.bytes.length;
+  }
+  yield list.slice(start);
+}
+
+/** UTF-8 of a text, cut at the limit between two characters. */
+function textBytes(text: string): Uint8Array {
+  const bytes = textEncoder.encode(text);
+  if (bytes.length <= LIMITS.textPartBytesMax) return bytes;
+  let end = LIMITS.textPartBytesMax;
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return bytes.slice(0, end);
+}
+
+function settle(
+  list: readonly Pending[],
+  executed: ExecutedBlock,
+  receipts: readonly Receipt[],
+  bundle: Bundle,
+): void {
+  const { height } = executed.block.header;
+  let position = 0;
+  for (const other of executed.block.bundles) {
+    if (other === bundle) break;
+    position += other.transactions.length;
+  }
+  list.forEach((pending, index) => {
+    const receipt = receipts[index];
+    if (receipt === undefined) {
+      pending.reject(new SqlError(SQLSTATE.internalError, 'a receipt is missing'));
+    } else if (receipt.abort !== null) {
+      const { sqlstate, message, fields } = receipt.abort;
+      pending.reject(new SqlError(sqlstate, message, fields));
+    } else {
+      pending.resolve({ id: pending.id, height, stamp: stampOf(height, position + index), counts: receipt.counts });
+    }
+  });
+}

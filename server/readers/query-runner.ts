@@ -1,0 +1,102 @@
+// Runs compiled queries on one read-only connection: in the main thread and in every reader process. Shell.
+//
+// (1) Nothing here writes to a file: the connection is read-only, uncommitted rows of a session are laid over
+//     it in temporary tables (o<relation>), which hide base rows of the same id.
+// (2) A NULL id in an overlay table hides the whole base table (`_id NOT IN (…, NULL)` is never true): that is
+//     how TRUNCATE inside a transaction looks.
+
+import type { Datum, Row } from '../../ledger/type.ts';
+import type { Database, Statement } from '../../storage/sqlite.ts';
+import { columnName } from '../../storage/names.ts';
+import type { OverlayRow } from '../session/overlay.ts';
+
+const STATEMENTS_MAX = 500;
+
+/** Uncommitted rows of one table. */
+export interface OverlayImage {
+  readonly relation: number;
+  /** Unique for this content, in this process. */
+  readonly revision: number;
+  readonly truncated: boolean;
+  /** Column ids, in the order of the rows' values. */
+  readonly columns: readonly number[];
+  readonly rows: readonly OverlayRow[];
+}
+
+export interface QueryRequest {
+  readonly text: string;
+  /** Named parameters, without the colon; exactly those the text uses. */
+  readonly parameters: Readonly<Record<string, Datum>>;
+  readonly overlay: readonly OverlayImage[];
+}
+
+export class QueryRunner {
+  readonly #database: Database;
+  /** Least recently used first. */
+  readonly #statements = new Map<string, Statement>();
+  /** Revision and shape of what lies in each overlay table. */
+  readonly #loaded = new Map<number, { revision: number; shape: string }>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** All rows of the answer. */
+  all(request: QueryRequest): Row[] {
+    this.#load(request.overlay);
+    return this.#statement(request.text).all(request.parameters) as Row[];
+  }
+
+  first(request: QueryRequest): Row | undefined {
+    this.#load(request.overlay);
+    return this.#statement(request.text).get(request.parameters) as Row | undefined;
+  }
+
+  /** The answer row by row. The connection is busy until the iterator is done or returned. */
+  iterate(request: QueryRequest): IterableIterator<Row> {
+    this.#load(request.overlay);
+    return this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
+  }
+
+  /** Forgets every prepared statement: after a change of the schema. */
+  clear(): void {
+    this.#statements.clear();
+  }
+
+  #statement(text: string): Statement {
+    let statement = this.#statements.get(text);
+    if (statement === undefined) {
+      statement = this.#database.prepare(text).raw(true) as Statement;
+      if (this.#statements.size >= STATEMENTS_MAX) {
+        this.#statements.delete(this.#statements.keys().next().value!);
+      }
+    } else this.#statements.delete(text);
+    this.#statements.set(text, statement);
+    return statement;
+  }
+
+  #load(images: readonly OverlayImage[]): void {
+    for (const image of images) this.#loadOne(image);
+  }
+
+  #loadOne(image: OverlayImage): void {
+    const shape = image.columns.join();
+    const loaded = this.#loaded.get(image.relation);
+    if (loaded?.revision === image.revision && loaded.shape === shape) return;
+    const table = `temp.o${image.relation}`;
+    const columns = image.columns.map(columnName);
+    if (loaded?.shape !== shape) {
+      this.#statements.clear();
+      this.#database.exec(`DROP TABLE IF EXISTS ${table}`);
+      this.#database.exec(`CREATE TABLE ${table}(${['_id', '_v', ...columns, '_deleted'].join(', ')})`);
+      this.#database.exec(`CREATE INDEX temp.o${image.relation}_id ON o${image.relation}(_id)`);
+    } else this.#database.exec(`DELETE FROM ${table}`);
+    const marks = Array.from({ length: columns.length + 3 }, () => '?').join(', ');
+    const insert = this.#database.prepare(`INSERT INTO ${table} VALUES (${marks})`);
+    if (image.truncated) insert.run(null, null, ...columns.map(() => null), 1n);
+    for (const row of image.rows) {
+      insert.run(row.rowId, row.version, ...row.values, row.deleted ? 1n : 0n);
+    }
+    this.#loaded.set(image.relation, { revision: image.revision, shape });
+  }
+}

@@ -1,0 +1,265 @@
+// The pool of reader processes: queries that are not point reads run there. Shell.
+//
+// (1) One process runs one query at a time; a suspended portal keeps its process.
+// (2) A query that must stop (cancel, time-out, disconnect, memory) is stopped by SIGKILL: readers hold
+//     nothing that could be lost. Another process takes its place.
+// (3) At most `readersMax` processes live; further queries wait their turn, in order of arrival.
+
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Catalog } from '../../ledger/catalog.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Row } from '../../ledger/type.ts';
+import type { FromReader, Run, ToReader } from './messages.ts';
+import type { RowBatch, RowSource } from './row-source.ts';
+
+export interface ReaderPoolOptions {
+  readonly dataDirectory: string;
+  readonly readersMax: number;
+  /** Old-space limit of a reader's JavaScript heap, in MiB. */
+  readonly heapMib: number;
+  /** SQLite heap limit of a reader, in MiB. */
+  readonly sqliteMib: number;
+  readonly onDeath: (code: number | null, signal: string | null) => void;
+}
+
+type Answer = Extract<FromReader, { kind: 'rows' | 'values' | 'error' }>;
+
+const ENTRY = fileURLToPath(new URL('./reader-process.ts', import.meta.url));
+
+/** One process and the answer that is awaited from it. */
+class Reader {
+  readonly process: ChildProcess;
+  /** Settles the answer that is awaited, if any. */
+  #settle: ((answer: Answer | SqlError) => void) | null = null;
+  dead = false;
+  #catalog: Catalog | null = null;
+
+  constructor(options: ReaderPoolOptions, onExit: (reader: Reader, code: number | null, signal: string | null) => void) {
+    this.process = fork(ENTRY, [options.dataDirectory, String(options.sqliteMib)], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [`--max-old-space-size=${options.heapMib}`, '--disable-warning=ExperimentalWarning'],
+    });
+    this.process.on('message', (message) => this.#receive(message as FromReader));
+    this.process.on('exit', (code, signal) => {
+      this.dead = true;
+      this.#finish(readerDied());
+      onExit(this, code, signal);
+    });
+    this.process.on('error', () => this.kill());
+  }
+
+  ask(message: ToReader): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (this.dead) return reject(readerDied());
+      this.#settle = (answer) => (Error.isError(answer) ? reject(answer) : resolve(answer));
+      this.process.send(message, (error) => {
+        if (error !== null) this.#finish(readerDied());
+      });
+    });
+  }
+
+  /** Sends a query, after the catalog it is compiled for if the reader has another. */
+  start(catalog: Catalog, run: Run): void {
+    if (catalog !== this.#catalog) this.tell({ kind: 'catalog', catalog });
+    this.#catalog = catalog;
+    this.tell(run);
+  }
+
+  tell(message: ToReader): void {
+    if (!this.dead) this.process.send(message, () => {});
+  }
+
+  kill(reason: SqlError = readerDied()): void {
+    this.dead = true;
+    this.#finish(reason);
+    this.process.kill('SIGKILL');
+  }
+
+  #receive(message: FromReader): void {
+    if (message.kind === 'ready') return;
+    if (message.kind === 'error') {
+      this.#finish(new SqlError(message.sqlstate, message.message, message.fields));
+    } else this.#finish(message);
+  }
+
+  #finish(answer: Answer | SqlError): void {
+    const settle = this.#settle;
+    this.#settle = null;
+    settle?.(answer);
+  }
+}
+
+function readerDied(): SqlError {
+  return new SqlError(SQLSTATE.outOfMemory, 'the process that ran the query has ended', {
+    hint: 'The query probably needed more memory than a reader may use.',
+  });
+}
+
+export class ReaderPool {
+  readonly #options: ReaderPoolOptions;
+  readonly #all = new Set<Reader>();
+  readonly #idle: Reader[] = [];
+  readonly #waiting: { resolve: (reader: Reader) => void; reject: (error: SqlError) => void }[] = [];
+  #closed = false;
+
+  constructor(options: ReaderPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Starts one process ahead of the first query. */
+  warm(): void {
+    if (this.#all.size === 0) this.#idle.push(this.#start());
+  }
+
+  /** Starts a query whose rows come as DataRow messages. Nothing is read before the first `read`. */
+  query(catalog: Catalog, run: Run, stop: Stop): ReaderQuery {
+    return new ReaderQuery(this, catalog, run, stop);
+  }
+
+  /** Runs a query to its end and returns its rows as values. */
+  async values(catalog: Catalog, run: Run, stop: Stop): Promise<Row[]> {
+    const query = new ReaderQuery(this, catalog, run, stop);
+    try {
+      return await query.allValues();
+    } finally {
+      query.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(shuttingDown());
+    await Promise.all(
+      [...this.#all].map((reader) => {
+        const gone = new Promise((resolve) => reader.process.once('exit', resolve));
+        reader.kill();
+        return gone;
+      }),
+    );
+  }
+
+  acquire(stop: Stop): Promise<Reader> {
+    if (this.#closed) return Promise.reject(shuttingDown());
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return Promise.resolve(idle);
+    if (this.#all.size < this.#options.readersMax) return Promise.resolve(this.#start());
+    return new Promise((resolve, reject) => {
+      const waiting = { resolve, reject };
+      this.#waiting.push(waiting);
+      stop.onStop((reason) => {
+        const index = this.#waiting.indexOf(waiting);
+        if (index < 0) return;
+        this.#waiting.splice(index, 1);
+        reject(reason);
+      });
+    });
+  }
+
+  release(reader: Reader): void {
+    if (reader.dead) return;
+    const next = this.#waiting.shift();
+    if (next !== undefined) next.resolve(reader);
+    else this.#idle.push(reader);
+  }
+
+  #start(): Reader {
+    const reader = new Reader(this.#options, (dead, code, signal) => {
+      this.#all.delete(dead);
+      const index = this.#idle.indexOf(dead);
+      if (index >= 0) this.#idle.splice(index, 1);
+      if (this.#closed) return;
+      if (signal !== 'SIGKILL') this.#options.onDeath(code, signal);
+      const next = this.#waiting.shift();
+      if (next !== undefined) next.resolve(this.#start());
+      else if (this.#all.size === 0) this.#idle.push(this.#start());
+    });
+    this.#all.add(reader);
+    return reader;
+  }
+}
+
+function shuttingDown(): SqlError {
+  return new SqlError(SQLSTATE.adminShutdown, 'terminating connection due to administrator command');
+}
+
+/** Something that may tell a running statement to stop: a cancel request, a time-out, a disconnect. */
+export interface Stop {
+  /** The reason, once there is one. */
+  readonly reason: SqlError | null;
+  /** Calls back when there is one (at once if there is). The newest callback replaces the one before. */
+  onStop(callback: (reason: SqlError) => void): void;
+}
+
+/** A query in a reader process, as a source of rows. */
+export class ReaderQuery implements RowSource {
+  readonly #pool: ReaderPool;
+  readonly #catalog: Catalog;
+  readonly #run: Run;
+  readonly #stop: Stop;
+  #reader: Reader | null = null;
+  #ended = false;
+
+  constructor(pool: ReaderPool, catalog: Catalog, run: Run, stop: Stop) {
+    this.#pool = pool;
+    this.#catalog = catalog;
+    this.#run = run;
+    this.#stop = stop;
+  }
+
+  async read(rowsMax: number): Promise<RowBatch> {
+    const answer = await this.#ask(rowsMax);
+    if (answer.kind !== 'rows') throw new SqlError(SQLSTATE.internalError, 'a reader sent values');
+    return answer;
+  }
+
+  async allValues(): Promise<Row[]> {
+    const rows: Row[] = [];
+    for (;;) {
+      const answer = await this.#ask(0);
+      if (answer.kind !== 'values') throw new SqlError(SQLSTATE.internalError, 'a reader sent rows');
+      rows.push(...answer.rows);
+      if (answer.done) return rows;
+    }
+  }
+
+  async #ask(rowsMax: number): Promise<Extract<Answer, { kind: 'rows' | 'values' }>> {
+    if (this.#stop.reason !== null) throw this.#stop.reason;
+    try {
+      if (this.#reader === null) {
+        this.#reader = await this.#pool.acquire(this.#stop);
+        this.#stop.onStop((reason) => this.#reader?.kill(reason));
+        this.#reader.start(this.#catalog, this.#run);
+      } else this.#stop.onStop((reason) => this.#reader?.kill(reason));
+      const answer = await this.#reader.ask({ kind: 'more', rowsMax });
+      if (answer.kind === 'error') throw new SqlError(answer.sqlstate, answer.message, answer.fields);
+      if (answer.done) this.#finish();
+      return answer;
+    } catch (error) {
+      this.#finish();
+      throw error;
+    } finally {
+      this.#stop.onStop(() => {});
+    }
+  }
+
+  #finish(): void {
+    this.#ended = true;
+    if (this.#reader !== null) this.#pool.release(this.#reader);
+    this.#reader = null;
+  }
+
+  close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const reader = this.#reader;
+    this.#reader = null;
+    if (reader === null) return;
+    // The reader is between two batches: it drops its iterator and is free again.
+    reader.tell({ kind: 'close' });
+    this.#pool.release(reader);
+  }
+}

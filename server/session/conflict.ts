@@ -1,0 +1,142 @@
+// INSERT … ON CONFLICT: as a clause that is applied on the chain, or resolved here row by row. Shell.
+
+import { isSqlError, SqlError } from '../../ledger/error.ts';
+import type { ConflictClause } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { rulesOf } from '../../storage/constraints.ts';
+import type { IndexShape } from '../../storage/table-shape.ts';
+import type { OnConflict, Scalar } from '../../sql/ir.ts';
+import { toExpression } from '../../sql/to-expression.ts';
+import type { SessionContext } from './context.ts';
+import { compileEdge } from './edge-expression.ts';
+import type { Surroundings } from './edge-expression.ts';
+import { EdgeTables } from './edge-table.ts';
+import type { EdgeTable } from './edge-table.ts';
+import type { Inserted } from './execute-insert.ts';
+import { mapScalar } from './map-scalar.ts';
+import type { OpenTransaction } from './open-transaction.ts';
+import type { InsertPlan } from './plan-insert.ts';
+import { lockedRow, changeRows, insertRows } from './write-rows.ts';
+
+/** EXCLUDED's columns, where existing and proposed row must be told apart by number alone. */
+const EXCLUDED_COLUMNS = 1_000_000;
+
+/** The clause for the chain; null when an expression does not fit the ledger's language. */
+export function conflictClause(plan: InsertPlan, surroundings: Surroundings): ConflictClause | null {
+  const conflict = plan.conflict!;
+  if (conflict.action === 'nothing') return { index: conflict.index, update: null };
+  const translate = (scalar: Scalar) =>
+    toExpression(scalar, (node) => {
+      if (node.kind === 'var' && node.levelsUp === 0) {
+        if (node.entry === conflict.excluded) return { kind: 'excluded', type: node.type, column: node.column };
+        return node.entry === plan.query.target ? undefined : null;
+      }
+      if (node.kind !== 'param' && node.kind !== 'session' && !isStable(node)) return undefined;
+      const value = compileEdge(node, plan.scope).evaluate(surroundings);
+      return { kind: 'const', type: node.type, value };
+    });
+  const set = [];
+  for (const target of conflict.set) {
+    const value = target.expression.kind === 'default' ? null : translate(target.expression);
+    if (value === null) return null;
+    set.push({ column: target.assign, value });
+  }
+  const where = conflict.where === null ? null : translate(conflict.where);
+  if (where === null && conflict.where !== null) return null;
+  return { index: conflict.index, update: { set, where } };
+}
+
+function isStable(node: Scalar): boolean {
+  return node.kind === 'call' && node.fn.volatility === 'stable' && node.args.length === 0;
+}
+
+/** A unique violation of a row that ON CONFLICT was to catch: somebody was faster, and the statement runs again. */
+export function encodedConflictError(error: unknown): unknown {
+  if (!isSqlError(error) || error.sqlstate !== SQLSTATE.uniqueViolation) return error;
+  return new SqlError(SQLSTATE.serializationFailure, error.message, error.fields);
+}
+
+/** Inserts or updates row by row, as the transaction sees them. */
+export async function resolveConflicts(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  plan: InsertPlan,
+  rows: readonly Datum[][],
+  parameters: readonly Datum[],
+): Promise<Inserted> {
+  const conflict = plan.conflict!;
+  const edge = new EdgeTables(session).table(plan.table);
+  const rules = rulesOf(edge, session.catalog);
+  const arbiters = edge.indexes.filter(({ index }) => index.unique && (conflict.index === null || index.id === conflict.index));
+  const touched = new Set<bigint>();
+  const shown: Datum[][] = [];
+  for (const values of rows) {
+    rules.complete(values);
+    const rowId = existing(edge, arbiters, values);
+    if (rowId === null) {
+      const [inserted] = insertRows(session, transaction, plan.table, [values]);
+      touched.add(inserted!);
+      shown.push(values);
+    } else if (conflict.action === 'update') {
+      if (touched.has(rowId)) throw secondTime();
+      touched.add(rowId);
+      const row = await lockedRow(session, edge, rowId);
+      if (row === null) throw new SqlError(SQLSTATE.serializationFailure, 'could not serialize access due to concurrent delete');
+      const after = updated(session, plan, conflict, edge, row.values, values, parameters);
+      if (after === null) continue;
+      await changeRows(session, transaction, plan.table, [{ row, values: after }]);
+      shown.push(after);
+    }
+  }
+  return { count: shown.length, rows: shown };
+}
+
+function existing(edge: EdgeTable, arbiters: readonly IndexShape[], values: readonly Datum[]): bigint | null {
+  for (const index of arbiters) {
+    const key = index.key(values);
+    const found = key === null ? null : edge.find(index, key);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** The existing row after DO UPDATE; null when its WHERE leaves it out. */
+function updated(
+  session: SessionContext,
+  plan: InsertPlan,
+  conflict: OnConflict,
+  edge: EdgeTable,
+  before: readonly Datum[],
+  proposed: readonly Datum[],
+  parameters: readonly Datum[],
+): Datum[] | null {
+  const { target } = plan.query;
+  const evaluate = (scalar: Scalar): Datum => {
+    const merged = mapScalar(scalar, (node) =>
+      node.kind === 'var' && node.entry === conflict.excluded
+        ? { ...node, entry: target, column: EXCLUDED_COLUMNS + node.column }
+        : undefined,
+    );
+    return compileEdge(merged, { ...plan.scope, entry: target }).evaluate({
+      session,
+      parameters,
+      row: (id) =>
+        (id > EXCLUDED_COLUMNS ? proposed[edge.position(id - EXCLUDED_COLUMNS)!] : before[edge.position(id)!]) ?? null,
+    });
+  };
+  if (conflict.where !== null && evaluate(conflict.where) !== 1n) return null;
+  const after = [...before];
+  for (const assignment of conflict.set) {
+    after[edge.position(assignment.assign)!] = evaluate(assignment.expression);
+  }
+  return after;
+}
+
+function secondTime(): SqlError {
+  return new SqlError(
+    SQLSTATE.cardinalityViolation,
+    'ON CONFLICT DO UPDATE command cannot affect row a second time',
+    { hint: 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.' },
+  );
+}

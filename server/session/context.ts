@@ -1,0 +1,161 @@
+// The state of one session that its statements work on. Shell only in that it holds the node's services.
+
+import type { Catalog, Role } from '../../ledger/catalog.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
+import type { AnalysisContext } from '../../sql/analysis.ts';
+import type { ResultSink } from '../pgwire/backend.ts';
+import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
+import type { LockMode } from '../lock-table.ts';
+import { OpenTransaction } from './open-transaction.ts';
+import type { Isolation } from './open-transaction.ts';
+import type { NodeServices } from './services.ts';
+import { durationMs } from './settings.ts';
+import type { Settings } from './settings.ts';
+import { lockTimeout, StopSignal } from './stop.ts';
+
+export class SessionContext {
+  readonly services: NodeServices;
+  readonly settings: Settings;
+  readonly processId: number;
+  /** The role that logged in: its key signs. */
+  readonly sessionRole: Role;
+  /** SET ROLE, or null. */
+  assumedRole: string | null = null;
+  readonly stop = new StopSignal();
+  transaction: OpenTransaction | null = null;
+  /** Last value of each sequence this session has drawn from, by id, and the newest of all. */
+  readonly drawn = new Map<number, bigint>();
+  lastDrawn: number | null = null;
+  /** Microseconds since 2000-01-01 when the running statement arrived. */
+  statementMicros = 0n;
+  /** Where notices of the running statement go. */
+  sink: ResultSink | null = null;
+
+  constructor(services: NodeServices, settings: Settings, processId: number, sessionRole: Role) {
+    this.services = services;
+    this.settings = settings;
+    this.processId = processId;
+    this.sessionRole = sessionRole;
+  }
+
+  get currentRole(): string {
+    return this.assumedRole ?? this.sessionRole.name;
+  }
+
+  /** The catalog as this session sees it. */
+  get catalog(): Catalog {
+    return this.transaction?.catalog ?? this.services.catalog();
+  }
+
+  /** now(): the start of the transaction, or of the statement outside of one. */
+  get nowMicros(): bigint {
+    return this.transaction?.startedMicros ?? this.statementMicros;
+  }
+
+  analysisContext(): AnalysisContext {
+    return {
+      role: this.currentRole,
+      sessionRole: this.sessionRole.name,
+      searchPath: this.settings.get('search_path'),
+      pendingDdl: this.transaction?.pendingDdl ?? [],
+      settings: this.settings.forAnalyst(),
+    };
+  }
+
+  /** Opens a transaction if none is open. */
+  begin(explicit: boolean): OpenTransaction {
+    if (this.transaction !== null) return this.transaction;
+    const isolation = this.settings.get('default_transaction_isolation');
+    const readOnly = this.settings.get('default_transaction_read_only') === 'on';
+    this.transaction = new OpenTransaction(isolationOf(isolation), readOnly, explicit, this.statementMicros);
+    this.settings.begin();
+    return this.transaction;
+  }
+
+  /** @throws SqlError 25006 in a read-only transaction */
+  checkWritable(command: string): void {
+    const readOnly =
+      this.transaction?.readOnly ?? this.settings.get('default_transaction_read_only') === 'on';
+    if (readOnly || this.settings.get('ledger.as_of') !== '') {
+      throw new SqlError(
+        SQLSTATE.readOnlySqlTransaction,
+        `cannot execute ${command} in a read-only transaction`,
+        readOnly ? {} : { hint: 'The session looks at the past: RESET ledger.as_of first.' },
+      );
+    }
+  }
+
+  notice(severity: 'NOTICE' | 'WARNING' | 'INFO', sqlstate: string, message: string): void {
+    const level = this.settings.get('client_min_messages');
+    if (level === 'error' || (level === 'warning' && severity === 'NOTICE')) return;
+    this.sink?.notice(severity, new SqlError(sqlstate, message));
+  }
+
+  /** Takes a lock, waiting as lock_timeout and cancel requests allow; true when it had to wait. */
+  lock(key: string, mode: LockMode): boolean | Promise<boolean> {
+    const wait = this.services.locks.acquire(this, key, mode);
+    if (wait === null) return false;
+    const ms = durationMs(this.settings.get('lock_timeout'));
+    const timer = ms === 0 ? null : setTimeout(() => wait.cancel(lockTimeout()), ms);
+    this.stop.onStop((reason) => wait.cancel(reason));
+    return wait.granted
+      .then(() => true)
+      .finally(() => {
+        if (timer !== null) clearTimeout(timer);
+        this.stop.onStop(() => {});
+      });
+  }
+
+  /** nextval: a value must have been reserved (Sequences.ensure). */
+  drawNext(id: number): bigint {
+    const sequence = this.catalog.relations.get(id);
+    if (sequence?.kind !== 'sequence') {
+      throw new SqlError(SQLSTATE.undefinedTable, `sequence ${id} does not exist`);
+    }
+    const value = this.services.sequences.next(sequence);
+    this.drawn.set(id, value);
+    this.lastDrawn = id;
+    return value;
+  }
+
+  /** The newest stamp this session may see, or null for "whatever is there". */
+  visibleStamp(): bigint | null {
+    const asOf = this.settings.get('ledger.as_of');
+    if (asOf !== '') return this.services.stampOfText(asOf, this);
+    const { transaction } = this;
+    if (transaction === null || transaction.isolation === 'read committed') return null;
+    transaction.snapshot ??= this.services.appliedStamp();
+    return transaction.snapshot;
+  }
+
+  /** Uncommitted rows of those of `tables` that have any. */
+  overlayOf(tables: readonly number[]): OverlayImage[] {
+    const { transaction } = this;
+    if (transaction === null) return [];
+    const images: OverlayImage[] = [];
+    for (const relation of tables) {
+      const overlay = transaction.overlay.table(relation);
+      const table = this.catalog.relations.get(relation);
+      if (overlay === undefined || table?.kind !== 'table') continue;
+      images.push({
+        relation,
+        revision: overlay.revision,
+        truncated: overlay.truncated,
+        columns: table.columns.map((column) => column.id),
+        rows: [...overlay.rows.values()],
+      });
+    }
+    return images;
+  }
+
+  /** A request for text of our own over some tables. */
+  request(text: string, parameters: Readonly<Record<string, Datum>>, tables: readonly number[]): QueryRequest {
+    return { text, parameters, overlay: this.overlayOf(tables) };
+  }
+}
+
+export function isolationOf(text: string): Isolation {
+  return text === 'serializable' || text === 'repeatable read' ? text : 'read committed';
+}

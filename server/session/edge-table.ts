@@ -1,0 +1,113 @@
+// A table as an open transaction sees it: the newest committed rows under the transaction's own. Shell.
+//
+// Constraints are checked here statement by statement, with the rules that apply them on the chain, so that
+// 23505 comes where Postgres gives it; applying checks them again (architecture 5). Constraints look at the
+// newest committed rows whatever the isolation level, as in Postgres.
+
+import type { Catalog, Table } from '../../ledger/catalog.ts';
+import type { Datum, Row } from '../../ledger/type.ts';
+import { columnName, foldedText, foldKey, indexColumns, predicateName, rowTable } from '../../storage/names.ts';
+import type { RowLookup } from '../../storage/constraints.ts';
+import { TableShape } from '../../storage/table-shape.ts';
+import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
+import type { SessionContext } from './context.ts';
+import type { OverlayRow } from './overlay.ts';
+
+export class EdgeTable extends TableShape implements RowLookup {
+  readonly #session: SessionContext;
+  readonly #columns: string;
+
+  constructor(session: SessionContext, table: Table) {
+    super(table);
+    this.#session = session;
+    this.#columns = ['_id', '_v', ...table.columns.map((column) => columnName(column.id))].join(', ');
+  }
+
+  /** Row id under a key of an index, or null. */
+  find(index: IndexShape, key: readonly Datum[]): bigint | null {
+    if (key.includes(null)) return null;
+    for (const row of this.#overlayRows()) {
+      if (row.deleted) continue;
+      const own = index.key(row.values);
+      if (own !== null && own.every((value, i) => sameDatum(value, key[i] ?? null))) return row.rowId;
+    }
+    const conditions = indexColumns(index.index).map((name, i) => `${name} = :k${i}`);
+    if (index.index.predicate !== null) conditions.push(`${predicateName(index.index.id)} = 1`);
+    const parameters = Object.fromEntries(key.map((value, i) => [`k${i}`, value]));
+    for (const row of this.#base(conditions, parameters)) if (!this.#hidden(row.rowId)) return row.rowId;
+    return null;
+  }
+
+  row(rowId: bigint): StoredRow | null {
+    const own = this.#session.transaction?.overlay.row(this.table.id, rowId);
+    if (own !== undefined) return own.deleted ? null : { rowId, version: own.version, values: [...own.values] };
+    if (rowId < 0n || this.#truncated()) return null;
+    return this.#base(['_id = :id'], { id: rowId })[0] ?? null;
+  }
+
+  /** Rows whose columns hold these values, none of which is null. */
+  rowsWhere(columns: readonly number[], values: readonly Datum[]): StoredRow[] {
+    const types = columns.map((id) => this.table.columns.find((column) => column.id === id)!.type);
+    const sought = values.map((value, i) => foldKey(value, types[i]!));
+    const conditions = columns.map((id, i) => `${foldedText(columnName(id), types[i]!)} = :k${i}`);
+    const parameters = Object.fromEntries(sought.map((value, i) => [`k${i}`, value]));
+    const found = this.#base(conditions, parameters).filter((row) => !this.#hidden(row.rowId));
+    for (const row of this.#overlayRows()) {
+      if (row.deleted) continue;
+      const matches = columns.every((id, i) =>
+        sameDatum(foldKey(row.values[this.position(id)!] ?? null, types[i]!), sought[i] ?? null),
+      );
+      if (matches) found.push({ rowId: row.rowId, version: row.version, values: [...row.values] });
+    }
+    return found;
+  }
+
+  #base(conditions: readonly string[], parameters: Readonly<Record<string, Datum>>): StoredRow[] {
+    const text = `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} WHERE ${conditions.join(' AND ')}`;
+    const { inline } = this.#session.services;
+    const request = { ...this.#session.request(text, parameters, [this.table.id]), overlay: [] };
+    return inline.all(this.#session, request).map(storedRow);
+  }
+
+  /** Whether the transaction has its own version of a base row. */
+  #hidden(rowId: bigint): boolean {
+    return this.#truncated() || this.#session.transaction?.overlay.row(this.table.id, rowId) !== undefined;
+  }
+
+  #truncated(): boolean {
+    return this.#session.transaction?.overlay.table(this.table.id)?.truncated === true;
+  }
+
+  #overlayRows(): Iterable<OverlayRow> {
+    return this.#session.transaction?.overlay.table(this.table.id)?.rows.values() ?? [];
+  }
+}
+
+function storedRow(row: Row): StoredRow {
+  return { rowId: row[0] as bigint, version: row[1] as bigint, values: row.slice(2) };
+}
+
+/** The tables of a session, as the foreign-key rules want them. */
+export class EdgeTables {
+  readonly #session: SessionContext;
+  readonly #tables = new Map<Table, EdgeTable>();
+
+  constructor(session: SessionContext) {
+    this.#session = session;
+  }
+
+  get catalog(): Catalog {
+    return this.#session.catalog;
+  }
+
+  table(table: Table): EdgeTable {
+    let edge = this.#tables.get(table);
+    if (edge === undefined) this.#tables.set(table, (edge = new EdgeTable(this.#session, table)));
+    return edge;
+  }
+}
+
+export function sameDatum(a: Datum, b: Datum): boolean {
+  if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

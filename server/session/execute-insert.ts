@@ -1,0 +1,162 @@
+// INSERT: rows are made at the edge, with all their values. Shell.
+
+import { SqlError } from '../../ledger/error.ts';
+import { encodedConflictError } from './conflict.ts';
+import { conflictClause, resolveConflicts } from './conflict.ts';
+import type { OperationOf } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum, Row } from '../../ledger/type.ts';
+import { rulesOf } from '../../storage/constraints.ts';
+import type { SessionContext } from './context.ts';
+import type { Surroundings } from './edge-expression.ts';
+import { EdgeTables } from './edge-table.ts';
+import type { Outcome } from './execute.ts';
+import { retried } from './execute-modify.ts';
+import { readValues } from './execute-read.ts';
+import type { OpenTransaction } from './open-transaction.ts';
+import type { InsertPlan } from './plan-insert.ts';
+import type { Prepared } from './plan.ts';
+import { returningOutcome } from './returning.ts';
+import { showProgramsOf } from './show-programs.ts';
+import { commitTransaction, rollbackTransaction, submit } from './transaction-commands.ts';
+import { insertRows } from './write-rows.ts';
+
+export async function executeInsert(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Promise<Outcome> {
+  session.checkWritable('INSERT');
+  const { transaction } = session;
+  if (transaction !== null) transaction.texts.push(prepared.text);
+  const inserted =
+    transaction === null
+      ? await retried(() => insertAlone(session, prepared, plan, parameters))
+      : await insertInside(session, transaction, plan, parameters);
+  const tag = `INSERT 0 ${inserted.count}`;
+  if (plan.returning.length === 0) return { kind: 'complete', tag };
+  const returned = inserted.rows.map((row) => returningRow(session, plan, parameters, row));
+  return returningOutcome(session, prepared, formats, returned, tag);
+}
+
+export interface Inserted {
+  readonly count: number;
+  /** Full rows inserted (or updated by ON CONFLICT), when RETURNING wants them. */
+  readonly rows: readonly Row[];
+}
+
+async function insertAlone(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+): Promise<Inserted> {
+  const clause = plan.conflict === null ? null : conflictClause(plan, { session, parameters });
+  if (plan.conflict !== null && (clause === null || plan.returning.length > 0)) {
+    return inOwnTransaction(session, prepared, plan, parameters);
+  }
+  const rows = await makeRows(session, plan, parameters);
+  if (rows.length === 0) return { count: 0, rows };
+  if (plan.returning.length > 0) {
+    const rules = rulesOf(new EdgeTables(session).table(plan.table), session.catalog);
+    for (const row of rows) rules.complete(row);
+  }
+  const { counts } = await submit(session, [insertOperation(plan, rows, clause)], prepared.text);
+  const count = counts.reduce((sum, { inserted, updated }) => sum + inserted + updated, 0);
+  return { count, rows };
+}
+
+async function inOwnTransaction(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+): Promise<Inserted> {
+  const transaction = session.begin(false);
+  transaction.texts.push(prepared.text);
+  try {
+    const inserted = await insertInside(session, transaction, plan, parameters);
+    await commitTransaction(session);
+    return inserted;
+  } catch (error) {
+    if (session.transaction === transaction) await rollbackTransaction(session);
+    throw encodedConflictError(error);
+  }
+}
+
+async function insertInside(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+): Promise<Inserted> {
+  const rows = await makeRows(session, plan, parameters);
+  await showProgramsOf(session, transaction, [plan.table.id]);
+  if (plan.conflict !== null) return resolveConflicts(session, transaction, plan, rows, parameters);
+  if (rows.length > 0) insertRows(session, transaction, plan.table, rows);
+  return { count: rows.length, rows };
+}
+
+export function insertOperation(
+  plan: Pick<InsertPlan, 'table'>,
+  rows: readonly Row[],
+  conflict: OperationOf<'insert'>['conflict'],
+): OperationOf<'insert'> {
+  const { table } = plan;
+  const positions = table.columns.flatMap((column, i) => (column.generated === null ? [i] : []));
+  const whole = positions.length === table.columns.length;
+  return {
+    kind: 'insert',
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    columns: positions.map((i) => table.columns[i]!.id),
+    rows: whole ? rows : rows.map((row) => positions.map((i) => row[i]!)),
+    conflict,
+  };
+}
+
+/** Full rows in column order; generated columns are null until the rules fill them in. */
+async function makeRows(
+  session: SessionContext,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+): Promise<Datum[][]> {
+  const surroundings: Surroundings = { session, parameters };
+  if (plan.values !== null) {
+    await reserve(session, plan, 1);
+    return plan.values.map((row) => row.map((cell) => (cell === null ? null : cell.evaluate(surroundings))));
+  }
+  const { read, columns } = plan.source!;
+  const found = await readValues(session, read, parameters);
+  await reserve(session, plan, found.length);
+  return found.map((row) =>
+    columns.map((source) => {
+      if (source === null) return null;
+      return typeof source === 'number' ? row[source]! : source.evaluate(surroundings);
+    }),
+  );
+}
+
+async function reserve(session: SessionContext, plan: InsertPlan, times: number): Promise<void> {
+  for (const [id, draws] of plan.sequences) {
+    const sequence = session.catalog.relations.get(id);
+    if (sequence?.kind !== 'sequence') {
+      throw new SqlError(SQLSTATE.undefinedTable, `sequence ${id} does not exist`);
+    }
+    const wait = session.services.sequences.ensure(sequence, draws * times);
+    if (wait !== undefined) await wait;
+  }
+}
+
+function returningRow(
+  session: SessionContext,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+  row: Row,
+): Row {
+  const position = new Map(plan.table.columns.map((column, i) => [column.id, i]));
+  const surroundings = { session, parameters, row: (id: number) => row[position.get(id)!] ?? null };
+  return plan.returning.map((item) => item.evaluate(surroundings));
+}

@@ -1,0 +1,351 @@
+// UPDATE and DELETE: as a row program where the statement is one, else as row images. Shell.
+
+import type { Table } from '../../ledger/catalog.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
+import { compileExpression } from '../../ledger/evaluate.ts';
+import type { Expression } from '../../ledger/expression.ts';
+import type { OperationOf } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum, Row } from '../../ledger/type.ts';
+import { rulesOf } from '../../storage/constraints.ts';
+import { IMAGE_ROWS_MAX, RETRIES_MAX } from '../limits.ts';
+import type { SessionContext } from './context.ts';
+import { EdgeTables } from './edge-table.ts';
+import type { EdgeTable } from './edge-table.ts';
+import type { Surroundings } from './edge-expression.ts';
+import type { Outcome } from './execute.ts';
+import { readValues } from './execute-read.ts';
+import type { OpenTransaction } from './open-transaction.ts';
+import type { ModifyPlan, ProgramPlan, Template } from './plan-modify.ts';
+import type { Prepared } from './plan.ts';
+import { returningOutcome } from './returning.ts';
+import { showProgramsOf, showRow } from './show-programs.ts';
+import { commitTransaction, releaseTransactionLocks, rollbackTransaction, rowLockKey, submit } from './transaction-commands.ts';
+import { changeRows, incoming, refuseAppendOnly, updateImage } from './write-rows.ts';
+import type { RowChange } from './write-rows.ts';
+
+export async function executeModify(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: ModifyPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Promise<Outcome> {
+  const word = plan.query.command === 'update' ? 'UPDATE' : 'DELETE';
+  session.checkWritable(word);
+  refuseAppendOnly(plan.table);
+  const { transaction } = session;
+  if (transaction !== null) {
+    transaction.texts.push(prepared.text);
+    const { count, returned } = await modifyInside(session, transaction, plan, parameters);
+    return answer(session, plan, prepared, formats, word, count, returned);
+  }
+  const { count, returned } = await retried(() => modifyAlone(session, prepared, plan, parameters));
+  return answer(session, plan, prepared, formats, word, count, returned);
+}
+
+interface Modified {
+  readonly count: number;
+  /** Values of RETURNING, row by row. */
+  readonly returned: readonly Row[];
+}
+
+function answer(
+  session: SessionContext,
+  plan: ModifyPlan,
+  prepared: Prepared,
+  formats: readonly number[],
+  word: string,
+  count: number,
+  returned: readonly Row[],
+): Outcome {
+  if (plan.returning.length === 0) return { kind: 'complete', tag: `${word} ${count}` };
+  return returningOutcome(session, prepared, formats, returned, `${word} ${count}`);
+}
+
+/** Runs a statement of its own again while others get in between (40001). */
+export async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const again = isSqlError(error) && error.sqlstate === SQLSTATE.serializationFailure;
+      if (!again || attempt >= RETRIES_MAX) throw error;
+    }
+  }
+}
+
+// ── Alone ────────────────────────────────────────────────────────────────────────────────────────
+
+async function modifyAlone(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: ModifyPlan,
+  parameters: readonly Datum[],
+): Promise<Modified> {
+  if (plan.program !== null) return programAlone(session, prepared, plan, plan.program, parameters);
+  if (incoming(session, plan.table).length > 0) return inOwnTransaction(session, prepared, plan, parameters);
+  try {
+    const found = await findImages(session, plan, parameters);
+    const { changes, returned } = found;
+    if (changes.length === 0) return { count: 0, returned };
+    const updated = changes.filter(({ values }) => values !== null);
+    const operation =
+      updated.length > 0
+        ? updateImage(plan.table, updated)
+        : {
+            kind: 'delete' as const,
+            relation: plan.table.id,
+            rows: changes.map(({ row }) => ({ rowId: row.rowId, version: row.version })),
+          };
+    await submit(session, [operation], prepared.text);
+    return { count: changes.length, returned };
+  } finally {
+    releaseTransactionLocks(session);
+  }
+}
+
+async function inOwnTransaction(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: ModifyPlan,
+  parameters: readonly Datum[],
+): Promise<Modified> {
+  const transaction = session.begin(false);
+  transaction.texts.push(prepared.text);
+  try {
+    const modified = await modifyInside(session, transaction, plan, parameters);
+    await commitTransaction(session);
+    return modified;
+  } catch (error) {
+    if (session.transaction === transaction) await rollbackTransaction(session);
+    throw error;
+  }
+}
+
+async function programAlone(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: ModifyPlan,
+  program: ProgramPlan,
+  parameters: readonly Datum[],
+): Promise<Modified> {
+  const surroundings: Surroundings = { session, parameters };
+  const key = program.key.map((part) => part.evaluate(surroundings));
+  if (key.includes(null)) return { count: 0, returned: [] };
+  const operation = programOperation(plan.table, program, key, surroundings, false);
+  if (session.services.locks.empty) return submitProgram(session, operation, prepared.text);
+  const edge = new EdgeTables(session).table(plan.table);
+  const index = edge.index(program.index)!;
+  const rowId = edge.find(index, index.keyOf(key));
+  if (rowId === null) return { count: 0, returned: [] };
+  try {
+    await session.lock(rowLockKey(plan.table.id, rowId), 'program');
+    return await submitProgram(session, operation, prepared.text);
+  } finally {
+    releaseTransactionLocks(session);
+  }
+}
+
+async function submitProgram(
+  session: SessionContext,
+  operation: OperationOf<'program'>,
+  text: string,
+): Promise<Modified> {
+  const { counts } = await submit(session, [operation], text);
+  const { updated, deleted } = counts[0]!;
+  return { count: updated + deleted, returned: [] };
+}
+
+function programOperation(
+  table: Table,
+  program: ProgramPlan,
+  key: readonly Datum[],
+  surroundings: Surroundings,
+  required: boolean,
+): OperationOf<'program'> {
+  return {
+    kind: 'program',
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    index: program.index,
+    key,
+    where: program.where === null ? null : filled(program.where, surroundings),
+    set: program.set?.map(({ column, value }) => ({ column, value: filled(value, surroundings) })) ?? null,
+    required,
+  };
+}
+
+/** The template with its holes filled by constants. */
+export function filled(template: Template, surroundings: Surroundings): Expression {
+  if (template.holes.length === 0) return template.expression;
+  const values = template.holes.map((hole) => hole.evaluate(surroundings));
+  return fill(template.expression, values) as Expression;
+}
+
+function fill(node: unknown, values: readonly Datum[]): unknown {
+  if (typeof node !== 'object' || node === null || node instanceof Uint8Array) return node;
+  if (Array.isArray(node)) return node.map((item) => fill(item, values));
+  const { kind, column, type } = node as { kind?: string; column?: number; type?: unknown };
+  if (kind === 'column' && column! < 0) return { kind: 'const', type, value: values[-column! - 1]! };
+  return Object.fromEntries(Object.entries(node).map(([key, field]) => [key, key === 'type' ? field : fill(field, values)]));
+}
+
+// ── Inside a transaction ─────────────────────────────────────────────────────────────────────────
+
+async function modifyInside(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  plan: ModifyPlan,
+  parameters: readonly Datum[],
+): Promise<Modified> {
+  const { program } = plan;
+  if (program !== null && program.where === null && transaction.isolation === 'read committed') {
+    return programInside(session, transaction, plan, program, parameters);
+  }
+  await showProgramsOf(session, transaction, plan.images.compiled.tables);
+  const { changes, returned } = await findImages(session, plan, parameters);
+  await changeRows(session, transaction, plan.table, changes);
+  return { count: changes.length, returned };
+}
+
+/**
+ * A program that only its key selects: the row must be there, nobody needs to know its values. It is tried on
+ * the newest row, so that errors come now, and runs on whatever row is there when applied.
+ */
+async function programInside(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  plan: ModifyPlan,
+  program: ProgramPlan,
+  parameters: readonly Datum[],
+): Promise<Modified> {
+  const { table } = plan;
+  const surroundings: Surroundings = { session, parameters };
+  const key = program.key.map((part) => part.evaluate(surroundings));
+  const edge = new EdgeTables(session).table(table);
+  const index = edge.index(program.index)!;
+  const rowId = key.includes(null) ? null : edge.find(index, index.keyOf(key));
+  const row = rowId === null ? null : edge.row(rowId);
+  if (rowId === null || row === null) return { count: 0, returned: [] };
+  const operation = programOperation(table, program, key, surroundings, true);
+  const values = runProgram(edge, operation, row.values);
+  if (transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n) {
+    await changeRows(session, transaction, table, [{ row, values }]);
+  } else if (operation.set === null) {
+    // A deleted row must be gone for the rest of the transaction.
+    const pinned = await showRow(session, transaction, edge, rowId);
+    if (pinned === null) return { count: 0, returned: [] };
+    await changeRows(session, transaction, table, [{ row: pinned, values: null }]);
+  } else {
+    rulesOf(edge, session.catalog).complete(values!);
+    transaction.pushProgram(operation, rowId);
+  }
+  return { count: 1, returned: [] };
+}
+
+/** New values of a row under a program; null when it deletes. */
+export function runProgram(
+  edge: EdgeTable,
+  operation: OperationOf<'program'>,
+  before: readonly Datum[],
+): Datum[] | null {
+  if (operation.set === null) return null;
+  const column = (id: number): Datum => before[edge.position(id)!] ?? null;
+  const values = [...before];
+  for (const { column: id, value } of operation.set) {
+    values[edge.position(id)!] = compileExpression(value)(column);
+  }
+  return values;
+}
+
+// ── Images ───────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * The rows that the statement changes, locked. At READ COMMITTED a statement that had to wait for a lock runs
+ * again on the rows as they are then; above it, a row that somebody else has changed is 40001.
+ */
+async function findImages(
+  session: SessionContext,
+  plan: ModifyPlan,
+  parameters: readonly Datum[],
+): Promise<{ changes: RowChange[]; returned: Row[] }> {
+  const strict = session.transaction !== null && session.transaction.isolation !== 'read committed';
+  for (;;) {
+    const rows = firstOfEach(await readValues(session, plan.images, parameters));
+    if (rows.length > IMAGE_ROWS_MAX) throw tooManyRows();
+    let waited = false;
+    for (const row of rows) {
+      const rowId = row[0] as bigint;
+      if (rowId > 0n) waited = (await session.lock(rowLockKey(plan.table.id, rowId), 'update')) || waited;
+    }
+    if (waited && !strict) continue;
+    if (strict) refuseChanged(session, plan.table, rows);
+    return imagesOf(session, plan, rows, parameters);
+  }
+}
+
+/** A target row that several rows of FROM match is changed once. */
+function firstOfEach(rows: readonly Row[]): Row[] {
+  const seen = new Set<Datum>();
+  return rows.filter((row) => {
+    const id = row[0]!;
+    return seen.has(id) ? false : (seen.add(id), true);
+  });
+}
+
+function refuseChanged(session: SessionContext, table: Table, rows: readonly Row[]): void {
+  const edge = new EdgeTables(session).table(table);
+  for (const row of rows) {
+    const now = edge.row(row[0] as bigint);
+    if (now?.version === row[1]) continue;
+    throw new SqlError(
+      SQLSTATE.serializationFailure,
+      now === null
+        ? 'could not serialize access due to concurrent delete'
+        : 'could not serialize access due to concurrent update',
+    );
+  }
+}
+
+function imagesOf(
+  session: SessionContext,
+  plan: ModifyPlan,
+  rows: readonly Row[],
+  parameters: readonly Datum[],
+): { changes: RowChange[]; returned: Row[] } {
+  const { table, assigned } = plan;
+  const edge = new EdgeTables(session).table(table);
+  const rules = rulesOf(edge, session.catalog);
+  const width = table.columns.length;
+  const returned: Row[] = [];
+  const changes = rows.map((found): RowChange => {
+    const old = found.slice(2, 2 + width);
+    const row = { rowId: found[0] as bigint, version: found[1] as bigint, values: old };
+    let values: Datum[] | null = null;
+    if (plan.query.command === 'update') {
+      values = [...old];
+      assigned.forEach(({ column, byDefault }, i) => {
+        values![edge.position(column)!] =
+          byDefault === null ? found[2 + width + i]! : byDefault.evaluate({ session, parameters });
+      });
+      rules.complete(values);
+    }
+    if (plan.returning.length > 0) {
+      const shown = values ?? old;
+      const surroundings = { session, parameters, row: (id: number) => shown[edge.position(id)!] ?? null };
+      const extra = 2 + width + assigned.length;
+      returned.push(plan.returning.map((item) => (typeof item === 'number' ? found[extra + item]! : item.evaluate(surroundings))));
+    }
+    return { row, values };
+  });
+  return { changes, returned };
+}
+
+function tooManyRows(): SqlError {
+  return new SqlError(
+    SQLSTATE.programLimitExceeded,
+    `a statement may change at most ${IMAGE_ROWS_MAX} rows`,
+    { hint: 'Split the statement by a condition on its key.' },
+  );
+}

@@ -1,0 +1,176 @@
+// SELECT over ledger tables: inline when it is a point read, else in a reader process. Shell.
+
+import type { Catalog } from '../../ledger/catalog.ts';
+import type { Datum, Row, SqlType } from '../../ledger/type.ts';
+import { compileQuery } from '../../sql/compile/query.ts';
+import type { CompiledQuery } from '../../sql/query.ts';
+import { dataRowEncoder } from '../../sql/value/data-row.ts';
+import { tryTimeZone } from '../../sql/value/time-zone.ts';
+import { INLINE_OVERLAY_ROWS_MAX } from '../limits.ts';
+import type { QueryRequest } from '../readers/query-runner.ts';
+import { BufferedRows } from '../readers/row-source.ts';
+import type { RowSource } from '../readers/row-source.ts';
+import { compileOptions } from './compile-options.ts';
+import type { SessionContext } from './context.ts';
+import type { Outcome } from './execute.ts';
+import { lockRows, withoutRows } from './lock-rows.ts';
+import type { Prepared, ReadPlan } from './plan.ts';
+import { reserveSequences } from './sequence-functions.ts';
+import { showPrograms } from './show-programs.ts';
+import { sessionImage, valueContext } from './value-context.ts';
+
+export function executeRead(
+  session: SessionContext,
+  _prepared: Prepared,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Outcome | Promise<Outcome> {
+  const { transaction } = session;
+  if (plan.query.locks.length > 0) {
+    return lockRows(session, plan, parameters).then((skipped) => {
+      if (skipped.size === 0) return start(session, plan, parameters, formats);
+      return start(session, withoutRows(plan, session, skipped), parameters, formats);
+    });
+  }
+  if (transaction !== null) {
+    if (transaction.isolation === 'serializable') {
+      for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
+    }
+    const shown = showPrograms(session, plan, parameters);
+    if (shown !== undefined) return shown.then(() => start(session, plan, parameters, formats));
+  }
+  const reserved = reserveSequences(session, plan.compiled.sessionFunctions, plan.query);
+  if (reserved !== undefined) return reserved.then(() => start(session, plan, parameters, formats));
+  return start(session, plan, parameters, formats);
+}
+
+function start(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Outcome {
+  const stamp = session.visibleStamp();
+  const compiled = variantOf(session, plan, stamp);
+  const request = requestOf(session, compiled, parameters, stamp);
+  const columns = compiled.columns.map((column, index) => ({ type: column.type, format: formats[index] === 1 ? (1 as const) : (0 as const) }));
+  const source = runsInline(plan, compiled, request)
+    ? inlineRows(session, request, columns)
+    : readerRows(session, request, columns);
+  return { kind: 'rows', columns: null, source, tag: selectTag };
+}
+
+export function selectTag(count: number): string {
+  return `SELECT ${count}`;
+}
+
+/** The compilation that fits what the session sees. */
+function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null): CompiledQuery {
+  const { transaction } = session;
+  const overlaid = transaction === null ? [] : plan.compiled.tables.filter((id) => transaction.overlay.table(id) !== undefined);
+  const catalog: Catalog = session.catalog;
+  const spread = stamp === null && spansShards(catalog, plan.compiled.tables);
+  if (stamp === null && !spread && overlaid.length === 0) return plan.compiled;
+  const visibility = stamp !== null || spread ? 'asOf' : 'current';
+  const key = `${visibility}:${overlaid.join()}`;
+  let variant = plan.variants.get(key);
+  if (variant === undefined) {
+    variant = compileQuery(plan.query, compileOptions(catalog, visibility, new Set(overlaid)));
+    plan.variants.set(key, variant);
+  }
+  return variant;
+}
+
+/** Tables of several shard files: one SQLite statement could see them at different heights. */
+function spansShards(catalog: Catalog, tables: readonly number[]): boolean {
+  let shard = -1;
+  for (const id of tables) {
+    const table = catalog.relations.get(id);
+    if (table?.kind !== 'table') continue;
+    if (shard >= 0 && table.shard !== shard) return true;
+    shard = table.shard;
+  }
+  return false;
+}
+
+export function requestOf(
+  session: SessionContext,
+  compiled: Pick<CompiledQuery, 'text' | 'parameters' | 'tables'>,
+  parameters: readonly Datum[],
+  stamp: bigint | null,
+): QueryRequest {
+  const named: Record<string, Datum> = {};
+  for (const name of compiled.parameters) named[name] = parameterValue(session, name, parameters, stamp);
+  return session.request(compiled.text, named, compiled.tables);
+}
+
+const MICROS_PER_DAY = 86_400_000_000n;
+
+function parameterValue(
+  session: SessionContext,
+  name: string,
+  parameters: readonly Datum[],
+  stamp: bigint | null,
+): Datum {
+  switch (name) {
+    case 'as_of':
+      return stamp ?? session.services.appliedStamp();
+    case 'now':
+      return session.nowMicros;
+    case 'today':
+      return today(session);
+    case 'user':
+      return session.currentRole;
+    case 'session_user':
+      return session.sessionRole.name;
+    default:
+      return parameters[Number(name.slice(1)) - 1] ?? null;
+  }
+}
+
+/** current_date: the day in the session's time zone. */
+function today(session: SessionContext): bigint {
+  const now = session.nowMicros;
+  const zone = tryTimeZone(session.settings.get('timezone'));
+  const local = now + BigInt(zone === undefined ? 0 : zone.offset(now));
+  return (local - (((local % MICROS_PER_DAY) + MICROS_PER_DAY) % MICROS_PER_DAY)) / MICROS_PER_DAY;
+}
+
+/** Whether the query may run on the main thread: provably few rows, or needing what only the session has. */
+function runsInline(plan: ReadPlan, compiled: CompiledQuery, request: QueryRequest): boolean {
+  if (compiled.sessionFunctions.length > 0) return true;
+  if (plan.compiled.pointRead === null) return false;
+  return request.overlay.every((image) => image.rows.length <= INLINE_OVERLAY_ROWS_MAX);
+}
+
+type Column = { readonly type: SqlType; readonly format: 0 | 1 };
+
+function inlineRows(session: SessionContext, request: QueryRequest, columns: readonly Column[]): RowSource {
+  const encoder = dataRowEncoder(columns, valueContext(session));
+  let count = 0;
+  for (const row of session.services.inline.all(session, request)) {
+    encoder.append(row);
+    count += 1;
+  }
+  return new BufferedRows(encoder.take(), count);
+}
+
+function readerRows(session: SessionContext, request: QueryRequest, columns: readonly Column[]): RowSource {
+  const run = { kind: 'run' as const, request, session: sessionImage(session), columns };
+  return session.services.readers.query(session.catalog, run, session.stop);
+}
+
+/** All rows of a query, as values. */
+export function readValues(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): Row[] | Promise<Row[]> {
+  const stamp = session.visibleStamp();
+  const compiled = variantOf(session, plan, stamp);
+  const request = requestOf(session, compiled, parameters, stamp);
+  if (runsInline(plan, compiled, request)) return session.services.inline.all(session, request);
+  const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
+  return session.services.readers.values(session.catalog, run, session.stop);
+}

@@ -1,0 +1,147 @@
+// An open transaction of a session: its operations, overlay, savepoints and snapshot. Pure.
+//
+// The truth of an open transaction is its list of operations (architecture 5); the overlay is derived from
+// it. COMMIT submits all of them at once; until then nobody else knows of it.
+
+import type { Catalog } from '../../ledger/catalog.ts';
+import { assert, SqlError } from '../../ledger/error.ts';
+import type { Operation, OperationOf } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { Overlay } from './overlay.ts';
+
+export type Isolation = 'read committed' | 'repeatable read' | 'serializable';
+
+/** A row program whose result nobody has seen yet: no lock, no version; it runs when applied. */
+export interface UnseenProgram {
+  /** Index into `operations`. */
+  readonly operation: number;
+  readonly relation: number;
+  readonly rowId: bigint;
+}
+
+interface Savepoint {
+  readonly name: string;
+  readonly operations: number;
+  readonly inserted: number;
+  readonly ddl: number;
+  readonly catalog: Catalog | null;
+  readonly settings: number;
+}
+
+export class OpenTransaction {
+  readonly operations: Operation[] = [];
+  readonly overlay = new Overlay();
+  /** Statement texts, in order: the transaction's text for human readers. */
+  readonly texts: string[] = [];
+  /** DDL so far, for the analyst. */
+  readonly pendingDdl: string[] = [];
+  /** The catalog as the transaction's own DDL has made it, or null. */
+  catalog: Catalog | null = null;
+  isolation: Isolation;
+  readOnly: boolean;
+  /** Newest stamp visible above READ COMMITTED; null until the first statement needs it. */
+  snapshot: bigint | null = null;
+  /** Tables read by a SERIALIZABLE transaction. */
+  readonly tablesRead = new Set<number>();
+  failed = false;
+  /** Microseconds since 2000-01-01 at its start: now(). */
+  readonly startedMicros: bigint;
+  /** Opened by BEGIN, as opposed to the implicit one of a query string or pipeline. */
+  explicit: boolean;
+  readonly #programs: UnseenProgram[] = [];
+  readonly #savepoints: Savepoint[] = [];
+  #inserted = 0;
+
+  constructor(isolation: Isolation, readOnly: boolean, explicit: boolean, startedMicros: bigint) {
+    this.isolation = isolation;
+    this.readOnly = readOnly;
+    this.explicit = explicit;
+    this.startedMicros = startedMicros;
+  }
+
+  /** Tag for the overlay changes of the operation that comes next. */
+  get tag(): number {
+    return this.operations.length;
+  }
+
+  push(operation: Operation): void {
+    this.operations.push(operation);
+  }
+
+  /** Row id, inside this transaction, of the next row it inserts. */
+  nextInsertedId(): bigint {
+    this.#inserted += 1;
+    return BigInt(-this.#inserted);
+  }
+
+  pushProgram(operation: OperationOf<'program'>, rowId: bigint): void {
+    this.#programs.push({ operation: this.operations.length, relation: operation.relation, rowId });
+    this.operations.push(operation);
+  }
+
+  /** Takes out the unseen programs of a table (of one row, when given), oldest first. */
+  takePrograms(relation: number, rowId?: bigint): UnseenProgram[] {
+    const taken: UnseenProgram[] = [];
+    for (let index = 0; index < this.#programs.length; ) {
+      const program = this.#programs[index]!;
+      if (program.relation === relation && (rowId === undefined || program.rowId === rowId)) {
+        taken.push(program);
+        this.#programs.splice(index, 1);
+      } else index += 1;
+    }
+    return taken;
+  }
+
+  unseenPrograms(): readonly UnseenProgram[] {
+    return this.#programs;
+  }
+
+  hasPrograms(relation: number): boolean {
+    return this.#programs.some((program) => program.relation === relation);
+  }
+
+  /** The operation at `index` becomes `operation`: a program that has been made an image. */
+  replace(index: number, operation: Operation): void {
+    assert(index < this.operations.length, 'replaced operation exists');
+    this.operations[index] = operation;
+  }
+
+  savepoint(name: string, settings: number): void {
+    this.#savepoints.push({
+      name,
+      operations: this.operations.length,
+      inserted: this.#inserted,
+      ddl: this.pendingDdl.length,
+      catalog: this.catalog,
+      settings,
+    });
+  }
+
+  release(name: string): void {
+    this.#savepoints.length = this.#find(name);
+  }
+
+  /** @returns the settings mark of the savepoint, which stays */
+  rollbackTo(name: string): number {
+    const index = this.#find(name);
+    const savepoint = this.#savepoints[index]!;
+    this.#savepoints.length = index + 1;
+    this.operations.length = savepoint.operations;
+    this.overlay.rollbackTo(savepoint.operations);
+    this.#inserted = savepoint.inserted;
+    this.pendingDdl.length = savepoint.ddl;
+    this.catalog = savepoint.catalog;
+    for (let at = this.#programs.length - 1; at >= 0; at -= 1) {
+      if (this.#programs[at]!.operation >= savepoint.operations) this.#programs.splice(at, 1);
+    }
+    return savepoint.settings;
+  }
+
+  #find(name: string): number {
+    const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name);
+    if (index < 0) {
+      throw new SqlError(SQLSTATE.savepointException, `savepoint "${name}" does not exist`);
+    }
+    return index;
+  }
+}

@@ -1,0 +1,93 @@
+// What an open transaction has written and nobody else can see yet. Pure.
+//
+// (1) The overlay is a cache of the transaction's operations: rows by table and row id, with the values they
+//     have inside the transaction. Rows inserted by the transaction have negative ids, in order: -1, -2, …
+// (2) Every change is tagged with the number of operations before it, so that a savepoint, which is a number
+//     of operations, can be rolled back to.
+
+import type { Datum } from '../../ledger/type.ts';
+
+export interface OverlayRow {
+  readonly rowId: bigint;
+  /** Stamp of the version that an operation must name; 0 for a row this transaction has written. */
+  readonly version: bigint;
+  readonly deleted: boolean;
+  /** By position in Table.columns. */
+  readonly values: readonly Datum[];
+}
+
+export interface TableOverlay {
+  readonly rows: Map<bigint, OverlayRow>;
+  /** Rows of the base are gone: only `rows` count. */
+  truncated: boolean;
+  /** Grows with every change. */
+  revision: number;
+}
+
+type Change = {
+  readonly tag: number;
+  readonly relation: number;
+  readonly rowId: bigint | null;
+  readonly before: OverlayRow | undefined;
+};
+
+let revisions = 0;
+
+export class Overlay {
+  readonly #tables = new Map<number, TableOverlay>();
+  readonly #changes: Change[] = [];
+
+  table(relation: number): TableOverlay | undefined {
+    return this.#tables.get(relation);
+  }
+
+  row(relation: number, rowId: bigint): OverlayRow | undefined {
+    return this.#tables.get(relation)?.rows.get(rowId);
+  }
+
+  /** Tables with changes. */
+  relations(): ReadonlySet<number> {
+    return new Set(this.#tables.keys());
+  }
+
+  put(tag: number, relation: number, row: OverlayRow): void {
+    const table = this.#open(relation);
+    this.#changes.push({ tag, relation, rowId: row.rowId, before: table.rows.get(row.rowId) });
+    table.rows.set(row.rowId, row);
+  }
+
+  /** Hides every row of the base and of the overlay. */
+  truncate(tag: number, relation: number): void {
+    const table = this.#open(relation);
+    for (const row of table.rows.values()) {
+      this.#changes.push({ tag, relation, rowId: row.rowId, before: row });
+    }
+    table.rows.clear();
+    if (!table.truncated) this.#changes.push({ tag, relation, rowId: null, before: undefined });
+    table.truncated = true;
+  }
+
+  /** Undoes every change tagged `tag` or later. */
+  rollbackTo(tag: number): void {
+    for (let index = this.#changes.length - 1; index >= 0; index -= 1) {
+      const change = this.#changes[index]!;
+      if (change.tag < tag) continue;
+      this.#changes.splice(index, 1);
+      const table = this.#open(change.relation);
+      if (change.rowId === null) table.truncated = false;
+      else if (change.before === undefined) table.rows.delete(change.rowId);
+      else table.rows.set(change.rowId, change.before);
+    }
+  }
+
+  #open(relation: number): TableOverlay {
+    let table = this.#tables.get(relation);
+    if (table === undefined) {
+      table = { rows: new Map(), truncated: false, revision: 0 };
+      this.#tables.set(relation, table);
+    }
+    revisions += 1;
+    table.revision = revisions;
+    return table;
+  }
+}

@@ -1,0 +1,39 @@
+// What a session needs of its node; server/node.ts puts it together. Types only.
+
+import type { Keyring } from '../../identity/keyring.ts';
+import type { Catalog } from '../../ledger/catalog.ts';
+import type { Analyst } from '../../sql/analyst/analyst.ts';
+import type { Gateway } from '../gateway.ts';
+import type { Inline } from '../inline.ts';
+import type { LockTable } from '../lock-table.ts';
+import type { ReaderPool } from '../readers/reader-pool.ts';
+import type { Sequences } from '../sequences.ts';
+import type { SessionContext } from './context.ts';
+import type { Planner } from './planner.ts';
+
+export interface NodeServices {
+  readonly database: string;
+  readonly chainId: Uint8Array;
+  /** The newest catalog on the chain. */
+  catalog(): Catalog;
+  /** Stamp of the last position of the newest applied block. */
+  appliedStamp(): bigint;
+  /** Stamp that `SET ledger.as_of` means: a height or a timestamp. */
+  stampOfText(text: string, session: SessionContext): bigint;
+  readonly analyst: Analyst;
+  readonly planner: Planner;
+  readonly gateway: Gateway;
+  readonly locks: LockTable;
+  readonly readers: ReaderPool;
+  readonly inline: Inline;
+  readonly sequences: Sequences;
+  readonly keyring: Keyring;
+  /** Makes sure that the newest results are covered by a block header. */
+  prove(): Promise<void>;
+  /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */
+  putChunk(bytes: Uint8Array): Promise<Uint8Array>;
+  /** Microseconds since 2000-01-01. */
+  nowMicros(): bigint;
+  /** Sessions by process id, for pg_terminate_backend and pg_stat_activity. */
+  terminate(processId: number): boolean;
+}

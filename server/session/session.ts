@@ -1,0 +1,509 @@
+// One client's session: statements, portals, the transaction block, the order of things. Shell.
+//
+// The protocol's face (server/pgwire/backend.ts Session). What statements do is in execute.ts and below.
+//
+// (1) A statement of its own runs without an open transaction (autocommit): its operations are submitted as
+//     they are. Everything else runs in context.transaction: a block, or the implicit transaction of a query
+//     string or pipeline.
+// (2) In the extended protocol nobody knows whether a write stands alone until the next message: it is held
+//     back until then. Sync: it stood alone. Anything else: it runs in the implicit transaction.
+// (3) After an error a block is failed (status E) until it ends; an implicit transaction is gone.
+
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { parseStatements } from '../../sql/parse.ts';
+import type { ParsedStatement } from '../../sql/parse.ts';
+import { decodeParameters } from './parameters.ts';
+import type {
+  ColumnDescription,
+  ResultSink,
+  Session as WireSession,
+  SessionEvents,
+  StatementDescription,
+  TransactionStatus,
+} from '../pgwire/backend.ts';
+import { PORTALS_PER_SESSION_MAX, STATEMENTS_PER_SESSION_MAX } from '../limits.ts';
+import type { SessionContext } from './context.ts';
+import { execute, isWrite } from './execute.ts';
+import type { Outcome } from './execute.ts';
+import type { Prepared } from './plan.ts';
+import { formatsFor } from './portal.ts';
+import type { Portal } from './portal.ts';
+import { durationMs } from './settings.ts';
+import { canceledByUser, statementTimeout } from './stop.ts';
+import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
+
+/** Statements that a failed transaction block still accepts. */
+const ALLOWED_WHEN_FAILED = new Set(['TransactionStmt']);
+const ENDING = new Set(['TRANS_STMT_COMMIT', 'TRANS_STMT_ROLLBACK', 'TRANS_STMT_ROLLBACK_TO', 'TRANS_STMT_PREPARE']);
+
+type Held = { readonly portal: Portal; readonly sink: ResultSink };
+
+export class Session implements WireSession {
+  readonly context: SessionContext;
+  readonly processId: number;
+  readonly secretKey: number;
+  readonly #events: SessionEvents;
+  readonly statements = new Map<string, Prepared>();
+  readonly portals = new Map<string, Portal>();
+  #held: Held | null = null;
+  #running = false;
+  #closed = false;
+  #idleTimer: NodeJS.Timeout | null = null;
+  readonly #onClose: (session: Session) => void;
+
+  constructor(
+    context: SessionContext,
+    secretKey: number,
+    events: SessionEvents,
+    onClose: (session: Session) => void,
+  ) {
+    this.context = context;
+    this.processId = context.processId;
+    this.secretKey = secretKey;
+    this.#events = events;
+    this.#onClose = onClose;
+    this.#armIdleTimer();
+  }
+
+  get status(): TransactionStatus {
+    const { transaction } = this.context;
+    if (transaction === null || !transaction.explicit) return 'I';
+    return transaction.failed ? 'E' : 'T';
+  }
+
+  parse(name: string, text: string, parameterOids: readonly number[]): void | Promise<void> {
+    return this.#then(this.#settleHeld(), () => {
+      this.#arrive();
+      if (name !== '' && this.statements.has(name)) {
+        throw new SqlError(SQLSTATE.duplicatePreparedStatement, `prepared statement "${name}" already exists`);
+      }
+      if (this.statements.size >= STATEMENTS_PER_SESSION_MAX) throw tooMany('prepared statements', STATEMENTS_PER_SESSION_MAX);
+      if (this.context.transaction?.failed === true) this.#checkAllowedText(text);
+      const prepared = this.context.services.planner.prepare(text, parameterOids, this.context);
+      return this.#then(prepared, (made) => {
+        this.statements.set(name, made);
+      });
+    });
+  }
+
+  bind(
+    portalName: string,
+    statementName: string,
+    values: readonly (Uint8Array | null)[],
+    formats: readonly number[],
+    resultFormats: readonly number[],
+  ): void | Promise<void> {
+    return this.#then(this.#settleHeld(), () => {
+      this.#arrive();
+      if (portalName !== '' && this.portals.has(portalName)) {
+        throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${portalName}" already exists`);
+      }
+      if (this.portals.size >= PORTALS_PER_SESSION_MAX) throw tooMany('portals', PORTALS_PER_SESSION_MAX);
+      const prepared = this.#statement(statementName);
+      this.#checkAllowed(prepared.statement);
+      return this.#then(this.#current(statementName, prepared), (fresh) => {
+        const parameters = decodeParameters(fresh, values, formats, this.context);
+        this.portals.get(portalName)?.close();
+        this.portals.set(portalName, {
+          name: portalName,
+          prepared: fresh,
+          parameters,
+          formats: formatsFor(resultFormats, fresh.columns),
+          outcome: null,
+          sent: 0,
+          hold: false,
+          close() {
+            this.outcome?.kind === 'rows' && this.outcome.source.close();
+          },
+        });
+      });
+    });
+  }
+
+  describeStatement(name: string): StatementDescription | Promise<StatementDescription> {
+    return this.#then(this.#settleHeld(), () => {
+      const prepared = this.#statement(name);
+      return { parameterOids: prepared.parameterOids, columns: prepared.columns };
+    }) as StatementDescription | Promise<StatementDescription>;
+  }
+
+  describePortal(name: string) {
+    const described = () => {
+      const portal = this.#portal(name);
+      const { columns } = portal.prepared;
+      return columns === null ? null : { columns, formats: portal.formats };
+    };
+    // A held write is answered by the next message; a Describe of a fresh portal comes before its Execute.
+    return this.#held === null ? described() : Promise.resolve(this.#settleHeld()).then(described);
+  }
+
+  execute(name: string, rowsMax: number, sink: ResultSink): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
+    return this.#then(this.#settleHeld(), () => {
+      const portal = this.#portal(name);
+      this.#checkAllowed(portal.prepared.statement);
+      if (portal.outcome === null && rowsMax === 0 && this.context.transaction === null && isWrite(portal.prepared)) {
+        this.#held = { portal, sink };
+        return 'complete';
+      }
+      return this.#guarded(sink, () => this.#runPortal(portal, rowsMax, sink));
+    }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
+  }
+
+  flush(): void | Promise<void> {
+    return this.#settleHeld();
+  }
+
+  closeStatement(name: string): void {
+    this.statements.delete(name);
+  }
+
+  closePortal(name: string): void {
+    this.portals.get(name)?.close();
+    this.portals.delete(name);
+  }
+
+  sync(failed: boolean): void | Promise<void> {
+    const held = this.#held;
+    this.#held = null;
+    const { transaction } = this.context;
+    if (failed) return this.#afterSync(transaction !== null && !transaction.explicit ? rollbackTransaction(this.context) : undefined);
+    if (held !== null) {
+      const done = this.#guarded(held.sink, () => this.#runPortal(held.portal, 0, held.sink));
+      return this.#afterSync(done as void | Promise<void>);
+    }
+    if (transaction !== null && !transaction.explicit) {
+      return this.#afterSync(this.#guarded(null, () => commitTransaction(this.context)) as Promise<void>);
+    }
+    return this.#afterSync(undefined);
+  }
+
+  query(text: string, sink: ResultSink): void | Promise<void> {
+    return this.#then(this.#settleHeld(), () => {
+      this.#arrive();
+      this.closePortal('');
+      this.statements.delete('');
+      const single = this.#tryCached(text, sink);
+      return this.#afterSync(single === null ? this.#queryText(text, sink) : single);
+    }) as void | Promise<void>;
+  }
+
+  cancel(): void {
+    if (this.#running) this.context.stop.stop(canceledByUser());
+  }
+
+  /** Ends the session from outside (shutdown, pg_terminate_backend). */
+  terminate(error: SqlError): void {
+    if (this.#closed) return;
+    this.context.stop.stop(error);
+    this.#events.terminate(error);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.context.stop.stop(canceledByUser());
+    this.#held = null;
+    for (const portal of this.portals.values()) portal.close();
+    this.portals.clear();
+    if (this.context.transaction !== null) await rollbackTransaction(this.context);
+    this.context.services.locks.releaseAll(this.context);
+    this.#onClose(this);
+  }
+
+  // ── Running ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** A query string that is one cached statement without a transaction: no promise, no parsing. */
+  #tryCached(text: string, sink: ResultSink): void | Promise<void> | null {
+    if (this.context.transaction !== null) return null;
+    const prepared = this.context.services.planner.cached(text, this.context);
+    if (prepared === undefined) return null;
+    return this.#guarded(sink, () => this.#runOnce(prepared, sink)) as void | Promise<void>;
+  }
+
+  async #queryText(text: string, sink: ResultSink): Promise<void> {
+    let statements: ParsedStatement[];
+    try {
+      statements = parseStatements(text);
+    } catch (error) {
+      this.#failBlock();
+      throw error;
+    }
+    if (statements.length === 0) {
+      sink.emptyQuery();
+      return;
+    }
+    for (const [index, statement] of statements.entries()) {
+      const alone = statements.length === 1;
+      try {
+        await this.#guarded(sink, () => this.#runText(statement, alone, sink));
+      } catch (error) {
+        throw shifted(error, statement.start, text);
+      }
+      const { transaction } = this.context;
+      const last = index === statements.length - 1;
+      if (last && transaction !== null && !transaction.explicit) {
+        await this.#guarded(sink, () => commitTransaction(this.context));
+      }
+    }
+  }
+
+  async #runText(statement: ParsedStatement, alone: boolean, sink: ResultSink): Promise<void> {
+    this.#checkAllowed(statement);
+    if (!alone && statement.kind !== 'TransactionStmt') this.context.begin(false);
+    const prepared = await this.context.services.planner.prepareParsed(statement, this.context);
+    await this.#runOnce(prepared, sink);
+  }
+
+  /** Simple protocol: text format, RowDescription first. */
+  #runOnce(prepared: Prepared, sink: ResultSink): void | Promise<void> {
+    const formats = formatsFor([], prepared.columns);
+    const outcome = execute(this, prepared, [], formats, sink);
+    return this.#then(outcome, (done) => {
+      if (done.kind === 'rows') {
+        sink.columns(done.columns ?? prepared.columns ?? [], formats);
+        return this.#sendAll(done, sink);
+      }
+      return this.#finishOther(done, sink);
+    }) as void | Promise<void>;
+  }
+
+  #runPortal(portal: Portal, rowsMax: number, sink: ResultSink): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
+    if (portal.prepared.plan === null) {
+      sink.emptyQuery();
+      return 'complete';
+    }
+    const outcome = portal.outcome ?? execute(this, portal.prepared, portal.parameters, portal.formats, sink);
+    return this.#then(outcome, (done) => {
+      portal.outcome = done;
+      if (done.kind !== 'rows') {
+        return this.#then(this.#finishOther(done, sink), () => 'complete');
+      }
+      return this.#sendSome(portal, done, rowsMax, sink);
+    }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
+  }
+
+  #finishOther(outcome: Exclude<Outcome, { kind: 'rows' }>, sink: ResultSink): void | Promise<void> {
+    if (outcome.kind === 'complete') {
+      sink.commandComplete(outcome.tag);
+      return undefined;
+    }
+    return outcome.run(sink).then((tag) => sink.commandComplete(tag));
+  }
+
+  #sendAll(outcome: Extract<Outcome, { kind: 'rows' }>, sink: ResultSink): void | Promise<void> {
+    const batch = outcome.source.read(0);
+    if (!isPromise(batch) && batch.done) {
+      if (batch.count > 0) sink.rows(batch.bytes);
+      sink.commandComplete(outcome.tag(batch.count));
+      return undefined;
+    }
+    return this.#stream(outcome, batch, sink);
+  }
+
+  async #stream(
+    outcome: Extract<Outcome, { kind: 'rows' }>,
+    first: ReturnType<typeof outcome.source.read>,
+    sink: ResultSink,
+  ): Promise<void> {
+    let count = 0;
+    try {
+      for (let batch = await first; ; batch = await outcome.source.read(0)) {
+        count += batch.count;
+        if (batch.count > 0 && !sink.rows(batch.bytes)) await sink.drained();
+        this.context.stop.check();
+        if (batch.done) break;
+      }
+    } finally {
+      outcome.source.close();
+    }
+    sink.commandComplete(outcome.tag(count));
+  }
+
+  #sendSome(
+    portal: Portal,
+    outcome: Extract<Outcome, { kind: 'rows' }>,
+    rowsMax: number,
+    sink: ResultSink,
+  ): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
+    if (rowsMax === 0) {
+      const sent = portal.sent;
+      const tagged = { ...outcome, tag: (count: number) => outcome.tag(sent + count) };
+      return this.#then(this.#sendAll(tagged, sink), () => 'complete') as 'complete' | Promise<'complete'>;
+    }
+    return this.#then(outcome.source.read(rowsMax), (batch) => {
+      portal.sent += batch.count;
+      if (batch.count > 0) sink.rows(batch.bytes);
+      if (!batch.done) return 'suspended';
+      sink.commandComplete(outcome.tag(portal.sent));
+      return 'complete';
+    }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
+  }
+
+  /** Runs a statement with its time-out, and marks the transaction failed when it throws. */
+  #guarded<T>(sink: ResultSink | null, work: () => T | Promise<T>): T | Promise<T> {
+    this.#running = true;
+    const { context } = this;
+    context.sink = sink;
+    const ms = durationMs(context.settings.get('statement_timeout'));
+    const timer = ms === 0 ? null : setTimeout(() => context.stop.stop(statementTimeout()), ms);
+    const end = () => {
+      this.#running = false;
+      context.sink = null;
+      context.stop.reset();
+      if (timer !== null) clearTimeout(timer);
+    };
+    try {
+      const result = work();
+      if (!isPromise(result)) {
+        end();
+        return result;
+      }
+      return result.then(
+        (value) => {
+          end();
+          return value;
+        },
+        (error: unknown) => {
+          end();
+          this.#failBlock();
+          throw error;
+        },
+      );
+    } catch (error) {
+      end();
+      this.#failBlock();
+      throw error;
+    }
+  }
+
+  /** The client learns of a held write's outcome before anything else happens. */
+  #settleHeld(): void | Promise<void> {
+    const held = this.#held;
+    if (held === null) return undefined;
+    this.#held = null;
+    this.context.begin(false);
+    return this.#guarded(held.sink, () => this.#runPortal(held.portal, 0, held.sink)) as void | Promise<void>;
+  }
+
+  #failBlock(): void {
+    const { transaction } = this.context;
+    if (transaction === null) return;
+    if (transaction.explicit) transaction.failed = true;
+    else void rollbackTransaction(this.context);
+  }
+
+  #afterSync(work: void | Promise<void>): void | Promise<void> {
+    const finish = () => {
+      if (this.context.transaction === null) this.#closeTransientPortals();
+      this.#armIdleTimer();
+    };
+    if (!isPromise(work)) {
+      finish();
+      return undefined;
+    }
+    return work.finally(finish);
+  }
+
+  /** Portals do not outlive their transaction, but for cursors WITH HOLD. */
+  #closeTransientPortals(): void {
+    for (const [name, portal] of this.portals) {
+      if (portal.hold) continue;
+      portal.close();
+      this.portals.delete(name);
+    }
+  }
+
+  /** The statement, planned anew if the catalog has changed since. */
+  #current(name: string, prepared: Prepared): Prepared | Promise<Prepared> {
+    const { context } = this;
+    const stale = prepared.catalogVersion !== context.services.catalog().version;
+    if (prepared.plan === null || prepared.plan.kind === 'utility' || !stale) return prepared;
+    const again = context.services.planner.prepare(prepared.text, prepared.parameterOids, context);
+    return this.#then(again, (fresh) => {
+      if (!sameColumns(prepared.columns, fresh.columns)) {
+        throw new SqlError(SQLSTATE.featureNotSupported, 'cached plan must not change result type');
+      }
+      this.statements.set(name, fresh);
+      return fresh;
+    }) as Prepared | Promise<Prepared>;
+  }
+
+  #statement(name: string): Prepared {
+    const prepared = this.statements.get(name);
+    if (prepared !== undefined) return prepared;
+    const what = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`;
+    throw new SqlError(SQLSTATE.invalidSqlStatementName, `${what} does not exist`);
+  }
+
+  #portal(name: string): Portal {
+    const portal = this.portals.get(name);
+    if (portal !== undefined) return portal;
+    throw new SqlError(SQLSTATE.invalidCursorName, `portal "${name}" does not exist`);
+  }
+
+  #checkAllowed(statement: ParsedStatement | null): void {
+    if (this.context.transaction?.failed !== true || statement === null) return;
+    const kind = statement.tree['kind'] as string | undefined;
+    if (ALLOWED_WHEN_FAILED.has(statement.kind) && kind !== undefined && ENDING.has(kind)) return;
+    throw new SqlError(
+      SQLSTATE.inFailedSqlTransaction,
+      'current transaction is aborted, commands ignored until end of transaction block',
+    );
+  }
+
+  #checkAllowedText(text: string): void {
+    for (const statement of parseStatements(text)) this.#checkAllowed(statement);
+  }
+
+  #arrive(): void {
+    if (this.#idleTimer !== null) {
+      clearTimeout(this.#idleTimer);
+      this.#idleTimer = null;
+    }
+    this.context.statementMicros = this.context.services.nowMicros();
+  }
+
+  #armIdleTimer(): void {
+    const { settings, transaction } = this.context;
+    const inTransaction = transaction !== null;
+    const name = inTransaction ? 'idle_in_transaction_session_timeout' : 'idle_session_timeout';
+    const ms = durationMs(settings.get(name));
+    if (ms === 0 || this.#closed) return;
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      this.terminate(
+        inTransaction
+          ? new SqlError(SQLSTATE.idleInTransactionSessionTimeout, 'terminating connection due to idle-in-transaction timeout')
+          : new SqlError(SQLSTATE.idleSessionTimeout, 'terminating connection due to idle-session timeout'),
+      );
+    }, ms);
+  }
+
+  #then<T, U>(value: T | Promise<T>, next: (value: T) => U | Promise<U>): U | Promise<U> {
+    return isPromise(value) ? value.then(next) : next(value);
+  }
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof value === 'object' && value !== null && 'then' in value;
+}
+
+function sameColumns(a: readonly ColumnDescription[] | null, b: readonly ColumnDescription[] | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.length === b.length && a.every((column, i) => column.typeOid === b[i]!.typeOid && column.name === b[i]!.name);
+}
+
+function tooMany(what: string, max: number): SqlError {
+  return new SqlError(SQLSTATE.programLimitExceeded, `a session may hold at most ${max} ${what}`);
+}
+
+/** An error's position is relative to its statement; the client counts from the start of its query string. */
+function shifted(error: unknown, start: number, text: string): unknown {
+  const { fields } = error as { fields?: { position?: number } };
+  if (start === 0 || fields?.position === undefined || !(error as Error).name.startsWith('SqlError')) return error;
+  const { sqlstate, message } = error as SqlError;
+  const characters = [...text.slice(0, start)].length;
+  return new SqlError(sqlstate, message, { ...(error as SqlError).fields, position: fields.position + characters });
+}

@@ -1,0 +1,330 @@
+// The settings (GUCs) of a session: SET, SHOW, RESET, start-up parameters. Pure.
+//
+// (1) Every setting a client may name is in DEFINITIONS, or has a dot in its name and none of our prefixes.
+//     Nothing else is accepted (42704).
+// (2) A value is kept in its canonical text, as SHOW prints it.
+// (3) What a transaction sets is undone when it (or its savepoint) is rolled back; SET LOCAL also at its end.
+
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { tryTimeZone } from '../../sql/value/time-zone.ts';
+
+interface Definition {
+  /** Name as SHOW prints it in its column header. */
+  readonly name: string;
+  readonly initial: string;
+  /** Canonical text of a value, or an error. Absent: any text. */
+  readonly check?: (value: string, name: string) => string;
+  /** Sent to the client as ParameterStatus whenever it changes. */
+  readonly reported?: boolean;
+  /** Fixed for a running server. */
+  readonly fixed?: boolean;
+}
+
+const ON = ['on', 'true', 'yes', '1', 't', 'y'];
+const OFF = ['off', 'false', 'no', '0', 'f', 'n'];
+
+function bool(value: string, name: string): string {
+  const lower = value.toLowerCase();
+  if (ON.includes(lower)) return 'on';
+  if (OFF.includes(lower)) return 'off';
+  throw new SqlError(SQLSTATE.invalidParameterValue, `parameter "${name}" requires a Boolean value`);
+}
+
+function oneOf(...values: readonly string[]) {
+  return (value: string, name: string): string => {
+    const found = values.find((candidate) => candidate === value.toLowerCase());
+    if (found !== undefined) return found;
+    throw invalidValue(name, value, `Available values: ${values.join(', ')}.`);
+  };
+}
+
+function integer(min: number, max: number) {
+  return (value: string, name: string): string => {
+    if (!/^[+-]?\d+$/.test(value.trim())) throw invalidValue(name, value);
+    const number = Number(value);
+    if (number < min || number > max) {
+      throw new SqlError(
+        SQLSTATE.invalidParameterValue,
+        `${number} is outside the valid range for parameter "${name}" (${min} .. ${max})`,
+      );
+    }
+    return String(number);
+  };
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds with an optional unit; canonical text in the largest unit that fits exactly, 0 without unit. */
+function duration(value: string, name: string): string {
+  const match = /^\s*([+-]?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*$/.exec(value);
+  if (match === null) {
+    throw invalidValue(name, value, 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".');
+  }
+  const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!);
+  if (ms < 0 || ms > 2_147_483_647) {
+    throw new SqlError(SQLSTATE.invalidParameterValue, `${ms} ms is outside the valid range for parameter "${name}" (0 .. 2147483647)`);
+  }
+  if (ms === 0) return '0';
+  for (const unit of ['d', 'h', 'min', 's'] as const) {
+    if (ms % DURATION_UNITS[unit]! === 0) return `${ms / DURATION_UNITS[unit]!}${unit}`;
+  }
+  return `${ms}ms`;
+}
+
+/** Milliseconds of a duration setting's canonical text. */
+export function durationMs(text: string): number {
+  const match = /^(\d+)(ms|s|min|h|d)?$/.exec(text);
+  return match === null ? 0 : Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!;
+}
+
+function dateStyle(value: string, name: string): string {
+  let style = 'ISO';
+  let order = 'MDY';
+  for (const word of value.toLowerCase().split(/[\s,]+/).filter(Boolean)) {
+    if (word === 'iso') style = 'ISO';
+    else if (word === 'sql') style = 'SQL';
+    else if (word.startsWith('postgres')) style = 'Postgres';
+    else if (word === 'german') style = 'German';
+    else if (word === 'ymd') order = 'YMD';
+    else if (word === 'dmy' || word.startsWith('euro')) order = 'DMY';
+    else if (word === 'mdy' || word === 'us' || word.startsWith('noneuro')) order = 'MDY';
+    else if (word === 'default') [style, order] = ['ISO', 'MDY'];
+    else throw invalidValue(name, value);
+  }
+  return `${style}, ${order}`;
+}
+
+function timeZone(value: string, name: string): string {
+  const zone = tryTimeZone(value);
+  if (zone === undefined) throw invalidValue(name, value);
+  return zone.name;
+}
+
+function clientEncoding(value: string, name: string): string {
+  const word = value.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+  if (word === 'utf8' || word === 'unicode') return 'UTF8';
+  if (word === 'sqlascii') return 'SQL_ASCII';
+  throw new SqlError(SQLSTATE.featureNotSupported, `invalid value for parameter "${name}": "${value}"`, {
+    detail: 'Conversion between this encoding and UTF8 is not supported.',
+    hint: 'Use client_encoding UTF8.',
+  });
+}
+
+const isolation = oneOf('serializable', 'repeatable read', 'read committed', 'read uncommitted');
+const messageLevel = oneOf('debug5', 'debug4', 'debug3', 'debug2', 'debug1', 'debug', 'log', 'info', 'notice', 'warning', 'error', 'fatal', 'panic');
+
+const LIST: readonly Definition[] = [
+  { name: 'application_name', initial: '', reported: true },
+  { name: 'bytea_output', initial: 'hex', check: oneOf('hex', 'escape') },
+  { name: 'check_function_bodies', initial: 'on', check: bool },
+  { name: 'client_encoding', initial: 'UTF8', check: clientEncoding, reported: true },
+  { name: 'client_min_messages', initial: 'notice', check: messageLevel },
+  { name: 'DateStyle', initial: 'ISO, MDY', check: dateStyle, reported: true },
+  { name: 'default_table_access_method', initial: 'heap', check: oneOf('heap') },
+  { name: 'default_tablespace', initial: '' },
+  { name: 'default_transaction_deferrable', initial: 'off', check: bool },
+  { name: 'default_transaction_isolation', initial: 'read committed', check: isolation },
+  { name: 'default_transaction_read_only', initial: 'off', check: bool, reported: true },
+  { name: 'default_with_oids', initial: 'off', check: oneOf('off') },
+  { name: 'extra_float_digits', initial: '1', check: integer(-15, 3) },
+  { name: 'idle_in_transaction_session_timeout', initial: '0', check: duration },
+  { name: 'idle_session_timeout', initial: '0', check: duration },
+  { name: 'in_hot_standby', initial: 'off', reported: true, fixed: true },
+  { name: 'integer_datetimes', initial: 'on', reported: true, fixed: true },
+  { name: 'IntervalStyle', initial: 'postgres', check: oneOf('postgres', 'postgres_verbose', 'sql_standard', 'iso_8601'), reported: true },
+  { name: 'is_superuser', initial: 'off', reported: true, fixed: true },
+  { name: 'jit', initial: 'off', check: bool },
+  { name: 'lc_collate', initial: 'C', fixed: true },
+  { name: 'lc_ctype', initial: 'C', fixed: true },
+  { name: 'lc_messages', initial: 'C' },
+  { name: 'lc_monetary', initial: 'C' },
+  { name: 'lc_numeric', initial: 'C' },
+  { name: 'lc_time', initial: 'C' },
+  { name: 'lock_timeout', initial: '0', check: duration },
+  { name: 'max_connections', initial: '100', fixed: true },
+  { name: 'max_identifier_length', initial: '63', fixed: true },
+  { name: 'max_index_keys', initial: '32', fixed: true },
+  { name: 'password_encryption', initial: 'scram-sha-256', check: oneOf('scram-sha-256') },
+  { name: 'quote_all_identifiers', initial: 'off', check: bool },
+  { name: 'row_security', initial: 'on', check: bool },
+  { name: 'search_path', initial: '"$user", public' },
+  { name: 'server_encoding', initial: 'UTF8', reported: true, fixed: true },
+  { name: 'server_version', initial: '15.18', reported: true, fixed: true },
+  { name: 'server_version_num', initial: '150018', fixed: true },
+  { name: 'session_authorization', initial: '', reported: true, fixed: true },
+  { name: 'session_replication_role', initial: 'origin', check: oneOf('origin', 'local') },
+  { name: 'standard_conforming_strings', initial: 'on', check: oneOf('on'), reported: true },
+  { name: 'statement_timeout', initial: '0', check: duration },
+  { name: 'synchronize_seqscans', initial: 'on', check: bool },
+  { name: 'synchronous_commit', initial: 'on', check: oneOf('on', 'remote_apply', 'remote_write', 'local') },
+  { name: 'TimeZone', initial: 'Etc/UTC', check: timeZone, reported: true },
+  { name: 'timezone_abbreviations', initial: 'Default' },
+  { name: 'transaction_deferrable', initial: 'off', check: bool },
+  { name: 'transaction_isolation', initial: 'read committed', check: isolation },
+  { name: 'transaction_read_only', initial: 'off', check: bool },
+  { name: 'vacuum_freeze_min_age', initial: '50000000', check: integer(0, 1_000_000_000) },
+  { name: 'work_mem', initial: '4MB' },
+  { name: 'xmloption', initial: 'content', check: oneOf('content', 'document') },
+  { name: 'ledger.as_of', initial: '' },
+  { name: 'ledger.last_transaction', initial: '', fixed: true },
+  { name: 'ledger.last_block', initial: '', fixed: true },
+];
+
+const DEFINITIONS: ReadonlyMap<string, Definition> = new Map(
+  LIST.map((definition) => [definition.name.toLowerCase(), definition]),
+);
+/** Names that Postgres spells in two ways. */
+const ALIASES: ReadonlyMap<string, string> = new Map([['time zone', 'timezone']]);
+
+function invalidValue(name: string, value: string, hint?: string): SqlError {
+  return new SqlError(
+    SQLSTATE.invalidParameterValue,
+    `invalid value for parameter "${name}": "${value}"`,
+    hint === undefined ? {} : { hint },
+  );
+}
+
+type Undo = { readonly key: string; readonly before: string | undefined; readonly local: boolean };
+
+export class Settings {
+  /** Values that differ from the default of the server. */
+  readonly #values = new Map<string, string>();
+  /** What RESET goes back to: start-up parameters. */
+  readonly #defaults = new Map<string, string>();
+  #undo: Undo[] = [];
+  #inTransaction = false;
+  readonly #onReported: (name: string, value: string) => void;
+
+  constructor(onReported: (name: string, value: string) => void) {
+    this.#onReported = onReported;
+  }
+
+  /** @throws SqlError 42704 for an unknown name */
+  get(name: string): string {
+    const key = keyOf(name);
+    const value = this.#values.get(key) ?? this.#defaults.get(key) ?? DEFINITIONS.get(key)?.initial;
+    if (value === undefined) throw unknownSetting(name);
+    return value;
+  }
+
+  tryGet(name: string): string | undefined {
+    const key = keyOf(name);
+    return this.#values.get(key) ?? this.#defaults.get(key) ?? DEFINITIONS.get(key)?.initial;
+  }
+
+  /** The name as SHOW heads its column. */
+  displayName(name: string): string {
+    return DEFINITIONS.get(keyOf(name))?.name ?? name.toLowerCase();
+  }
+
+  /** All names in order, for SHOW ALL. */
+  names(): string[] {
+    return [...new Set([...LIST.map((definition) => definition.name), ...this.#values.keys()])]
+      .filter((name) => DEFINITIONS.has(name.toLowerCase()) ? DEFINITIONS.get(name.toLowerCase())!.name === name : true)
+      .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
+  }
+
+  /** Settings that shape how texts are read and shown, for the analyst. */
+  forAnalyst(): ReadonlyMap<string, string> {
+    const names = ['timezone', 'datestyle', 'intervalstyle', 'bytea_output', 'extra_float_digits', 'application_name', 'statement_timeout', 'lock_timeout', 'quote_all_identifiers'];
+    return new Map(names.map((name) => [name, this.get(name)]));
+  }
+
+  /** A start-up parameter: becomes the default that RESET returns to. */
+  setDefault(name: string, value: string): void {
+    const key = keyOf(name);
+    this.#defaults.set(key, this.#checked(key, name, value));
+  }
+
+  set(name: string, value: string, local = false): void {
+    const key = keyOf(name);
+    this.#write(key, this.#checked(key, name, value), local);
+  }
+
+  reset(name: string): void {
+    const key = keyOf(name);
+    if (!DEFINITIONS.has(key) && !key.includes('.')) throw unknownSetting(name);
+    this.#write(key, undefined, false);
+  }
+
+  resetAll(): void {
+    for (const key of [...this.#values.keys()]) this.#write(key, undefined, false);
+  }
+
+  /** Sets what no client may set. */
+  setFixed(name: string, value: string): void {
+    const key = keyOf(name);
+    this.#values.set(key, value);
+    this.#report(key);
+  }
+
+  reportAll(): void {
+    for (const [key, definition] of DEFINITIONS) if (definition.reported === true) this.#report(key);
+  }
+
+  /** Marks the beginning of a transaction or savepoint; returns what `rollbackTo` takes. */
+  begin(): number {
+    this.#inTransaction = true;
+    return this.#undo.length;
+  }
+
+  rollbackTo(mark: number): void {
+    while (this.#undo.length > mark) this.#restore(this.#undo.pop()!);
+  }
+
+  rollback(): void {
+    this.rollbackTo(0);
+    this.#inTransaction = false;
+  }
+
+  commit(): void {
+    const undo = this.#undo;
+    this.#undo = [];
+    this.#inTransaction = false;
+    for (const entry of undo.reverse()) if (entry.local) this.#restore(entry);
+  }
+
+  #checked(key: string, name: string, value: string): string {
+    const definition = DEFINITIONS.get(key);
+    if (definition === undefined) {
+      if (!/^[a-z_][\w$]*\.[a-z_][\w$]*$/.test(key) || key.startsWith('ledger.')) throw unknownSetting(name);
+      return value;
+    }
+    if (definition.fixed === true) {
+      throw new SqlError(SQLSTATE.cantChangeRuntimeParam, `parameter "${definition.name}" cannot be changed`);
+    }
+    return definition.check === undefined ? value : definition.check(value, definition.name);
+  }
+
+  #write(key: string, value: string | undefined, local: boolean): void {
+    const before = this.#values.get(key);
+    if (this.#inTransaction) this.#undo.push({ key, before, local });
+    else if (local) return;
+    this.#put(key, value);
+  }
+
+  #restore(entry: Undo): void {
+    this.#put(entry.key, entry.before);
+  }
+
+  #put(key: string, value: string | undefined): void {
+    if (value === this.#values.get(key)) return;
+    if (value === undefined) this.#values.delete(key);
+    else this.#values.set(key, value);
+    if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
+  }
+
+  #report(key: string): void {
+    this.#onReported(DEFINITIONS.get(key)!.name, this.get(key));
+  }
+}
+
+function keyOf(name: string): string {
+  const lower = name.toLowerCase();
+  return ALIASES.get(lower) ?? lower;
+}
+
+function unknownSetting(name: string): SqlError {
+  return new SqlError(SQLSTATE.undefinedObject, `unrecognized configuration parameter "${name}"`);
+}

@@ -1,0 +1,114 @@
+// A row program runs when it is applied, on whatever row is there then. As soon as the transaction looks at
+// its result, the row is locked, read again, and its version pinned: the program becomes an image. Shell.
+
+import { SqlError } from '../../ledger/error.ts';
+import type { OperationOf } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { keyIndex } from '../../sql/compile/point-read.ts';
+import type { StoredRow } from '../../storage/table-shape.ts';
+import type { SessionContext } from './context.ts';
+import { compileEdge } from './edge-expression.ts';
+import { EdgeTables } from './edge-table.ts';
+import type { EdgeTable } from './edge-table.ts';
+import { runProgram } from './execute-modify.ts';
+import type { OpenTransaction, UnseenProgram } from './open-transaction.ts';
+import type { ReadPlan } from './plan.ts';
+import { rowLockKey } from './transaction-commands.ts';
+import { updateImage } from './write-rows.ts';
+
+/** Before a read: makes images of the programs whose results it may see. Undefined when there are none. */
+export function showPrograms(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): Promise<void> | undefined {
+  const transaction = session.transaction!;
+  const tables = plan.compiled.tables.filter((relation) => transaction.hasPrograms(relation));
+  if (tables.length === 0) return undefined;
+  if (plan.compiled.pointRead === null) return showProgramsOf(session, transaction, tables);
+  const edge = edgeTable(session, tables[0]!);
+  const rowId = keyedRow(session, plan, edge, parameters);
+  if (rowId === null) return undefined;
+  const programs = transaction.takePrograms(edge.table.id, rowId);
+  return programs.length === 0 ? undefined : show(session, transaction, edge, programs);
+}
+
+/** Makes images of every unseen program of some tables. */
+export async function showProgramsOf(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  tables: readonly number[],
+): Promise<void> {
+  for (const relation of tables) {
+    const programs = transaction.takePrograms(relation);
+    if (programs.length > 0) await show(session, transaction, edgeTable(session, relation), programs);
+  }
+}
+
+/** One row as the transaction sees it, locked, with its unseen programs run; null when it is gone. */
+export async function showRow(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  edge: EdgeTable,
+  rowId: bigint,
+): Promise<StoredRow | null> {
+  await session.lock(rowLockKey(edge.table.id, rowId), 'update');
+  const programs = transaction.takePrograms(edge.table.id, rowId);
+  if (programs.length > 0) await show(session, transaction, edge, programs);
+  return edge.row(rowId);
+}
+
+function edgeTable(session: SessionContext, relation: number): EdgeTable {
+  const table = session.catalog.relations.get(relation);
+  if (table?.kind !== 'table') throw new SqlError(SQLSTATE.undefinedTable, `table ${relation} is gone`);
+  return new EdgeTables(session).table(table);
+}
+
+/** The row that a point read will find. */
+function keyedRow(
+  session: SessionContext,
+  plan: ReadPlan,
+  edge: EdgeTable,
+  parameters: readonly Datum[],
+): bigint | null {
+  const item = plan.query.from[0];
+  const match = item?.kind === 'ref' ? keyIndex(edge.table, item.entry, plan.query.where) : null;
+  const index = match === null ? undefined : edge.index(match.index.id);
+  if (match === null || index === undefined) return null;
+  const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 0 };
+  const key = match.keys.map((part) => compileEdge(part, scope).evaluate({ session, parameters }));
+  return key.includes(null) ? null : edge.find(index, index.keyOf(key));
+}
+
+async function show(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  edge: EdgeTable,
+  programs: readonly UnseenProgram[],
+): Promise<void> {
+  const byRow = new Map<bigint, UnseenProgram[]>();
+  for (const program of programs) {
+    const list = byRow.get(program.rowId);
+    if (list === undefined) byRow.set(program.rowId, [program]);
+    else list.push(program);
+  }
+  for (const [rowId, list] of byRow) {
+    await session.lock(rowLockKey(edge.table.id, rowId), 'update');
+    let row = edge.row(rowId);
+    for (const { operation: at } of list) {
+      if (row === null) {
+        throw new SqlError(
+          SQLSTATE.serializationFailure,
+          'could not serialize access due to concurrent delete',
+        );
+      }
+      const operation = transaction.operations[at] as OperationOf<'program'>;
+      const values = runProgram(edge, operation, row.values)!;
+      transaction.replace(at, updateImage(edge.table, [{ row, values }]));
+      const shown = { rowId, version: 0n, values };
+      transaction.overlay.put(at, edge.table.id, { ...shown, deleted: false });
+      row = shown;
+    }
+  }
+}

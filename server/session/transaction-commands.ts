@@ -1,0 +1,257 @@
+// BEGIN, COMMIT, ROLLBACK, SAVEPOINT and what belongs to them. Shell.
+
+import { encodeOperations } from '../../ledger/encoding.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
+import type { Operation } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Committed } from '../gateway.ts';
+import { CHUNK_BYTES } from '../limits.ts';
+import type { SessionContext } from './context.ts';
+import { isolationOf } from './context.ts';
+import { OpenTransaction } from './open-transaction.ts';
+import { hex } from '../../ledger/bytes.ts';
+import type { RawNode } from '../../sql/parse.ts';
+
+/** Operations that travel in the transaction itself; more of them go ahead in chunks. */
+const INLINE_OPERATIONS_MAX = 1_000;
+/** Rows of operations encoded at a time: the size of a chunk is looked at between them. */
+const ROWS_AT_A_TIME = 1_000;
+
+export function rowLockKey(relation: number, rowId: bigint): string {
+  return `r${relation}:${rowId}`;
+}
+
+/**
+ * Commits the open transaction: submits its operations at once.
+ *
+ * @throws SqlError 40001 and others from its receipt; the transaction is over in any case
+ */
+export async function commitTransaction(session: SessionContext): Promise<void> {
+  const { transaction } = session;
+  if (transaction === null) return;
+  if (transaction.failed) return rollbackTransaction(session);
+  try {
+    if (transaction.operations.length > 0) {
+      if (transaction.isolation === 'serializable') requireReads(transaction);
+      await lockPrograms(session, transaction);
+      await submit(session, transaction.operations, transaction.texts.join(';\n'));
+    }
+    session.transaction = null;
+    session.settings.commit();
+  } catch (error) {
+    session.transaction = null;
+    session.settings.rollback();
+    throw unseenConflict(error, transaction.operations.length);
+  } finally {
+    releaseTransactionLocks(session);
+  }
+}
+
+export function rollbackTransaction(session: SessionContext): Promise<void> {
+  session.transaction = null;
+  session.settings.rollback();
+  releaseTransactionLocks(session);
+  return Promise.resolve();
+}
+
+/** Everything but session-level advisory locks. */
+export function releaseTransactionLocks(session: SessionContext): void {
+  session.services.locks.releaseAll(session, (key) => !key.startsWith('session-advisory:'));
+}
+
+/**
+ * Submits operations as one transaction in the name of the session's role, in chunks when they are many.
+ * Afterwards the session's SHOW ledger.last_transaction tells its id.
+ */
+export async function submit(
+  session: SessionContext,
+  operations: readonly Operation[],
+  text: string,
+): Promise<Committed> {
+  const { gateway, putChunk } = session.services;
+  let travelling = operations;
+  if (operations.length > INLINE_OPERATIONS_MAX || weighs(operations)) {
+    const hashes: Uint8Array[] = [];
+    let bytes = 0;
+    for (const chunk of chunksOf(operations)) {
+      hashes.push(await putChunk(chunk));
+      bytes += chunk.length;
+    }
+    travelling = [{ kind: 'chunks', hashes, bytes }];
+  }
+  const committed = await gateway.submit(session.sessionRole.id, travelling, text);
+  session.settings.setFixed('ledger.last_transaction', hex(committed.id));
+  session.settings.setFixed('ledger.last_block', String(committed.height));
+  return committed;
+}
+
+/** Whether a single operation may be too large for a block. */
+function weighs(operations: readonly Operation[]): boolean {
+  let bytes = 0;
+  for (const operation of operations) {
+    if (operation.kind !== 'insert' && operation.kind !== 'update') continue;
+    const rows: readonly (readonly unknown[])[] = operation.kind === 'insert' ? operation.rows : operation.rows.map((row) => row.values);
+    for (const row of rows) {
+      for (const value of row) bytes += typeof value === 'string' || value instanceof Uint8Array ? value.length + 5 : 9;
+    }
+    if (bytes > CHUNK_BYTES / 2) return true;
+  }
+  return bytes > CHUNK_BYTES / 2;
+}
+
+/** The operations as encoded chunks; operations of very many rows are cut into several of the same kind. */
+function* chunksOf(operations: readonly Operation[]): Generator<Uint8Array> {
+  let pending: Operation[] = [];
+  let weight = 0;
+  for (const operation of operations) {
+    for (const piece of pieces(operation)) {
+      pending.push(piece);
+      weight += encodeOperations([piece]).length;
+      if (weight < CHUNK_BYTES) continue;
+      yield encodeOperations(pending);
+      pending = [];
+      weight = 0;
+    }
+  }
+  if (pending.length > 0) yield encodeOperations(pending);
+}
+
+function* pieces(operation: Operation): Generator<Operation> {
+  if (operation.kind === 'insert' && operation.rows.length > ROWS_AT_A_TIME) {
+    for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
+      yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) };
+    }
+  } else if (operation.kind === 'update' && operation.rows.length > ROWS_AT_A_TIME) {
+    for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
+      yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) };
+    }
+  } else if ((operation.kind === 'delete' || operation.kind === 'require') && operation.rows.length > ROWS_AT_A_TIME) {
+    for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
+      yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) };
+    }
+  } else yield operation;
+}
+
+/** SERIALIZABLE: what was read must not have changed. */
+function requireReads(transaction: OpenTransaction): void {
+  const stamp = transaction.snapshot ?? 0n;
+  for (const relation of transaction.tablesRead) {
+    transaction.operations.unshift({ kind: 'requireTable', relation, stamp });
+  }
+}
+
+/** Rows of programs nobody has seen: they wait for whoever has pinned the row, but not for each other. */
+async function lockPrograms(session: SessionContext, transaction: OpenTransaction): Promise<void> {
+  for (const { relation, rowId } of transaction.unseenPrograms()) {
+    await session.lock(rowLockKey(relation, rowId), 'program');
+  }
+}
+
+/**
+ * A statement of the transaction was answered as done, so an error that is found only when the transaction is
+ * applied can only come from somebody else's writes in between.
+ */
+function unseenConflict(error: unknown, operations: number): unknown {
+  if (!isSqlError(error) || operations === 0) return error;
+  const { sqlstate } = error;
+  if (sqlstate !== SQLSTATE.uniqueViolation && sqlstate !== SQLSTATE.foreignKeyViolation) return error;
+  return new SqlError(
+    SQLSTATE.serializationFailure,
+    'could not serialize access due to concurrent update',
+    { detail: error.message, hint: 'The transaction might succeed if retried.' },
+  );
+}
+
+/** A transaction statement (TransactionStmt); gives its command tag. */
+export async function runTransactionStatement(session: SessionContext, tree: RawNode): Promise<string> {
+  const kind = tree['kind'] as string;
+  const name = tree['savepoint_name'] as string | undefined;
+  switch (kind) {
+    case 'TRANS_STMT_BEGIN':
+    case 'TRANS_STMT_START':
+      beginBlock(session, tree);
+      return kind === 'TRANS_STMT_BEGIN' ? 'BEGIN' : 'START TRANSACTION';
+    case 'TRANS_STMT_COMMIT':
+    case 'TRANS_STMT_ROLLBACK':
+      return end(session, tree, kind === 'TRANS_STMT_COMMIT');
+    case 'TRANS_STMT_SAVEPOINT':
+      block(session, 'SAVEPOINT').savepoint(name!, session.settings.begin());
+      return 'SAVEPOINT';
+    case 'TRANS_STMT_RELEASE':
+      block(session, 'RELEASE SAVEPOINT').release(name!);
+      return 'RELEASE';
+    case 'TRANS_STMT_ROLLBACK_TO': {
+      const transaction = block(session, 'ROLLBACK TO SAVEPOINT');
+      session.settings.rollbackTo(transaction.rollbackTo(name!));
+      transaction.failed = false;
+      return 'ROLLBACK';
+    }
+    default:
+      throw new SqlError(SQLSTATE.featureNotSupported, 'two-phase commit is not supported', {
+        hint: 'A COMMIT is final on all nodes; PREPARE TRANSACTION is not needed for that.',
+      });
+  }
+}
+
+function block(session: SessionContext, command: string): OpenTransaction {
+  const { transaction } = session;
+  if (transaction !== null && transaction.explicit) return transaction;
+  throw new SqlError(SQLSTATE.noActiveSqlTransaction, `${command} can only be used in transaction blocks`);
+}
+
+function beginBlock(session: SessionContext, tree: RawNode): void {
+  if (session.transaction?.explicit === true) {
+    session.notice('WARNING', SQLSTATE.activeSqlTransaction, 'there is already a transaction in progress');
+  }
+  session.begin(true).explicit = true;
+  applyTransactionModes(session, (tree['options'] as readonly RawNode[] | undefined) ?? []);
+}
+
+/** ISOLATION LEVEL, READ ONLY | WRITE, [NOT] DEFERRABLE of BEGIN and SET TRANSACTION. */
+export function applyTransactionModes(session: SessionContext, options: readonly RawNode[]): void {
+  const { transaction, settings } = session;
+  if (transaction === null) return;
+  for (const { name, value } of transactionModes(options)) {
+    if (name === 'transaction_isolation') {
+      if (transaction.operations.length > 0 || transaction.snapshot !== null) {
+        throw new SqlError(
+          SQLSTATE.activeSqlTransaction,
+          'SET TRANSACTION ISOLATION LEVEL must be called before any query',
+        );
+      }
+      transaction.isolation = isolationOf(value);
+      settings.set('transaction_isolation', value, true);
+    } else if (name === 'transaction_read_only') {
+      transaction.readOnly = value === 'on';
+      settings.set('transaction_read_only', value, true);
+    }
+  }
+}
+
+/** Settings that transaction modes stand for. */
+export function transactionModes(options: readonly RawNode[]): { name: string; value: string }[] {
+  return options.map((option) => {
+    const { defname, arg } = (option['DefElem'] ?? option) as { defname: string; arg: { A_Const: RawNode } };
+    const constant = arg.A_Const as { sval?: { sval?: string }; ival?: { ival?: number } };
+    const value = constant.sval !== undefined ? (constant.sval.sval ?? '') : constant.ival?.ival === 1 ? 'on' : 'off';
+    return { name: defname, value };
+  });
+}
+
+async function end(session: SessionContext, tree: RawNode, commit: boolean): Promise<string> {
+  const { transaction } = session;
+  if (transaction === null || !transaction.explicit) {
+    session.notice('WARNING', SQLSTATE.noActiveSqlTransaction, 'there is no transaction in progress');
+  }
+  const failed = transaction?.failed === true;
+  const { isolation, readOnly } = transaction ?? { isolation: null, readOnly: false };
+  if (commit && !failed) await commitTransaction(session);
+  else await rollbackTransaction(session);
+  if (tree['chain'] === true && isolation !== null) {
+    const next = session.begin(true);
+    next.isolation = isolation;
+    next.readOnly = readOnly;
+  }
+  return commit && !failed ? 'COMMIT' : 'ROLLBACK';
+}
+

@@ -1,0 +1,248 @@
+// Rows written inside an open transaction: constraints, cascades, overlay, operations. Shell.
+//
+// Each function carries out one statement's worth of changes. After an error the statement's changes may lie
+// half in the overlay: the transaction has failed then, and ROLLBACK TO takes them out.
+
+import type { ForeignKey, Table } from '../../ledger/catalog.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { describeKey, rulesOf, tableFields, uniqueError } from '../../storage/constraints.ts';
+import { checkReference } from '../../storage/foreign-keys.ts';
+import type { StoredRow } from '../../storage/table-shape.ts';
+import type { SessionContext } from './context.ts';
+import { EdgeTables, sameDatum } from './edge-table.ts';
+import type { EdgeTable } from './edge-table.ts';
+import type { OpenTransaction } from './open-transaction.ts';
+import { rowLockKey } from './transaction-commands.ts';
+
+/** A row that is to change: its new values, or null to delete it. */
+export interface RowChange {
+  readonly row: StoredRow;
+  readonly values: readonly Datum[] | null;
+}
+
+/**
+ * Inserts rows.
+ *
+ * @param rows  full rows in column order; generated columns are filled in, in place
+ * @returns     the rows' ids inside the transaction
+ */
+export function insertRows(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  table: Table,
+  rows: readonly Datum[][],
+): bigint[] {
+  const tables = new EdgeTables(session);
+  const edge = tables.table(table);
+  const rules = rulesOf(edge, session.catalog);
+  const { tag } = transaction;
+  const ids = rows.map((values) => {
+    rules.complete(values);
+    const duplicate = uniqueError(edge, session.catalog, values, null);
+    if (duplicate !== null) throw duplicate;
+    const rowId = transaction.nextInsertedId();
+    transaction.overlay.put(tag, table.id, { rowId, version: 0n, deleted: false, values });
+    return rowId;
+  });
+  const columns = table.columns.flatMap((column, i) => (column.generated === null ? [i] : []));
+  transaction.push({
+    kind: 'insert',
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    columns: columns.map((i) => table.columns[i]!.id),
+    rows: rows.map((values) => columns.map((i) => values[i]!)),
+    conflict: null,
+  });
+  for (const values of rows) checkReferences(tables, edge, values);
+  return ids;
+}
+
+/** Updates and deletes rows of one table, with what follows from it in others. Rows are locked by the caller. */
+export async function changeRows(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  table: Table,
+  changes: readonly RowChange[],
+): Promise<void> {
+  const tables = new EdgeTables(session);
+  const written: { edge: EdgeTable; values: readonly Datum[] }[] = [];
+  const owed: (() => void)[] = [];
+  await changeTable(session, transaction, tables, table, changes, written, owed);
+  for (const { edge, values } of written) checkReferences(tables, edge, values);
+  for (const check of owed) check();
+}
+
+async function changeTable(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  tables: EdgeTables,
+  table: Table,
+  changes: readonly RowChange[],
+  written: { edge: EdgeTable; values: readonly Datum[] }[],
+  owed: (() => void)[],
+): Promise<void> {
+  if (changes.length === 0) return;
+  refuseAppendOnly(table);
+  const edge = tables.table(table);
+  const rules = rulesOf(edge, session.catalog);
+  const { tag } = transaction;
+  for (const { row, values } of changes) {
+    if (values === null) {
+      transaction.overlay.put(tag, table.id, { ...row, deleted: true });
+      continue;
+    }
+    rules.complete(values as Datum[]);
+    const duplicate = uniqueError(edge, session.catalog, values, row.rowId);
+    if (duplicate !== null) throw duplicate;
+    transaction.overlay.put(tag, table.id, { rowId: row.rowId, version: 0n, deleted: false, values });
+    written.push({ edge, values });
+  }
+  pushImages(transaction, table, changes);
+  await cascade(session, transaction, tables, edge, changes, written, owed);
+}
+
+export function refuseAppendOnly(table: Table): void {
+  if (!table.appendOnly) return;
+  throw new SqlError(
+    SQLSTATE.objectNotInPrerequisiteState,
+    `table "${table.name}" is append-only`,
+    { hint: 'Rows of a table WITH (ledger = append_only) can be inserted, not updated or deleted.' },
+  );
+}
+
+/** The operations for changed rows: one for updates (columns that changed in any of them), one for deletes. */
+function pushImages(transaction: OpenTransaction, table: Table, changes: readonly RowChange[]): void {
+  const updated = changes.filter((change) => change.values !== null);
+  const deleted = changes.filter((change) => change.values === null);
+  if (updated.length > 0) transaction.push(updateImage(table, updated));
+  if (deleted.length > 0) {
+    transaction.push({
+      kind: 'delete',
+      relation: table.id,
+      rows: deleted.map(({ row }) => ({ rowId: row.rowId, version: row.version })),
+    });
+  }
+}
+
+/** The image operation for updated rows. */
+export function updateImage(table: Table, updated: readonly RowChange[]) {
+  const positions = table.columns.flatMap((column, i) => {
+    if (column.generated !== null) return [];
+    return updated.some(({ row, values }) => !sameDatum(row.values[i] ?? null, values![i] ?? null)) ? [i] : [];
+  });
+  return {
+    kind: 'update' as const,
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    columns: positions.map((i) => table.columns[i]!.id),
+    rows: updated.map(({ row, values }) => ({
+      rowId: row.rowId,
+      version: row.version,
+      values: positions.map((i) => values![i]!),
+    })),
+  };
+}
+
+/** What foreign keys that refer to this table make of the change. */
+async function cascade(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  tables: EdgeTables,
+  parent: EdgeTable,
+  changes: readonly RowChange[],
+  written: { edge: EdgeTable; values: readonly Datum[] }[],
+  owed: (() => void)[],
+): Promise<void> {
+  for (const { child, foreignKey } of incoming(session, parent.table)) {
+    const childEdge = tables.table(child);
+    const childChanges: RowChange[] = [];
+    for (const { row, values } of changes) {
+      const before = foreignKey.referencedColumns.map((id) => row.values[parent.position(id)!] ?? null);
+      const after = values === null ? null : foreignKey.referencedColumns.map((id) => values[parent.position(id)!] ?? null);
+      if (before.includes(null) || (after !== null && after.every((value, i) => sameDatum(value, before[i]!)))) continue;
+      const action = values === null ? foreignKey.onDelete : foreignKey.onUpdate;
+      if (action === 'noAction' || action === 'restrict') {
+        const check = () => refuseReferenced(session, parent, childEdge, foreignKey, before, action);
+        if (action === 'restrict') check();
+        else owed.push(check);
+        continue;
+      }
+      for (const found of childEdge.rowsWhere(foreignKey.columns, before)) {
+        const current = (await lockedRow(session, childEdge, found.rowId)) ?? null;
+        if (current === null) continue;
+        childChanges.push({ row: current, values: cascaded(child, foreignKey, current, action, after) });
+      }
+    }
+    await changeTable(session, transaction, tables, child, childChanges, written, owed);
+  }
+}
+
+function cascaded(
+  child: Table,
+  foreignKey: ForeignKey,
+  row: StoredRow,
+  action: 'cascade' | 'setNull' | 'setDefault',
+  after: readonly Datum[] | null,
+): readonly Datum[] | null {
+  if (action === 'cascade' && after === null) return null;
+  if (action === 'setDefault') {
+    throw new SqlError(SQLSTATE.featureNotSupported, 'SET DEFAULT of a foreign key is not supported', {
+      hint: 'Use SET NULL or CASCADE.',
+      table: child.name,
+      constraint: foreignKey.name,
+    });
+  }
+  const values = [...row.values];
+  foreignKey.columns.forEach((id, i) => {
+    const at = child.columns.findIndex((column) => column.id === id);
+    values[at] = action === 'setNull' ? null : (after![i] ?? null);
+  });
+  return values;
+}
+
+/** Locks a row and reads it again: null when it is gone. */
+export async function lockedRow(session: SessionContext, edge: EdgeTable, rowId: bigint): Promise<StoredRow | null> {
+  if (rowId > 0n) await session.lock(rowLockKey(edge.table.id, rowId), 'update');
+  return edge.row(rowId);
+}
+
+function refuseReferenced(
+  session: SessionContext,
+  parent: EdgeTable,
+  child: EdgeTable,
+  foreignKey: ForeignKey,
+  key: readonly Datum[],
+  action: 'noAction' | 'restrict',
+): void {
+  if (child.rowsWhere(foreignKey.columns, key).length === 0) return;
+  // Another row may have taken the key that this one gave up.
+  if (action === 'noAction' && parent.rowsWhere(foreignKey.referencedColumns, key).length > 0) return;
+  const { name } = parent.table;
+  throw new SqlError(
+    SQLSTATE.foreignKeyViolation,
+    `update or delete on table "${name}" violates foreign key constraint "${foreignKey.name}" on table "${child.table.name}"`,
+    {
+      detail: `Key ${describeKey(parent.table, foreignKey.referencedColumns, key)} is still referenced from table "${child.table.name}".`,
+      ...tableFields(session.catalog, child.table),
+      constraint: foreignKey.name,
+    },
+  );
+}
+
+/** Foreign keys that refer to a table. */
+export function incoming(session: SessionContext, table: Table): { child: Table; foreignKey: ForeignKey }[] {
+  const found: { child: Table; foreignKey: ForeignKey }[] = [];
+  for (const relation of session.catalog.relations.values()) {
+    if (relation.kind !== 'table') continue;
+    for (const foreignKey of relation.foreignKeys) {
+      if (foreignKey.references === table.id) found.push({ child: relation, foreignKey });
+    }
+  }
+  return found;
+}
+
+function checkReferences(tables: EdgeTables, edge: EdgeTable, values: readonly Datum[]): void {
+  for (const foreignKey of edge.table.foreignKeys) checkReference(tables, edge, foreignKey, values);
+}
