@@ -1,0 +1,64 @@
+// pg_dump 15: what it writes of a node's schema loads into PostgreSQL 15 and means the same there.
+
+import { describe, expect } from '@jest/globals';
+import pg from 'pg';
+import { findProgram, run } from './process.ts';
+import { serve, testWith } from './setting.ts';
+
+const test = testWith('pg_dump', 'psql', 'PGTEST_URL');
+
+const SCHEMA = `
+CREATE SCHEMA shop;
+CREATE TYPE shop.status AS ENUM ('new', 'paid', 'sent');
+CREATE DOMAIN shop.money AS numeric(12,2) CHECK (VALUE >= 0);
+CREATE SEQUENCE shop.invoice START 1000 INCREMENT 10;
+CREATE TABLE shop.customer (id serial PRIMARY KEY, name varchar(80) NOT NULL, email text UNIQUE, since date DEFAULT CURRENT_DATE);
+CREATE TABLE shop.item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer int NOT NULL REFERENCES shop.customer ON DELETE CASCADE, price shop.money NOT NULL, qty int DEFAULT 1 CHECK (qty > 0), total numeric GENERATED ALWAYS AS (qty * 2) STORED, state shop.status DEFAULT 'new', tags text[] DEFAULT '{}', UNIQUE (customer, price));
+CREATE INDEX item_open ON shop.item (customer) WHERE state = 'new';
+CREATE INDEX customer_lower ON shop.customer (lower(email));
+CREATE VIEW shop.open AS SELECT c.name, count(*) AS items FROM shop.customer c JOIN shop.item i ON i.customer = c.id GROUP BY c.name;
+COMMENT ON TABLE shop.customer IS 'who buys';
+COMMENT ON COLUMN shop.item.price IS 'of one piece'`;
+
+describe('pg_dump --schema-only', () => {
+  const server = serve();
+
+  test('of a node loads into PostgreSQL 15 and is dumped the same from there', async () => {
+    const client = new pg.Client({ connectionString: server.url() });
+    await client.connect();
+    await client.query('DROP SCHEMA IF EXISTS shop CASCADE');
+    for (const statement of SCHEMA.split(';\n')) await client.query(statement);
+    await client.end();
+    const dumped = await dump(server.adminUrl());
+    expect(dumped).toContain('CREATE TABLE shop.item');
+
+    const reference = new URL(process.env['PGTEST_URL'] ?? '');
+    const admin = new pg.Client({ connectionString: reference.href });
+    await admin.connect();
+    try {
+      await admin.query('DROP DATABASE IF EXISTS trustsql_dump');
+      await admin.query('CREATE DATABASE trustsql_dump');
+      reference.pathname = '/trustsql_dump';
+      const flags = ['-X', '-q', '-v', 'ON_ERROR_STOP=1', reference.href];
+      const loaded = await run(findProgram('psql') ?? 'psql', flags, { input: dumped });
+      expect(loaded).toMatchObject({ code: 0, stderr: '' });
+      expect(comparable(await dump(reference.href))).toEqual(comparable(dumped));
+    } finally {
+      await admin.query('DROP DATABASE IF EXISTS trustsql_dump');
+      await admin.end();
+    }
+  }, 60_000);
+});
+
+async function dump(url: string): Promise<string> {
+  const flags = ['--schema-only', '--no-owner', '--no-privileges', '--schema', 'shop', url];
+  const dumped = await run(findProgram('pg_dump') ?? 'pg_dump', flags);
+  expect(dumped.stderr).toBe('');
+  expect(dumped.code).toBe(0);
+  return dumped.stdout;
+}
+
+/** The statements of a dump, without comments and the session's settings. */
+function comparable(text: string): string[] {
+  return text.split('\n').filter((line) => !/^(--|SET |SELECT pg_catalog|\\|$)/.test(line));
+}
