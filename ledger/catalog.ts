@@ -234,7 +234,7 @@ export function applyChanges(catalog: Catalog, changes: readonly CatalogChange[]
         throw new SqlError(SQLSTATE.duplicateObject, `catalog id ${id} has been used before`);
       }
       map.set(id, change.object);
-      if (id >= nextId) nextId = id + 1;
+      nextId = Math.max(nextId, ...idsOf(change).map((used) => used + 1));
     } else if (!maps[change.drop].delete(change.id)) {
       throw new SqlError(SQLSTATE.undefinedObject, `catalog object ${change.id} does not exist`);
     }
@@ -247,4 +247,15 @@ export function applyChanges(catalog: Catalog, changes: readonly CatalogChange[]
     types: maps.type,
     roles: maps.role,
   };
+}
+
+/** The ids an object takes up: its own, and those of its indexes and constraints. */
+function idsOf(change: Extract<CatalogChange, { put: string }>): number[] {
+  const { object } = change;
+  if (change.put === 'type' && change.object.kind === 'domain') {
+    return [object.id, ...change.object.checks.map(({ id }) => id)];
+  }
+  if (change.put !== 'relation' || change.object.kind !== 'table') return [object.id];
+  const { indexes, checks, foreignKeys } = change.object;
+  return [object.id, ...[...indexes, ...checks, ...foreignKeys].map(({ id }) => id)];
 }

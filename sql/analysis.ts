@@ -4,6 +4,14 @@ import type { CatalogChange } from '../ledger/catalog.ts';
 import type { SqlType } from '../ledger/type.ts';
 import type { Query } from './ir.ts';
 
+/** DDL as the mirror replays it: the text, and who ran it with which search_path. */
+export interface DdlRecord {
+  readonly role: string;
+  /** As SHOW search_path prints it. */
+  readonly searchPath: string;
+  readonly text: string;
+}
+
 /** In what light a statement is read: names and permissions depend on it. */
 export interface AnalysisContext {
   /** Current role's name (SET ROLE counts). */
@@ -12,7 +20,7 @@ export interface AnalysisContext {
   /** As SHOW search_path prints it. */
   readonly searchPath: string;
   /** DDL of the open transaction, oldest first, replayed before the analysis. */
-  readonly pendingDdl: readonly string[];
+  readonly pendingDdl: readonly DdlRecord[];
   /** Settings that change how texts are read or shown: TimeZone, DateStyle, IntervalStyle, standard_conforming_strings, …; lower-case names. */
   readonly settings: ReadonlyMap<string, string>;
 }

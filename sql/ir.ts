@@ -23,7 +23,8 @@ export interface FunctionRef {
 }
 
 export type Scalar =
-  | { readonly kind: 'const'; readonly type: SqlType; readonly value: Datum }
+  /** `relation`: ledger id of the relation that a regclass constant names. */
+  | { readonly kind: 'const'; readonly type: SqlType; readonly value: Datum; readonly relation?: number }
   /** $n, 1-based. */
   | { readonly kind: 'param'; readonly type: SqlType; readonly number: number }
   /** Column `column` (attribute number; 0 is the whole row) of range table entry `entry`, `levelsUp` queries out. */
@@ -60,6 +61,11 @@ export type Scalar =
   | { readonly kind: 'subParam'; readonly type: SqlType; readonly number: number }
   /** DEFAULT in VALUES or SET. */
   | { readonly kind: 'default'; readonly type: SqlType };
+
+type MemberOf<M, K> = M extends { readonly kind: infer Own } ? ([K & Own] extends [never] ? never : M) : never;
+
+/** The scalars of some kinds; kinds that share a shape come together. */
+export type ScalarOf<K extends Scalar['kind']> = MemberOf<Scalar, K>;
 
 export interface SortKey {
   readonly expression: Scalar;

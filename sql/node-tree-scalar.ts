@@ -231,13 +231,12 @@ function readVar(node: TreeNode, context: ScalarContext): Scalar {
 function readConstant(node: TreeNode, context: ScalarContext): Scalar {
   const type = typeOf(node, context, 'consttype', 'consttypmod');
   const bytes = field(node, 'constvalue');
-  return {
-    kind: 'const',
-    type,
-    value: ArrayBuffer.isView(bytes)
-      ? decodeConstant(bytes as Uint8Array, type, context.resolver.enumLabel)
-      : null,
-  };
+  if (!ArrayBuffer.isView(bytes)) return { kind: 'const', type, value: null };
+  const label = (oid: number): string => context.resolver.enumLabel(oid);
+  const value = decodeConstant(bytes as Uint8Array, type, label);
+  if (type.base !== 'regclass' || type.array) return { kind: 'const', type, value };
+  const relation = context.resolver.relationId(Number(value));
+  return { kind: 'const', type, value, ...(relation === 0 ? {} : { relation }) };
 }
 
 function readParameter(node: TreeNode, context: ScalarContext): Scalar {

@@ -153,7 +153,8 @@ class QueryReader {
 
   #columnOf(entry: number, attribute: number, levelsUp: number): number {
     if (levelsUp > 0) {
-      return this.#parent?.#columnOf(entry, attribute, levelsUp - 1) ?? attribute;
+      const parent = this.#parent;
+      return parent === null ? attribute : parent.#columnOf(entry, attribute, levelsUp - 1);
     }
     const node = this.#entries[entry - 1];
     if (node === undefined || int(node, 'rtekind') !== 0) return attribute;

@@ -24,7 +24,7 @@ export interface ParsedStatement {
   readonly tree: RawNode;
 }
 
-interface Token {
+export interface Token {
   readonly start: number;
   readonly end: number;
   readonly text: string;
@@ -145,7 +145,7 @@ interface OptionList {
 
 function optionLists(kind: string, tree: RawNode): OptionList[] {
   const elementsOf = (list: unknown): RawNode[] =>
-    ((list ?? []) as readonly { DefElem?: RawNode }[]).flatMap(({ DefElem }) => DefElem ?? []);
+    ((list ?? []) as readonly { DefElem?: RawNode }[]).flatMap(({ DefElem }) => (DefElem === undefined ? [] : [DefElem]));
   if (kind === 'CreateStmt') return [{ elements: elementsOf(tree['options']), reset: false }];
   if (kind === 'CreateTableAsStmt') {
     const into = tree['into'] as RawNode;
@@ -226,6 +226,62 @@ function mergeCuts(
   return edits;
 }
 
+/** The text without CONCURRENTLY of CREATE INDEX and DROP INDEX: in a ledger it makes no difference. */
+export function withoutConcurrently(text: string): string {
+  if (!/\bconcurrently\b/i.test(text)) return text;
+  const { kind, tree } = parseOne(text);
+  if ((kind !== 'IndexStmt' && kind !== 'DropStmt') || tree['concurrent'] !== true) return text;
+  const token = scan(text).find(({ text: word }) => /^concurrently$/i.test(word));
+  return token === undefined ? text : replaceBytes(text, [{ ...token, by: '' }]);
+}
+
+/** The expression after USING in `ALTER COLUMN column TYPE … USING …`, or undefined. */
+export function usingOf(statement: ParsedStatement, column: string): string | undefined {
+  const commands = (statement.tree['cmds'] ?? []) as readonly { AlterTableCmd?: RawNode }[];
+  const index = commands.findIndex(
+    ({ AlterTableCmd: command }) =>
+      command?.['subtype'] === 'AT_AlterColumnType' && command['name'] === column,
+  );
+  const definition = commands[index]?.AlterTableCmd?.['def'] as
+    | { readonly ColumnDef?: RawNode }
+    | undefined;
+  if (definition?.ColumnDef?.['raw_default'] === undefined) return undefined;
+  const tokens = scan(statement.text);
+  const typeIndex = alterationStart(tokens, index);
+  const using = tokens.findIndex(({ text: word }, i) => i > typeIndex && /^using$/i.test(word));
+  let end = using + 1;
+  for (let depth = 0; end < tokens.length; end += 1) {
+    const word = tokens[end]?.text;
+    if (word === ',' && depth === 0) break;
+    if (word === '(' || word === '[') depth += 1;
+    if (word === ')' || word === ']') depth -= 1;
+  }
+  const slice = byteSlicer(statement.text);
+  return slice((tokens[using] as Token).end, tokens[end]?.start).text.trim();
+}
+
+/** Index of the token at which the n-th command (from 0) of an ALTER TABLE begins. */
+function alterationStart(tokens: readonly Token[], count: number): number {
+  let seen = 0;
+  let depth = 0;
+  return tokens.findIndex(({ text: word }) => {
+    if (word === '(' || word === '[') depth += 1;
+    if (word === ')' || word === ']') depth -= 1;
+    if (seen === count) return true;
+    if (word === ',' && depth === 0) seen += 1;
+    return false;
+  });
+}
+
+/** The text with every `$n` replaced by what `place` gives for n. */
+export function replaceParameters(text: string, place: (number: number) => string): string {
+  const parameters = scan(text).filter(({ tokenName }) => tokenName === 'PARAM');
+  return replaceBytes(
+    text,
+    parameters.map(({ start, end, text: name }) => ({ start, end, by: place(Number(name.slice(1))) })),
+  );
+}
+
 /**
  * PostgreSQL 15's names of the catalog columns that were renamed in 17, put into today's:
  * `daticulocale` of pg_database and `colliculocale` of pg_collation. Result columns keep the old names.
@@ -261,7 +317,7 @@ function parseOne(text: string): ParsedStatement {
   return statement;
 }
 
-function scan(text: string): readonly Token[] {
+export function scan(text: string): readonly Token[] {
   return guarded(text, () => parser.scanSync(text)).tokens;
 }
 

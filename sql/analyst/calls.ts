@@ -1,0 +1,49 @@
+// What the main thread asks of the analyst's worker, and how it answers. Types only.
+
+import type { Catalog } from '../../ledger/catalog.ts';
+import type { SqlErrorFields } from '../../ledger/error.ts';
+import type { Analysis, AnalysisContext, DdlAnalysis, DdlRecord } from '../analysis.ts';
+import type { CatalogAnswer, ColumnDefault, OidTable } from './mirror.ts';
+
+/** Methods of the worker by name: arguments and result, all of them fit for structured clone. */
+export interface Calls {
+  load: { arguments: [Catalog, readonly DdlRecord[]]; result: OidTable };
+  analyse: { arguments: [string, readonly number[], AnalysisContext]; result: Analysis };
+  defaults: { arguments: [number, AnalysisContext]; result: readonly ColumnDefault[] };
+  analyseDdl: { arguments: [string, AnalysisContext]; result: DdlAnalysis };
+  applyDdl: { arguments: [DdlRecord, Catalog]; result: OidTable };
+  catalogQuery: {
+    arguments: [
+      string,
+      readonly number[],
+      readonly (Uint8Array | null)[],
+      readonly number[],
+      readonly number[],
+      AnalysisContext,
+    ];
+    result: CatalogAnswer;
+  };
+}
+
+export type CallName = keyof Calls;
+
+export interface Request<N extends CallName = CallName> {
+  readonly id: number;
+  readonly name: N;
+  readonly arguments: Calls[N]['arguments'];
+}
+
+export type Response =
+  /** The worker is up. */
+  | { readonly id: 0 }
+  | { readonly id: number; readonly result: unknown }
+  | {
+      readonly id: number;
+      readonly sqlError: {
+        readonly sqlstate: string;
+        readonly message: string;
+        readonly fields: SqlErrorFields;
+      };
+    }
+  /** Anything else that was thrown: the mirror may be damaged. */
+  | { readonly id: number; readonly failure: string };

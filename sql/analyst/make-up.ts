@@ -1,0 +1,123 @@
+// Makes a fresh Postgres into a mirror: names, version, schemas `ledger` and `history`. Shell.
+//
+// (1) The schemas, and all in them, belong to extension plpgsql, so that pg_dump leaves them out.
+// (2) Shadows of tables in schema history do not hold on to the types of their columns.
+
+import type { Catalog, Table } from '../../ledger/catalog.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { LEDGER_VIEWS } from '../ledger-schema.ts';
+import { HISTORY_COLUMNS, historyName } from './names.ts';
+import type { Postgres } from './postgres.ts';
+
+/** What the node says it is; PostgreSQL 15 is what the catalogs are shaped as. */
+export const SERVER_VERSION = '15.18';
+const SERVER_VERSION_NUM = '150018';
+const VERSION = `PostgreSQL ${SERVER_VERSION} (TrustSQL 0.1.0)`;
+
+export function literal(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
+  return text.includes('\\') ? ` E${quoted}` : quoted;
+}
+
+export function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+export function makeUp(postgres: Postgres, database: string): void {
+  postgres.run(`set allow_system_table_mods = on; set client_min_messages = notice;
+    update pg_catalog.pg_database set datname = ${literal(database)} where datname = current_database();`);
+  postgres.run(`
+    create or replace function pg_catalog.version() returns text language sql stable parallel safe
+      as $$ select ${literal(VERSION)}::text $$;
+    create function pg_catalog.trustsql_setting(text, bool) returns text language internal stable
+      as 'show_config_by_name_missing_ok';
+    create or replace function pg_catalog.current_setting(text) returns text language sql stable parallel safe as $$
+      select case lower($1) when 'server_version' then '${SERVER_VERSION}'
+        when 'server_version_num' then '${SERVER_VERSION_NUM}'
+        else pg_catalog.trustsql_setting($1, false) end $$;
+    create or replace function pg_catalog.current_setting(text, bool) returns text language sql stable parallel safe as $$
+      select case lower($1) when 'server_version' then '${SERVER_VERSION}'
+        when 'server_version_num' then '${SERVER_VERSION_NUM}'
+        else pg_catalog.trustsql_setting($1, $2) end $$;`);
+  postgres.run('create schema ledger; create schema history;');
+  for (const { name, columns, description } of LEDGER_VIEWS) {
+    const list = columns.map((column) => `null::${column.type} as ${identifier(column.name)}`);
+    postgres.run(`create view ledger.${identifier(name)} as select ${list.join(', ')} where false;
+      comment on view ledger.${identifier(name)} is ${literal(description)};
+      grant select on ledger.${identifier(name)} to public;`);
+  }
+  postgres.run(`grant usage on schema ledger, history to public;
+    comment on schema ledger is 'the ledger itself'; comment on schema history is 'row versions of every table';`);
+  adopt(postgres, "c.relnamespace = 'ledger'::regnamespace");
+  postgres.run(`insert into pg_catalog.pg_depend
+      select 'pg_namespace'::regclass, oid, 0, 'pg_extension'::regclass,
+        (select oid from pg_catalog.pg_extension where extname = 'plpgsql'), 0, 'e'
+      from pg_catalog.pg_namespace where nspname in ('ledger', 'history');
+    insert into pg_catalog.pg_init_privs
+      select oid, 'pg_namespace'::regclass, 0, 'e', nspacl from pg_catalog.pg_namespace
+      where nspname in ('ledger', 'history');`);
+}
+
+/** Makes relations members of extension plpgsql, with the grants they have. */
+function adopt(postgres: Postgres, condition: string): void {
+  postgres.run(`insert into pg_catalog.pg_depend
+      select 'pg_class'::regclass, c.oid, 0, 'pg_extension'::regclass,
+        (select oid from pg_catalog.pg_extension where extname = 'plpgsql'), 0, 'e'
+      from pg_catalog.pg_class c where ${condition};
+    insert into pg_catalog.pg_init_privs
+      select c.oid, 'pg_class'::regclass, 0, 'e', c.relacl from pg_catalog.pg_class c
+      where ${condition} and c.relacl is not null;`);
+}
+
+/** Where a table was before, to find its shadow. */
+export interface Former {
+  readonly catalog: Catalog;
+  readonly table: Table;
+}
+
+/** Makes the shadow of a table in schema history, in place of a former one. */
+export function maintainHistory(
+  postgres: Postgres,
+  catalog: Catalog,
+  table: Table | null,
+  former: Former | null = null,
+): void {
+  if (former !== null) dropShadow(postgres, shadowOf(former.catalog, former.table));
+  if (table === null) return;
+  const shadow = shadowOf(catalog, table);
+  dropShadow(postgres, shadow);
+  const schema = catalog.schemas.get(table.schema)?.name;
+  if (schema === undefined) throw new SqlError(SQLSTATE.internalError, 'table without a schema');
+  const own = HISTORY_COLUMNS.filter(([name]) => !table.columns.some((column) => column.name === name));
+  const extra = own.map(([name, type]) => `, ${identifier(name)} pg_catalog.${type}`).join('');
+  const full = `history.${identifier(shadow)}`;
+  const nullable = table.columns
+    .filter(({ notNull }) => notNull)
+    .map(({ name }) => `alter table ${full} alter column ${identifier(name)} drop not null;`);
+  const base = `${identifier(schema)}.${identifier(table.name)}`;
+  postgres.run(`create table ${full} (like ${base}${extra});
+    ${nullable.join(' ')}
+    update pg_catalog.pg_class s set relowner = b.relowner, relacl = b.relacl from pg_catalog.pg_class b
+      where s.oid = ${literal(full)}::regclass and b.oid = ${literal(base)}::regclass;
+    update pg_catalog.pg_attribute s set attacl = b.attacl from pg_catalog.pg_attribute b
+      where s.attrelid = ${literal(full)}::regclass and b.attrelid = ${literal(base)}::regclass
+        and s.attname = b.attname and s.attnum > 0;
+    delete from pg_catalog.pg_depend where classid = 'pg_class'::regclass
+      and objid = ${literal(full)}::regclass and refclassid = 'pg_type'::regclass;`);
+  adopt(postgres, `c.oid = ${literal(full)}::regclass`);
+}
+
+function shadowOf(catalog: Catalog, table: Table): string {
+  return historyName(catalog.schemas.get(table.schema)?.name ?? '', table.name);
+}
+
+function dropShadow(postgres: Postgres, shadow: string): void {
+  const full = literal(`history.${identifier(shadow)}`);
+  const { rows } = postgres.run(`select pg_catalog.to_regclass(${full})`);
+  if ((rows[0]?.[0] ?? null) === null) return;
+  postgres.run(`delete from pg_catalog.pg_depend where classid = 'pg_class'::regclass
+      and objid = ${full}::regclass and deptype = 'e';
+    delete from pg_catalog.pg_init_privs where objoid = ${full}::regclass;
+    drop table history.${identifier(shadow)}`);
+}

@@ -1,0 +1,391 @@
+// The mirror: a Postgres with the ledger's schema and none of its rows. Shell; lives in the worker thread.
+//
+// (1) Between calls the mirror holds exactly the DDL of the chain, or an open transaction with the pending
+//     DDL of one session on top of it, kept because its next statement is likely to want it again.
+// (2) Nothing of a call outlives it but what `load` and `applyDdl` do.
+// (3) The mirror never holds a row of a user, nor a password.
+
+import { EMPTY_CATALOG, ID } from '../../ledger/catalog.ts';
+import type { Catalog, Table } from '../../ledger/catalog.ts';
+import { isSqlError } from '../../ledger/error.ts';
+import type {
+  Analysis,
+  AnalysisContext,
+  DdlAnalysis,
+  DdlRecord,
+  DescribedColumn,
+} from '../analysis.ts';
+import type { Query, Scalar } from '../ir.ts';
+import { readExpression, readQuery } from '../node-tree.ts';
+import { parseTree, walkTree } from '../node-tree-text.ts';
+import type { TreeNode } from '../node-tree-text.ts';
+import { renameCatalogColumns } from '../parse.ts';
+import { runnable, sessionOnly } from './allow-list.ts';
+import { analyseChange, runnableDdl } from './ddl.ts';
+import { identifier, literal, maintainHistory, makeUp } from './make-up.ts';
+import { FIRST_USER_OID, readNames } from './names.ts';
+import type { Names } from './names.ts';
+import { checkNeeds, needsOf } from './permission.ts';
+import type { Need } from './permission.ts';
+import { Postgres } from './postgres.ts';
+import type { Description } from './postgres.ts';
+import { CatalogResolver, readBuiltins } from './resolver.ts';
+import type { Builtins } from './resolver.ts';
+import { statementTree } from './statement-tree.ts';
+import { sqlType } from '../../ledger/type.ts';
+
+/** The catalog at one moment and what the mirror's OIDs mean in it. */
+export interface MirrorState {
+  readonly catalog: Catalog;
+  readonly names: Names;
+  readonly resolver: CatalogResolver;
+}
+
+/** What the main thread needs to translate OIDs. */
+export interface OidTable {
+  readonly catalogVersion: number;
+  /** [OID, ledger id] of tables, views and sequences. */
+  readonly relations: readonly (readonly [number, number])[];
+  /** [OID, array OID, ledger id] of enums and domains. */
+  readonly types: readonly (readonly [number, number, number])[];
+}
+
+/** A default expression by column id. */
+export interface ColumnDefault {
+  readonly column: number;
+  readonly expression: Scalar;
+}
+
+export interface CatalogAnswer {
+  readonly columns: readonly DescribedColumn[];
+  readonly dataRows: Uint8Array;
+  readonly tag: string;
+}
+
+/** Settings of a session that change how Postgres reads or prints values. */
+const SETTINGS: ReadonlySet<string> = new Set([
+  'timezone',
+  'datestyle',
+  'intervalstyle',
+  'standard_conforming_strings',
+  'extra_float_digits',
+  'bytea_output',
+  'xmloption',
+  'quote_all_identifiers',
+  'application_name',
+]);
+
+export class Mirror {
+  readonly #postgres: Postgres;
+  readonly #builtins: Builtins;
+  #base: MirrorState;
+  #pending: { readonly records: readonly DdlRecord[]; readonly state: MirrorState } | null = null;
+
+  private constructor(postgres: Postgres) {
+    this.#postgres = postgres;
+    this.#builtins = readBuiltins(postgres);
+    this.#base = this.#stateOf(EMPTY_CATALOG);
+  }
+
+  static async start(database: string): Promise<Mirror> {
+    const postgres = await Postgres.start(null);
+    makeUp(postgres, database);
+    return new Mirror(postgres);
+  }
+
+  /** Replays the chain's DDL, oldest first; `catalog` is what it led to. */
+  load(catalog: Catalog, records: readonly DdlRecord[]): OidTable {
+    const admin = catalog.roles.get(ID.adminRole)?.name ?? records[0]?.role;
+    if (admin !== undefined) {
+      const name = literal(admin);
+      this.#postgres.run(`update pg_catalog.pg_authid set rolname = ${name} where oid = 10`);
+    }
+    for (const record of records) {
+      this.#replay(record);
+      this.#postgres.run('reset session authorization; reset role; reset search_path');
+    }
+    this.#base = this.#stateOf(catalog);
+    for (const relation of catalog.relations.values()) {
+      if (relation.kind === 'table') maintainHistory(this.#postgres, catalog, relation);
+    }
+    this.#base = this.#stateOf(catalog);
+    return this.oids();
+  }
+
+  oids(): OidTable {
+    const { names, catalog } = this.#base;
+    const own = [...names.relations.values()].filter(({ schema }) => schema !== 'history');
+    return {
+      catalogVersion: catalog.version,
+      relations: own.map(({ oid, id }) => [oid, id]),
+      types: [...names.types.values()].map(({ oid, arrayOid, id }) => [oid, arrayOid, id]),
+    };
+  }
+
+  analyse(text: string, parameterOids: readonly number[], context: AnalysisContext): Analysis {
+    return this.#within(context, (state) => {
+      const renamed = renameCatalogColumns(text);
+      const described = this.#postgres.describe(renamed, parameterOids);
+      const tree = this.#treeOf(renamed, described, state);
+      const needs: Need[] = [];
+      const relations = this.#collect(tree, context.role, state, needs);
+      this.#checkNeeds(needs, state);
+      const ofUser = relations.some((oid) => oid >= FIRST_USER_OID);
+      const catalogOnly = !ofUser && tree.fields.get('commandType') === '1' && !sessionOnly(tree, state.resolver);
+      return {
+        parameters: described.parameterOids.map((oid) => ({
+          typeOid: oid,
+          type: state.resolver.tryType(oid, -1) ?? sqlType('text'),
+        })),
+        columns: columnsOf(described, state),
+        query: this.#queryOf(tree, state, catalogOnly),
+        catalogOnly,
+      };
+    });
+  }
+
+  /** A catalog query may hold nodes that we do not read: Postgres itself answers it. */
+  #queryOf(tree: TreeNode, state: MirrorState, catalogOnly: boolean): Query | null {
+    try {
+      return readQuery(tree, state.resolver);
+    } catch (error) {
+      if (catalogOnly && isSqlError(error)) return null;
+      throw error;
+    }
+  }
+
+  /** Resolved DEFAULT expressions of a table; a domain's default counts where the column has none. */
+  defaults(relation: number, context: AnalysisContext): readonly ColumnDefault[] {
+    return this.#within(context, ({ names, resolver }) => {
+      const oid = [...names.relations.values()].find(
+        ({ id, schema }) => id === relation && schema !== 'history',
+      )?.oid;
+      if (oid === undefined) return [];
+      const { rows } = this.#postgres.run(
+        `select a.attnum, coalesce(d.adbin::text, t.typdefaultbin::text)
+         from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+           left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+         where a.attrelid = ${oid} and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+           and (d.adbin is not null or t.typdefaultbin is not null)`,
+      );
+      return rows.map(([column, text]) => ({
+        column: Number(column),
+        expression: readExpression(parseTree(text ?? '') as TreeNode, resolver),
+      }));
+    });
+  }
+
+  /** Runs DDL, reads what it changed, and takes it back. */
+  analyseDdl(text: string, context: AnalysisContext): DdlAnalysis {
+    return this.#within(context, (state) => this.#change(recordOf(text, context), state).analysis);
+  }
+
+  /** Runs DDL that the chain has accepted, for good. */
+  applyDdl(record: DdlRecord, catalog: Catalog): OidTable {
+    this.#leavePending();
+    const before = this.#base.catalog;
+    this.#replay(record);
+    this.#postgres.run('reset session authorization; reset role; reset search_path');
+    this.#shadow(before, catalog);
+    this.#base = this.#stateOf(catalog);
+    return this.oids();
+  }
+
+  /** Answers a SELECT over system catalogs by running it, read only and rolled back. */
+  catalogQuery(
+    text: string,
+    parameterOids: readonly number[],
+    values: readonly (Uint8Array | null)[],
+    formats: readonly number[],
+    resultFormats: readonly number[],
+    context: AnalysisContext,
+  ): CatalogAnswer {
+    return this.#within(context, (state) => {
+      const renamed = renameCatalogColumns(text);
+      const described = this.#postgres.describe(renamed, parameterOids);
+      runnable(this.#treeOf(renamed, described, state), state.resolver);
+      this.#postgres.run('set transaction_read_only = on');
+      const answer = this.#postgres.execute(renamed, parameterOids, values, formats, resultFormats);
+      return { columns: columnsOf(described, state) ?? [], ...answer };
+    });
+  }
+
+  // ---- transactions ----
+
+  /** Calls `work` with the session's names, role and settings in force, and takes back all it did. */
+  #within<T>(context: AnalysisContext, work: (state: MirrorState) => T): T {
+    const state = this.#enterPending(context.pendingDdl);
+    const nested = this.#pending !== null;
+    this.#postgres.run(nested ? 'savepoint call' : 'begin');
+    try {
+      this.#postgres.run(sessionSettings(context));
+      return work(state);
+    } finally {
+      this.#postgres.run(nested ? 'rollback to call; release call' : 'rollback');
+    }
+  }
+
+  #enterPending(records: readonly DdlRecord[]): MirrorState {
+    if (records.length === 0) {
+      this.#leavePending();
+      return this.#base;
+    }
+    if (this.#pending !== null && !startsWith(records, this.#pending.records)) this.#leavePending();
+    if (this.#pending === null) {
+      this.#postgres.run('begin');
+      this.#pending = { records: [], state: this.#base };
+    }
+    try {
+      for (const record of records.slice(this.#pending.records.length)) {
+        const { state } = this.#change(record, this.#pending.state);
+        this.#pending = { records: [...this.#pending.records, record], state };
+      }
+    } catch (error) {
+      this.#leavePending();
+      throw error;
+    }
+    return this.#pending.state;
+  }
+
+  #leavePending(): void {
+    if (this.#pending === null) return;
+    this.#pending = null;
+    this.#postgres.run('rollback');
+  }
+
+  /** Runs one DDL statement inside the open transaction. */
+  #change(record: DdlRecord, state: MirrorState): { analysis: DdlAnalysis; state: MirrorState } {
+    const { analysis, catalog } = analyseChange(this.#postgres, this.#builtins, record, state);
+    this.#shadow(state.catalog, catalog);
+    return { analysis, state: this.#stateOf(catalog) };
+  }
+
+  /** Runs DDL as its author, outside of any check. */
+  #replay(record: DdlRecord): void {
+    const { text } = runnableDdl(record.text);
+    if (text === '') return;
+    this.#postgres.run(
+      `select pg_catalog.set_config('search_path', ${literal(record.searchPath)}, false), ` +
+        `pg_catalog.set_config('role', ${literal(record.role)}, false)`,
+    );
+    this.#postgres.run(text);
+  }
+
+  // ---- trees ----
+
+  #treeOf(text: string, described: Description, { names }: MirrorState): TreeNode {
+    const types = names.types;
+    return statementTree(
+      this.#postgres,
+      text,
+      described.parameterOids,
+      (oid) => {
+        const named = types.get(oid);
+        return named === undefined
+          ? this.#builtinTypeName(oid)
+          : `${identifier(named.schema)}.${identifier(named.name)}`;
+      },
+      (oid) => types.get(oid)?.arrayOid ?? this.#builtins.types.get(oid)?.arrayOid ?? 0,
+    );
+  }
+
+  #builtinTypeName(oid: number): string {
+    const name = this.#builtins.types.get(oid)?.name;
+    if (name !== undefined) return `pg_catalog.${identifier(name)}`;
+    // The array of an enum or a domain.
+    return this.#postgres.run(`select ${oid}::pg_catalog.regtype`).rows[0]?.[0] ?? 'unknown';
+  }
+
+  /** OIDs of all relations a statement reads or writes, through views; their needs go into `needs`. */
+  #collect(tree: TreeNode, role: string, state: MirrorState, needs: Need[]): number[] {
+    needs.push(...needsOf(tree, role));
+    const oids = new Set<number>();
+    walkTree(tree, (node) => {
+      if (node.tag === 'RANGETBLENTRY' && node.fields.get('rtekind') === '0') {
+        oids.add(Number(node.fields.get('relid')));
+      }
+    });
+    const inner = [...oids].flatMap((oid) => {
+      const named = state.names.relations.get(oid);
+      if (named?.kind !== 'v' || named.schema === 'ledger') return [];
+      const resolved = state.resolver.relation(oid);
+      if (resolved.kind !== 'view') return [];
+      const owner = state.names.roleNames.get(named.owner) ?? role;
+      return this.#collect(resolved.tree, named.securityInvoker ? role : owner, state, needs);
+    });
+    return [...oids, ...inner];
+  }
+
+  #checkNeeds(needs: readonly Need[], { names }: MirrorState): void {
+    checkNeeds(
+      this.#postgres,
+      needs.filter(({ role }) => !names.superusers.has(role)),
+    );
+  }
+
+  #shadow(before: Catalog, after: Catalog): void {
+    for (const relation of before.relations.values()) {
+      const now = after.relations.get(relation.id);
+      if (relation.kind === 'table' && now !== relation) {
+        maintainHistory(this.#postgres, after, (now as Table | undefined) ?? null, {
+          catalog: before,
+          table: relation,
+        });
+      }
+    }
+    for (const relation of after.relations.values()) {
+      if (relation.kind === 'table' && !before.relations.has(relation.id)) {
+        maintainHistory(this.#postgres, after, relation);
+      }
+    }
+  }
+
+  #stateOf(catalog: Catalog): MirrorState {
+    const names = readNames(this.#postgres, catalog);
+    return { catalog, names, resolver: new CatalogResolver(this.#postgres, this.#builtins, names, catalog) };
+  }
+}
+
+/** DDL that is tried in the light of a session. */
+function recordOf(text: string, context: AnalysisContext): DdlRecord {
+  return { role: context.role, searchPath: context.searchPath, text };
+}
+
+function startsWith(records: readonly DdlRecord[], start: readonly DdlRecord[]): boolean {
+  return start.every((record, i) => {
+    const other = records[i];
+    return (
+      other !== undefined &&
+      other.text === record.text &&
+      other.role === record.role &&
+      other.searchPath === record.searchPath
+    );
+  });
+}
+
+function sessionSettings(context: AnalysisContext): string {
+  const settings: (readonly [string, string])[] = [
+    ['search_path', context.searchPath],
+    ...[...context.settings].filter(([name]) => SETTINGS.has(name)),
+    ['session_authorization', context.sessionRole],
+    ['role', context.role],
+  ];
+  const calls = settings.map(
+    ([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`,
+  );
+  return `select ${calls.join(', ')}`;
+}
+
+function columnsOf(described: Description, { resolver }: MirrorState): DescribedColumn[] | null {
+  return (
+    described.fields?.map(({ name, typeOid, typmod, tableOid, columnNumber }) => ({
+      name,
+      typeOid,
+      typmod,
+      tableOid,
+      columnNumber,
+      // Types that only catalogs have go to the client as Postgres prints them.
+      type: resolver.tryType(typeOid, typmod) ?? sqlType('text'),
+    })) ?? null
+  );
+}
