@@ -1,0 +1,24 @@
+// Every function a compiled query may call, by Postgres' symbol or by the compiler's own name. Pure.
+
+import { AGGREGATE_FINALS, AGGREGATE_HELPERS } from './aggregate.ts';
+import { ARRAY } from './array.ts';
+import { CORE } from './core.ts';
+import { LEDGER_FUNCTIONS } from './ledger.ts';
+import { SERIES } from './set-returning.ts';
+import type { EdgeFunction } from './function.ts';
+
+/** The ledger's own first; what is added here may depend on settings, zones and the random. */
+export const EDGE_FUNCTIONS: ReadonlyMap<string, EdgeFunction> = new Map([
+  ...LEDGER_FUNCTIONS,
+  ...[CORE, ARRAY, AGGREGATE_HELPERS, AGGREGATE_FINALS].flatMap((table) => Object.entries(table)),
+]);
+
+export const FINALS: ReadonlySet<string> = new Set(Object.keys(AGGREGATE_FINALS));
+
+/** What the compiler must know of a set-returning function. */
+export const SET_RETURNING: ReadonlyMap<string, { readonly parameters: number; readonly typed: boolean }> =
+  new Map(Object.entries(SERIES));
+
+export function isKnownFunction(symbol: string): boolean {
+  return EDGE_FUNCTIONS.has(symbol);
+}

@@ -1,0 +1,159 @@
+// Runs statements through analyst, compiler and SQLite, and on a real PostgreSQL, and compares the rows. Shell.
+//
+// Tables are laid out in memory as storage lays them out, and filled by the same INSERT texts. PGTEST_URL names
+// the server; a schema of its own is made in it and dropped again.
+
+import Database from 'better-sqlite3';
+import { EMPTY_CATALOG, applyChanges, ID } from '../../ledger/catalog.ts';
+import { isSqlError } from '../../ledger/error.ts';
+import { Mirror } from '../../sql/analyst/mirror.ts';
+import { parseStatements } from '../../sql/parse.ts';
+import { compileInsertSource } from '../../sql/compile/write.ts';
+import { compileQuery } from '../../sql/compile/query.ts';
+import { registerFunctions, runSql } from '../../sql/functions/register.ts';
+import { DEFAULT_CONTEXT } from '../../sql/value/context.ts';
+import { formatText } from '../../sql/value/text.ts';
+import { columnName, rowTable } from '../../storage/names.ts';
+import type { Catalog, Table } from '../../ledger/catalog.ts';
+import type { Datum } from '../../ledger/type.ts';
+import type { AnalysisContext } from '../../sql/analysis.ts';
+import type { CompiledQuery } from '../../sql/query.ts';
+import type { CompileOptions } from '../../sql/compile/scope.ts';
+
+/** Microseconds since 2000-01-01 that stand for now(). */
+export const NOW = 757_339_200_123_456n;
+const MICROS_PER_DAY = 86_400_000_000n;
+
+const CONTEXT: AnalysisContext = {
+  role: 'admin',
+  sessionRole: 'admin',
+  searchPath: 'public',
+  pendingDdl: [],
+  settings: new Map(),
+};
+
+export interface Answer {
+  /** Rows of text, NULL as null; or the SQLSTATE and message of an error. */
+  readonly rows: readonly (readonly (string | null)[])[];
+  readonly error: string | null;
+}
+
+/** A ledger of tables in memory, queried through the compiler. */
+export class Ledger {
+  readonly #mirror: Mirror;
+  readonly database = new Database(':memory:');
+  catalog: Catalog;
+  readonly #session;
+
+  private constructor(mirror: Mirror, catalog: Catalog) {
+    this.#mirror = mirror;
+    this.catalog = catalog;
+    this.database.defaultSafeIntegers(true);
+    const ledger = this;
+    this.#session = {
+      values: { ...DEFAULT_CONTEXT, nowMicros: NOW },
+      get catalog() {
+        return ledger.catalog;
+      },
+      call: (symbol: string): Datum => {
+        throw new Error(`${symbol} needs a session`);
+      },
+    };
+    registerFunctions(this.database, this.#session);
+  }
+
+  static async start(): Promise<Ledger> {
+    const mirror = await Mirror.start('ledger');
+    const catalog = applyChanges(EMPTY_CATALOG, [
+      {
+        put: 'role',
+        object: {
+          id: ID.adminRole, name: 'admin', superuser: true, login: true, inherit: true, createRole: true,
+          createDatabase: true, connectionLimit: -1, validUntil: null, memberOf: [], publicKey: null,
+          custody: null, verifierCommitment: null,
+        },
+      },
+      { put: 'schema', object: { id: ID.publicSchema, name: 'public', owner: ID.adminRole, grants: [] } },
+    ]); // prettier-ignore
+    mirror.load(catalog, []);
+    return new Ledger(mirror, catalog);
+  }
+
+  get options(): CompileOptions {
+    return {
+      catalog: this.catalog,
+      visibility: 'current',
+      overlay: new Set(),
+      ledgerView: (relation) => `v${-relation}`,
+      historyView: (table: Table) => `h${table.id}`,
+    };
+  }
+
+  /** DDL and INSERT statements, one after another. */
+  setUp(text: string): void {
+    for (const statement of parseStatements(text)) {
+      if (statement.kind === 'InsertStmt') this.#insert(statement.text);
+      else this.#define(statement.text);
+    }
+  }
+
+  #define(text: string): void {
+    const analysis = this.#mirror.analyseDdl(text, CONTEXT);
+    this.catalog = applyChanges(this.catalog, analysis.changes);
+    this.#mirror.applyDdl({ role: 'admin', searchPath: 'public', text }, this.catalog);
+    for (const change of analysis.changes) {
+      if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table') continue;
+      const { columns, id } = change.object;
+      const names = columns.map((column) => columnName(column.id));
+      this.database.exec(
+        `CREATE TABLE IF NOT EXISTS ${rowTable(id)} (_id INTEGER PRIMARY KEY, _v, ${names.join(', ')})`,
+      );
+    }
+  }
+
+  #insert(text: string): void {
+    const { query } = this.#mirror.analyse(text, [], CONTEXT);
+    const source = compileInsertSource(query!, this.options);
+    const rows = this.#all(source.query) as Datum[][];
+    const names = source.columns.map(columnName);
+    const marks = names.map(() => '?').join(', ');
+    const insert = this.database.prepare(
+      `INSERT INTO ${rowTable(source.relation)} (_v, ${names.join(', ')}) VALUES (1, ${marks})`,
+    );
+    for (const row of rows) insert.run(...row);
+  }
+
+  compile(text: string): CompiledQuery {
+    return compileQuery(this.#mirror.analyse(text, [], CONTEXT).query!, this.options);
+  }
+
+  #all(compiled: CompiledQuery): unknown[] {
+    const values: Record<string, Datum> = {
+      now: NOW,
+      today: NOW / MICROS_PER_DAY,
+      user: 'admin',
+      session_user: 'admin',
+    };
+    const bound = Object.fromEntries(compiled.parameters.map((name) => [name, values[name] ?? null]));
+    return runSql(() => this.database.prepare(compiled.text).raw().all(bound));
+  }
+
+  answer(text: string): Answer & { readonly sqlite: string } {
+    let sqlite = '';
+    try {
+      const compiled = this.compile(text);
+      sqlite = compiled.text;
+      const rows = this.#all(compiled) as Datum[][];
+      const texts = rows.map((row) =>
+        row.map((value, at) =>
+          value === null ? null : formatText(value, compiled.columns[at]!.type, this.#session.values),
+        ),
+      );
+      return { rows: texts, error: null, sqlite };
+    } catch (error) {
+      if (!isSqlError(error)) return { rows: [], error: `XX000 ${String(error)}`, sqlite };
+      return { rows: [], error: `${error.sqlstate} ${error.message}`, sqlite };
+    }
+  }
+}
+
