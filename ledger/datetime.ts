@@ -441,3 +441,32 @@ export function roundToPrecision(micros: bigint, precision: number): bigint {
   const half = unit / 2n;
   return micros >= 0n ? ((micros + half) / unit) * unit : -(((-micros + half) / unit) * unit);
 }
+
+/** Bits of the upper half of an interval's typmod; the lower half is the precision. */
+const RANGE_YEAR = 1 << 2;
+const RANGE_DAY = 1 << 3;
+const RANGE_HOUR = 1 << 10;
+const RANGE_MINUTE = 1 << 11;
+const RANGE_SECOND = 1 << 12;
+const RANGE_FULL = 0x7fff;
+const PRECISION_FULL = 0xffff;
+
+/** Cuts an interval to its typmod's fields and precision. */
+export function limitInterval(value: Interval, typmod: number): Interval {
+  if (typmod < 0) return value;
+  const range = (typmod >> 16) & RANGE_FULL;
+  const precision = typmod & PRECISION_FULL;
+  let { months, days, micros } = value;
+  if (range !== RANGE_FULL && !(range & RANGE_SECOND)) {
+    const unit = range & RANGE_MINUTE ? 60_000_000n : 3_600_000_000n;
+    micros = range & (RANGE_MINUTE | RANGE_HOUR) ? (micros / unit) * unit : 0n;
+    if (!(range & (RANGE_DAY | RANGE_HOUR | RANGE_MINUTE))) days = 0;
+    if (range === RANGE_YEAR) months = Math.trunc(months / 12) * 12;
+  }
+  if (precision < 6) {
+    const unit = 10n ** BigInt(6 - precision);
+    const half = micros < 0n ? -(unit / 2n) : unit / 2n;
+    micros = ((micros + half) / unit) * unit;
+  }
+  return interval(months, days, micros);
+}

@@ -17,6 +17,7 @@ export const SQLSTATE = {
   invalidDatetimeFormat: '22007',
   datetimeFieldOverflow: '22008',
   invalidTimeZoneDisplacementValue: '22009',
+  substringError: '22011',
   divisionByZero: '22012',
   intervalFieldOverflow: '22015',
   invalidEscapeSequence: '22025',

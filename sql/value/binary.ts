@@ -30,7 +30,7 @@ import type { BaseType, Datum, SqlType } from '../../ledger/type.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
 import { oidOf, typeFromOid } from './oid.ts';
 import { padBlank } from './text.ts';
-import { applyTypmod } from './typmod.ts';
+import { applyTypmod } from '../../ledger/typmod.ts';
 
 /** OID of an enum or domain, or of the array over it, by catalog id; only arrays of them need it. */
 export type UserOid = (id: number, array: boolean) => number;

@@ -51,14 +51,12 @@ const DAY_MICROS = 86_400e6;
 const INT32_MAX = 2_147_483_647;
 
 /** Bits of an interval's typmod (its upper half), and what a bare number means under them. */
-const RANGE_YEAR = 1 << 2;
 const RANGE_MONTH = 1 << 1;
 const RANGE_DAY = 1 << 3;
 const RANGE_HOUR = 1 << 10;
 const RANGE_MINUTE = 1 << 11;
 const RANGE_SECOND = 1 << 12;
 const RANGE_FULL = 0x7fff;
-const PRECISION_FULL = 0xffff;
 
 function smallestUnit(typmod: number): Unit {
   const range = typmod < 0 ? RANGE_FULL : (typmod >> 16) & RANGE_FULL;
@@ -67,26 +65,6 @@ function smallestUnit(typmod: number): Unit {
   if (range & RANGE_HOUR) return 'hour';
   if (range & RANGE_DAY) return 'day';
   return range & RANGE_MONTH ? 'month' : 'year';
-}
-
-/** Cuts an interval to its typmod's fields and precision. */
-export function limitInterval(value: Interval, typmod: number): Interval {
-  if (typmod < 0) return value;
-  const range = (typmod >> 16) & RANGE_FULL;
-  const precision = typmod & PRECISION_FULL;
-  let { months, days, micros } = value;
-  if (range !== RANGE_FULL && !(range & RANGE_SECOND)) {
-    const unit = range & RANGE_MINUTE ? 60_000_000n : 3_600_000_000n;
-    micros = range & (RANGE_MINUTE | RANGE_HOUR) ? (micros / unit) * unit : 0n;
-    if (!(range & (RANGE_DAY | RANGE_HOUR | RANGE_MINUTE))) days = 0;
-    if (range === RANGE_YEAR) months = Math.trunc(months / 12) * 12;
-  }
-  if (precision < 6) {
-    const unit = 10n ** BigInt(6 - precision);
-    const half = micros < 0n ? -(unit / 2n) : unit / 2n;
-    micros = ((micros + half) / unit) * unit;
-  }
-  return interval(months, days, micros);
 }
 
 class Sum {

@@ -34,7 +34,7 @@ import {
 } from './datetime-output.ts';
 import { formatInterval, parseInterval } from './interval-text.ts';
 import { typeName } from './oid.ts';
-import { applyTypmod } from './typmod.ts';
+import { applyTypmod } from '../../ledger/typmod.ts';
 
 const NAME_BYTES_MAX = 63;
 

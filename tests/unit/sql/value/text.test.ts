@@ -7,7 +7,7 @@ import { DEFAULT_CONTEXT } from '../../../../sql/value/context.ts';
 import type { ValueContext } from '../../../../sql/value/context.ts';
 import { timeZoneSetting } from '../../../../sql/value/time-zone.ts';
 import { formatText, parseText } from '../../../../sql/value/text.ts';
-import { applyTypmod } from '../../../../sql/value/typmod.ts';
+import { applyTypmod } from '../../../../ledger/typmod.ts';
 import { typeOfName } from './type-name.ts';
 
 interface Answer {
