@@ -34,16 +34,30 @@ export class RawClient {
   }
 
   /** Logs in as alice, and hears everything up to the first ReadyForQuery. */
-  static async login(port: number, password = 'secret'): Promise<RawClient> {
-    const client = new RawClient(connect(port, '127.0.0.1'));
-    client.send(serialize.startup({ user: 'alice', database: 'd' }));
-    await client.authenticate(password);
+  static login(port: number): Promise<RawClient> {
+    return RawClient.open(new URL(`postgresql://alice:secret@127.0.0.1:${port}/d`));
+  }
+
+  /** Logs in where and as whom the URL says, in the clear. */
+  static async open(url: URL): Promise<RawClient> {
+    const client = new RawClient(connect(Number(url.port), url.hostname));
+    const user = decodeURIComponent(url.username);
+    client.send(serialize.startup({ user, database: url.pathname.slice(1) }));
+    const heard = await client.until('authenticationSASL', 'authenticationOk', 'error');
+    if (heard.at(-1)!.name === 'authenticationSASL') {
+      await client.prove(decodeURIComponent(url.password));
+    }
     await client.until('readyForQuery');
     return client;
   }
 
   async authenticate(password: string): Promise<void> {
     await this.until('authenticationSASL');
+    await this.prove(password);
+  }
+
+  /** The client's side of SCRAM, after it was asked. */
+  async prove(password: string): Promise<void> {
     const bare = 'n=,r=rOprNGfwEbeRWgbNEkqO';
     this.send(serialize.sendSASLInitialResponseMessage('SCRAM-SHA-256', `n,,${bare}`));
     const heard = await this.until('authenticationSASLContinue');
@@ -68,10 +82,10 @@ export class RawClient {
     this.socket.write(Buffer.concat(messages));
   }
 
-  /** Everything heard up to and with the next message of that name; up to the end if the connection closes. */
-  async until(name: string): Promise<Heard[]> {
+  /** Everything heard up to and with the next message of one of the names; up to the end if the connection closes. */
+  async until(...names: readonly string[]): Promise<Heard[]> {
     for (;;) {
-      const index = this.#heard.findIndex((message) => message.name === name);
+      const index = this.#heard.findIndex(({ name }) => names.includes(name));
       if (index >= 0) return this.#heard.splice(0, index + 1);
       if (this.#over) return this.#heard.splice(0);
       await new Promise<void>((resolve) => {
