@@ -63,17 +63,22 @@ export class Analyst {
   /** Starts the worker; resolves when it can be asked. */
   static async start(options: AnalystOptions): Promise<Analyst> {
     const analyst = new Analyst(options);
-    await analyst.load(EMPTY_CATALOG, []);
+    analyst.#start();
+    await analyst.#call('load', [EMPTY_CATALOG, []], LOAD_TIMEOUT_MS);
     return analyst;
   }
 
   /** Rebuilds the mirror from the chain's DDL, oldest first; `catalog` is what it led to. */
   async load(catalog: Catalog, ddl: readonly DdlRecord[]): Promise<void> {
+    // What a worker has replayed cannot be taken back: then a fresh one loads it.
+    const fresh = this.#loaded.catalog === EMPTY_CATALOG;
     this.#loaded = { catalog, records: [...ddl] };
-    // What a worker has replayed cannot be taken back: a fresh one loads it.
-    if (this.#oids.catalogVersion > 0) this.#restart();
-    this.#start();
-    await this.#call('analyse', ['select 1', [], EMPTY_CONTEXT(catalog)], LOAD_TIMEOUT_MS);
+    if (!fresh) {
+      this.#restart();
+      await this.#call('load', [catalog, []], LOAD_TIMEOUT_MS);
+      return;
+    }
+    this.#learn(await this.#call('load', [catalog, ddl], LOAD_TIMEOUT_MS));
   }
 
   /**
@@ -331,15 +336,4 @@ const LOAD_ID = 1;
 function failure(response: Response): Error {
   const what = 'failure' in response ? response.failure : 'unknown failure';
   return new AssertionError(`analyst: ${what}`);
-}
-
-function EMPTY_CONTEXT(catalog: Catalog): AnalysisContext {
-  const role = catalog.roles.get(10)?.name ?? 'postgres';
-  return {
-    role,
-    sessionRole: role,
-    searchPath: 'public',
-    pendingDdl: [],
-    settings: new Map(),
-  };
 }
