@@ -161,7 +161,8 @@ function checkTransaction(context: CheckContext, author: number, bytes: Uint8Arr
     if (transaction.author !== author)
       return `author ${transaction.author} in a bundle of ${author}`;
     const { text, textCommitment } = transaction;
-    return text === null || equal(partCommitment(context.crypto, text), textCommitment)
+    return text === null ||
+      equal(partCommitment(context.crypto, text.salt, text.value), textCommitment)
       ? null
       : 'statement text does not match its commitment';
   } catch (error) {

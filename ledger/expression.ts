@@ -19,12 +19,44 @@ export type Expression =
   | { readonly kind: 'column'; readonly type: SqlType; readonly column: number }
   /** A column of the row proposed for insertion (EXCLUDED), by column id. */
   | { readonly kind: 'excluded'; readonly type: SqlType; readonly column: number }
-  | { readonly kind: 'call'; readonly type: SqlType; readonly name: string; readonly args: readonly Expression[] }
-  | { readonly kind: 'and' | 'or' | 'coalesce' | 'greatest' | 'least'; readonly type: SqlType; readonly args: readonly Expression[] }
-  | { readonly kind: 'not' | 'isNull' | 'isNotNull' | 'isTrue' | 'isNotTrue' | 'isFalse' | 'isNotFalse'; readonly type: SqlType; readonly arg: Expression }
+  | {
+      readonly kind: 'call';
+      readonly type: SqlType;
+      readonly name: string;
+      readonly args: readonly Expression[];
+    }
+  | {
+      readonly kind: 'and' | 'or' | 'coalesce' | 'greatest' | 'least';
+      readonly type: SqlType;
+      readonly args: readonly Expression[];
+    }
+  | {
+      readonly kind:
+        'not' | 'isNull' | 'isNotNull' | 'isTrue' | 'isNotTrue' | 'isFalse' | 'isNotFalse';
+      readonly type: SqlType;
+      readonly arg: Expression;
+    }
   /** `equal` is the equality function of the two arguments' type. */
-  | { readonly kind: 'distinct' | 'nullIf'; readonly type: SqlType; readonly equal: string; readonly left: Expression; readonly right: Expression }
+  | {
+      readonly kind: 'distinct' | 'nullIf';
+      readonly type: SqlType;
+      readonly equal: string;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
   /** `x op ANY (list)` when `any`, else `x op ALL (list)`; the list's elements are spelt out. */
-  | { readonly kind: 'anyOf'; readonly type: SqlType; readonly any: boolean; readonly name: string; readonly arg: Expression; readonly list: readonly Expression[] }
+  | {
+      readonly kind: 'anyOf';
+      readonly type: SqlType;
+      readonly any: boolean;
+      readonly name: string;
+      readonly arg: Expression;
+      readonly list: readonly Expression[];
+    }
   /** Searched CASE; the simple form is rewritten to it. */
-  | { readonly kind: 'case'; readonly type: SqlType; readonly whens: readonly { readonly when: Expression; readonly then: Expression }[]; readonly otherwise: Expression | null };
+  | {
+      readonly kind: 'case';
+      readonly type: SqlType;
+      readonly whens: readonly { readonly when: Expression; readonly then: Expression }[];
+      readonly otherwise: Expression | null;
+    };

@@ -7,7 +7,6 @@
 import { concat } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
 import { assert } from './error.ts';
-import type { Part } from './transaction.ts';
 
 const DOMAIN = {
   leaf: 0x00,
@@ -69,9 +68,9 @@ export function transactionId(crypto: Crypto, coreBytes: Uint8Array): Uint8Array
   return tagged(crypto, DOMAIN.transaction, coreBytes);
 }
 
-/** Commitment to a detachable part. The salt has 16 bytes, so that the value cannot be guessed from it. */
-export function partCommitment(crypto: Crypto, part: Part): Uint8Array {
-  return tagged(crypto, DOMAIN.part, concat(part.salt, part.value));
+/** Commitment to a detachable part. The salt has 16 random bytes, so the value cannot be guessed from it. */
+export function partCommitment(crypto: Crypto, salt: Uint8Array, value: Uint8Array): Uint8Array {
+  return tagged(crypto, DOMAIN.part, concat(salt, value));
 }
 
 /** Hash of an encoded receipt: leaf of the receipts root. */

@@ -25,7 +25,10 @@ export interface ConflictClause {
   /** Arbiter index id, or null for any (DO NOTHING only). */
   readonly index: number | null;
   /** null: DO NOTHING. Else DO UPDATE; expressions see the existing row and EXCLUDED. */
-  readonly update: { readonly set: readonly Assignment[]; readonly where: Expression | null } | null;
+  readonly update: {
+    readonly set: readonly Assignment[];
+    readonly where: Expression | null;
+  } | null;
 }
 
 export type Operation =
@@ -61,7 +64,11 @@ export type Operation =
       readonly relation: number;
       readonly schemaVersion: number;
       readonly columns: readonly number[];
-      readonly rows: readonly { readonly rowId: bigint; readonly version: bigint; readonly values: Row }[];
+      readonly rows: readonly {
+        readonly rowId: bigint;
+        readonly version: bigint;
+        readonly values: Row;
+      }[];
     }
   | {
       readonly kind: 'delete';
@@ -79,7 +86,12 @@ export type Operation =
   /** Deletes every row of the tables, recorded row by row in history. */
   | { readonly kind: 'truncate'; readonly relations: readonly number[] }
   /** A sequence moves: values up to and including `last` are handed out (`called`), or `last` is the next (not `called`). */
-  | { readonly kind: 'sequence'; readonly sequence: number; readonly last: bigint; readonly called: boolean }
+  | {
+      readonly kind: 'sequence';
+      readonly sequence: number;
+      readonly last: bigint;
+      readonly called: boolean;
+    }
   /**
    * DDL, roles, grants. Aborts with 40001 unless the catalog is at version `base`.
    * `role`, `searchPath` and `text` are what the mirror replays; `text` has its secrets redacted.
@@ -118,4 +130,3 @@ export function heightOf(stamp: bigint): number {
 export function positionOf(stamp: bigint): number {
   return Number(stamp % STAMP_POSITIONS);
 }
-

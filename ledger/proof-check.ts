@@ -292,7 +292,10 @@ function checkTransaction(
 /** Statement text that matches its commitment; null once erased. */
 function textOf(crypto: Crypto, { text, textCommitment }: Transaction): string | null {
   if (text === null) return null;
-  must(equal(partCommitment(crypto, text), textCommitment), 'the statement text is another one');
+  must(
+    equal(partCommitment(crypto, text.salt, text.value), textCommitment),
+    'the statement text is another one',
+  );
   // Bytes that are no UTF-8 are shown as they are: the author signed them.
   return new TextDecoder().decode(text.value);
 }

@@ -228,7 +228,7 @@ function execute(
         validUntilMs: TIME_MS + height * 1_000 + 60_000,
         operations,
         text: part,
-        textCommitment: partCommitment(crypto, part),
+        textCommitment: partCommitment(crypto, part.salt, part.value),
       });
       const common = { relation: ACCOUNTS, schemaVersion: 1, deleted: false };
       const stamp = stampOf(height, position);

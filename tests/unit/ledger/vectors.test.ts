@@ -41,6 +41,7 @@ function vectors(crypto: Crypto): Record<string, string> {
   const bundle = block.bundles[1]!;
   const transaction = bundle.transactions[0]!;
   const id = transactionIdOf(crypto, transaction);
+  const text = decodeTransaction(transaction).text!;
   const header = encodeHeader(block.header);
   const receipt = chain.receipts[2]![2]!;
   const version = chain.versions[2]![2]![0]!;
@@ -50,7 +51,7 @@ function vectors(crypto: Crypto): Record<string, string> {
     ['transaction', transaction],
     ['transaction core', coreOf(transaction)],
     ['transaction id', id],
-    ['text commitment', partCommitment(crypto, decodeTransaction(transaction).text!)],
+    ['text commitment', partCommitment(crypto, text.salt, text.value)],
     ['bundle', encodeBundle(bundle)],
     ['bundle message', bundleMessage(chain.chainId, bundle.publicKey, 1, merkleRoot(crypto, [id]))],
     ['body hash', bodyHash(crypto, encodeBody(block.bundles))],

@@ -182,7 +182,7 @@ export class TestLedger {
         validUntilMs: options.validUntilMs ?? this.timeMs + 60_000,
         operations,
         text: { salt, value },
-        textCommitment: partCommitment(crypto, { salt, value }),
+        textCommitment: partCommitment(crypto, salt, value),
       });
     });
     const publicKey = crypto.publicKeyOf(seed);
