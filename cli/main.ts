@@ -91,7 +91,7 @@ function nodeCommands(main: Command): void {
     .option('--json', 'print JSON')
     .action(async (flags: { json?: boolean }, command: Command) => {
       const { runInit } = await import('./init.ts');
-      await runInit(configOf(command), flags.json === true);
+      runInit(configOf(command), flags.json === true);
     });
   const role = main.command('role').description('roles, by the owner of the data directory');
   withConfig(

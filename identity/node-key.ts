@@ -20,12 +20,11 @@ export interface NodeKey {
 
 const FORMAT_VERSION = 1;
 
-/** The folder of the node's key and certificate. */
-export function keysFolder(directory: string): string {
+function keysFolder(directory: string): string {
   return join(directory, 'keys');
 }
 
-function nodeKeyFile(directory: string): string {
+export function nodeKeyFile(directory: string): string {
   return join(keysFolder(directory), 'node.key');
 }
 

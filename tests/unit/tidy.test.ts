@@ -63,7 +63,9 @@ function read(file: string): Source {
     /new URL\(\s*['"]([^'"]+\.ts)['"]\s*,\s*import\.meta\.url/g,
   ];
   const imports = patterns.flatMap((pattern) =>
-    [...text.matchAll(pattern)].map((match) => match[1]!),
+    [...text.matchAll(pattern)].map((match) =>
+      pattern.source.startsWith('new URL') ? match[1]!.replace(/^(?!\.)/, './') : match[1]!,
+    ),
   );
   return { file, text, code, imports };
 }
