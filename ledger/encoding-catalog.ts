@@ -102,7 +102,7 @@ const foreignKey = record<ForeignKey>({
   matchFull: bool,
 });
 
-export const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind', {
+const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind', {
   table: [
     0,
     {
@@ -141,7 +141,7 @@ export const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind',
   ],
 });
 
-export const userTypeCodec: Codec<UserType> = variants<UserType, 'kind'>('kind', {
+const userTypeCodec: Codec<UserType> = variants<UserType, 'kind'>('kind', {
   enum: [
     0,
     { id: uint, schema: uint, name, owner: uint, labels: list(name) } satisfies Fields<EnumType>,
@@ -163,7 +163,7 @@ export const userTypeCodec: Codec<UserType> = variants<UserType, 'kind'>('kind',
 
 type Fields<T> = { readonly [K in Exclude<keyof T, 'kind'>]: Codec<T[K]> };
 
-export const roleCodec = record<Role>({
+const roleCodec = record<Role>({
   id: uint,
   name,
   superuser: bool,
@@ -187,7 +187,7 @@ const PUT = 0;
 const DROP = 1;
 
 /** `[0, sort, object]` puts, `[1, sort, id]` drops. */
-export const changeCodec: Codec<CatalogChange> = {
+const changeCodec: Codec<CatalogChange> = {
   write(writer: CborWriter, change) {
     writer.array(3);
     if ('put' in change) {

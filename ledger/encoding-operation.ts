@@ -96,6 +96,6 @@ function fault(operation: Operation): string | null {
   }
 }
 
-export const operationCodec: Codec<Operation> = checked(variant, fault);
+const operationCodec: Codec<Operation> = checked(variant, fault);
 
 export const operationsCodec: Codec<readonly Operation[]> = list(operationCodec);

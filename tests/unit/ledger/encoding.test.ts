@@ -1,6 +1,7 @@
 // The codecs of every record: round trips, canonical bytes, damage, limits.
 
 import { describe, expect, test } from '@jest/globals';
+import * as cborg from 'cborg';
 import { concat, equal, hex } from '../../../ledger/bytes.ts';
 import type { Catalog, CatalogChange } from '../../../ledger/catalog.ts';
 import { applyChanges, EMPTY_CATALOG } from '../../../ledger/catalog.ts';
@@ -295,6 +296,13 @@ function plain(value: unknown): unknown {
 describe.each(cases)('$name', ({ encode, decode, values }) => {
   test('comes back as it was', () => {
     for (const value of values) expect(plain(decode(encode(value as never)))).toEqual(plain(value));
+  });
+
+  test('is what an independent library reads and writes', () => {
+    for (const value of values) {
+      const bytes = encode(value as never);
+      expect(hex(cborg.encode(cborg.decode(bytes, { strict: true })))).toBe(hex(bytes));
+    }
   });
 
   test('damaged bytes are refused, or are another value with just these bytes', () => {
