@@ -36,6 +36,8 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #channels = new Set<Channel>();
+  /** Of those, the ones that have not logged in yet. */
+  readonly #strangers = new Set<Channel>();
   readonly #connections = new Set<Connection>();
   #draining = false;
 
@@ -86,14 +88,13 @@ export class Listener {
       SQLSTATE.adminShutdown,
       'terminating connection due to administrator command',
     );
-    const connections = [...this.#connections];
-    for (const connection of connections) connection.shutdown(error);
+    for (const channel of this.#strangers) sendFatal(channel, shuttingDown(), this.#options.log);
+    for (const connection of this.#connections) connection.shutdown(error);
     const timer = setTimeout(() => {
-      for (const connection of connections) connection.terminate(error);
-      for (const channel of this.#channels) channel.end();
+      for (const connection of this.#connections) connection.terminate(error);
     }, deadlineMs);
-    await Promise.all(connections.map((connection) => connection.closed));
-    await Promise.all([...this.#channels].map((channel) => channel.closed));
+    await Promise.all(Array.from(this.#connections, (connection) => connection.closed));
+    await Promise.all(Array.from(this.#channels, (channel) => channel.closed));
     clearTimeout(timer);
     await stopped;
   }
@@ -107,7 +108,11 @@ export class Listener {
     const full = this.#channels.size >= connectionsMax;
     const channel = new Channel(socket);
     this.#channels.add(channel);
-    void channel.closed.then(() => this.#channels.delete(channel));
+    this.#strangers.add(channel);
+    void channel.closed.then(() => {
+      this.#channels.delete(channel);
+      this.#strangers.delete(channel);
+    });
     this.#serve(channel, full).catch((error: unknown) => {
       if (!channel.over) sendFatal(channel, error, log);
     });
@@ -130,7 +135,8 @@ export class Listener {
     try {
       const startup = await handshake.run();
       clearTimeout(timer);
-      if (startup === undefined) return;
+      if (startup === undefined || channel.over) return;
+      this.#strangers.delete(channel);
       const connection = new Connection(channel, log);
       this.#connections.add(connection);
       void connection.closed.then(() => this.#connections.delete(connection));
@@ -141,10 +147,12 @@ export class Listener {
   }
 
   #refusal(full: boolean): SqlError | undefined {
-    if (this.#draining) {
-      return new SqlError(SQLSTATE.cannotConnectNow, 'the database system is shutting down');
-    }
+    if (this.#draining) return shuttingDown();
     if (!full) return undefined;
     return new SqlError(SQLSTATE.tooManyConnections, 'sorry, too many clients already');
   }
+}
+
+function shuttingDown(): SqlError {
+  return new SqlError(SQLSTATE.cannotConnectNow, 'the database system is shutting down');
 }

@@ -1,9 +1,11 @@
 // The whole wire over real sockets, with a session of the tests behind it.
 
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { serialize } from 'pg-protocol';
 import { SqlError } from '../../ledger/error.ts';
+import { isLoopback } from '../../server/pgwire/handshake.ts';
 import { Listener } from '../../server/pgwire/listener.ts';
 import type { ListenerOptions } from '../../server/pgwire/listener.ts';
 import { FakeBackend } from './fake-backend.ts';
@@ -119,6 +121,35 @@ describe('start-up', () => {
     ['\xff\xff\xff\xff\xff\xff\xff\xff', '08P01'],
   ])('%j is answered with %s and closed', async (bytes, sqlstate) => {
     expect(await answerTo(Buffer.from(bytes, 'latin1'))).toContain(`C${sqlstate}`);
+  });
+
+  const own = Object.values(networkInterfaces())
+    .flat()
+    .find((address) => address?.family === 'IPv4' && !address.internal);
+  (own === undefined ? test.skip : test)('from another address it must be encrypted', async () => {
+    await listener.close(0);
+    await listen({ host: '0.0.0.0' });
+    const client = new RawClient(connect(listener.port, own!.address));
+    client.send(serialize.startup({ user: 'alice', database: 'd' }));
+    const [error] = await client.until('error');
+    expect(error).toMatchObject({
+      severity: 'FATAL',
+      code: '28000',
+      message: `no pg_hba.conf entry for host "${own!.address}", user "alice", database "d", no encryption`,
+    });
+  });
+
+  test.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::ffff:127.0.0.1', true],
+    ['::1', true],
+    ['', true],
+    ['10.0.0.1', false],
+    ['::ffff:10.127.0.1', false],
+    ['fe80::1', false],
+  ])('the address %j is of this machine: %p', (address, expected) => {
+    expect(isLoopback(address)).toBe(expected);
   });
 
   test('who does not log in in time is sent away', async () => {
@@ -507,7 +538,7 @@ describe('the end', () => {
     while (!backend.sessions[0]!.calls.includes('query sleep')) await new Promise(setImmediate);
     await listener.close(20);
     expect(await busy.hear()).toEqual(['FATAL 57P01']);
-    await stranger.closed;
+    expect(await stranger.hear()).toEqual(['FATAL 57P03']);
     expect(backend.sessions[0]).toMatchObject({ closed: true, cancelled: 1 });
   });
 
