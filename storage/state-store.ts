@@ -107,6 +107,12 @@ export class StateStore {
 
   /** Stores what the block changed beside rows, and commits. */
   commit(height: number): void {
+    this.finish(height);
+    this.#statement('COMMIT').run();
+  }
+
+  /** Stores what the block changed beside rows; further blocks may follow before the commit. */
+  finish(height: number): void {
     for (const relation of this.#dirty) {
       const table = this.catalog.relations.get(relation);
       const counters = this.#counters.get(relation);
@@ -120,7 +126,6 @@ export class StateStore {
       const schema = shardSchema(shard);
       this.#statement(`UPDATE ${schema}._meta SET value=? WHERE key='height'`).run(BigInt(height));
     }
-    this.#statement('COMMIT').run();
   }
 
   /** Undoes the block, in memory too. */

@@ -1,0 +1,438 @@
+// Verifies a whole ledger from its chain alone, offline and in bounded memory. Shell.
+//
+// Every block is checked (encoding, hashes, links, certificate, signatures, history root) and executed by the
+// normal apply into a scratch state; receipts roots must be what later headers say. Where the scratch state
+// reaches the height of the live one, both are compared value by value: rows, history, receipts, catalog,
+// sequences, idempotency keys, and the block index. Nothing in the directory is changed.
+//
+// (1) The live files are read in one snapshot, so a running node may go on meanwhile. State that lags behind
+//     the newest block (after a kill) is compared at its own height; the rest of the chain is still executed.
+// (2) Without an outside digest nobody can see that the newest blocks were cut off, or that the whole chain
+//     was rewritten by who holds the node's key. `evidence` says what the verdict stands on.
+
+import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkBlock, checkGenesis } from '../ledger/block-check.ts';
+import { parseCheckpoint, signersOf } from '../ledger/checkpoint.ts';
+import { StorageError, isFormatError, isStorageError } from '../ledger/error.ts';
+import { HistoryTree } from '../ledger/history-tree.ts';
+import { chainIdOf, chunkHash, headerHash } from '../ledger/hash.ts';
+import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { equal, hex } from '../ledger/bytes.ts';
+import { BlockStore } from './block-store.ts';
+import { Executor } from './executor.ts';
+import { indexFile, readDataDirectory, shardFile } from './data-directory.ts';
+import { nativeCrypto } from './native-crypto.ts';
+import { shardSchema } from './names.ts';
+import { StateReader } from './snapshot.ts';
+import { StateStore } from './state-store.ts';
+import { checkIntegrity, compareFile } from './verify-files.ts';
+import type { Checkpoint } from '../ledger/checkpoint.ts';
+import type { CheckedParent } from '../ledger/block-check.ts';
+import type { Executed, Genesis, Header } from '../ledger/block.ts';
+import type { DataDirectory } from './data-directory.ts';
+import type { Damage } from './verify-files.ts';
+
+export type { Damage } from './verify-files.ts';
+
+export interface VerifyProgress {
+  readonly stage: 'files' | 'blocks' | 'rows';
+  readonly done: number;
+  /** null where it is not known beforehand. */
+  readonly total: number | null;
+}
+
+export interface VerifyOptions {
+  /** A checkpoint note that was kept elsewhere. */
+  readonly digest?: string;
+  /** Folder for the scratch state, as big as the live one; the system's folder for temporary files by default. */
+  readonly scratch?: string;
+  readonly onProgress?: (progress: VerifyProgress) => void;
+}
+
+export interface VerifyResult {
+  readonly ok: boolean;
+  /** The first damage found, null when all is well. */
+  readonly damage: Damage | null;
+  readonly chainId: string;
+  /** Height of the newest block, and that of the state compared. */
+  readonly height: number;
+  readonly stateHeight: number;
+  readonly blocks: number;
+  readonly transactions: number;
+  /** Rows of all files compared, ledger's own included. */
+  readonly rows: number;
+  /** What the verdict stands on, and what it cannot see; sentences. */
+  readonly evidence: readonly string[];
+}
+
+/** Blocks applied in one SQLite transaction of the scratch state. */
+const SCRATCH_BATCH_BLOCKS = 256;
+const PROGRESS_BLOCKS = 64;
+const PROGRESS_ROWS = 16_384;
+
+/** Carries the first damage out of wherever it was found. */
+class Found extends Error {
+  readonly damage: Damage;
+  constructor(damage: Damage) {
+    super(damage.message);
+    this.damage = damage;
+  }
+}
+
+/**
+ * @throws StorageError foreign (no ledger, other format), io, full; damage is a result, not an error
+ */
+export async function verifyLedger(
+  directory: string,
+  options: VerifyOptions = {},
+): Promise<VerifyResult> {
+  const data = readDataDirectory(directory);
+  const scratch = mkdtempSync(join(options.scratch ?? tmpdir(), 'trustsql-verify-'));
+  const verification = new Verification(data, scratch, options);
+  try {
+    await verification.run();
+    return verification.result(null);
+  } catch (error) {
+    const damage = damageIn(error, directory);
+    if (damage === null) throw error;
+    return verification.result(damage);
+  } finally {
+    verification.close();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function damageIn(error: unknown, directory: string): Damage | null {
+  if (error instanceof Found) return error.damage;
+  if (!isStorageError(error) || (error.fault !== 'damaged' && error.fault !== 'foreign')) return null;
+  const file = /^(\S+\.sqlite): /.exec(error.message)?.[1];
+  return {
+    file: file ?? directory,
+    message: file === undefined ? error.message : error.message.slice(file.length + 2),
+  };
+}
+
+class Verification {
+  readonly #data: DataDirectory;
+  readonly #options: VerifyOptions;
+  readonly #scratch: string;
+  #blocks: BlockStore | null = null;
+  #live: StateReader | null = null;
+  #executor: Executor | null = null;
+  #checkpoint: Checkpoint | null = null;
+  #stateHeight = -1;
+  #height = -1;
+  #blockCount = 0;
+  #transactions = 0;
+  #rows = 0;
+  /** Receipts roots that a header may still name. */
+  #executed: Executed[] = [];
+  readonly #evidence: string[] = [];
+
+  constructor(data: DataDirectory, scratch: string, options: VerifyOptions) {
+    this.#data = data;
+    this.#scratch = scratch;
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    this.#readDigest();
+    this.#live = StateReader.open(this.#data.path);
+    this.#stateHeight = this.#live.begin();
+    this.#blocks = new BlockStore(this.#data.path, { readonly: true });
+    this.#checkFiles();
+    await this.#breathe();
+    const genesis = this.#openScratch();
+    let parent = this.#checkFirst(genesis);
+    const tip = this.#blocks.tip;
+    if (this.#stateHeight > tip) {
+      const message = `the newest block is ${tip}, but the state has applied block ${this.#stateHeight}`;
+      throw new Found({ file: this.#blocks.fileOf(tip), message, height: tip + 1 });
+    }
+    this.#state.begin();
+    this.#executor!.genesis(genesis);
+    this.#finishBlock(0);
+    for (let height = 1; height <= tip; height++) {
+      parent = this.#checkNext(genesis, parent, height);
+      this.#finishBlock(height);
+      if (height % PROGRESS_BLOCKS === 0) {
+        this.#progress('blocks', height, tip);
+        await this.#breathe();
+      }
+    }
+    this.#state.database.exec('COMMIT');
+    this.#conclude(parent);
+  }
+
+  result(damage: Damage | null): VerifyResult {
+    return {
+      ok: damage === null,
+      damage,
+      chainId: hex(this.#data.chainId),
+      height: this.#height,
+      stateHeight: this.#stateHeight,
+      blocks: this.#blockCount,
+      transactions: this.#transactions,
+      rows: this.#rows,
+      evidence: this.#evidence,
+    };
+  }
+
+  close(): void {
+    this.#live?.end();
+    this.#live?.close();
+    this.#blocks?.close();
+    this.#executor?.state.close();
+  }
+
+  get #state(): StateStore {
+    return this.#executor!.state;
+  }
+
+  #progress(stage: VerifyProgress['stage'], done: number, total: number | null): void {
+    this.#options.onProgress?.({ stage, done, total });
+  }
+
+  /** Lets signals and the progress line have their turn. */
+  #breathe(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #readDigest(): void {
+    const { digest } = this.#options;
+    if (digest === undefined) return;
+    try {
+      this.#checkpoint = parseCheckpoint(digest);
+    } catch (error) {
+      if (!isFormatError(error)) throw error;
+      throw new StorageError('io', `the digest cannot be read: ${error.message}`);
+    }
+    if (!equal(this.#checkpoint.chainId, this.#data.chainId)) {
+      throw new Found({ file: this.#data.path, message: 'the digest is of another chain' });
+    }
+  }
+
+  /** SQLite's own check of every file, and the chunks of large transactions. */
+  #checkFiles(): void {
+    const { path, stateShards } = this.#data;
+    const database = this.#live!.database;
+    const catalog = this.#live!.catalog();
+    const total = stateShards + 1 + this.#blocks!.segments.length;
+    let done = 0;
+    const found = (damage: Damage | null): void => {
+      if (damage !== null) throw new Found(damage);
+      this.#progress('files', ++done, total);
+    };
+    for (let shard = 0; shard < stateShards; shard++) {
+      const side = { database, schema: shardSchema(shard) };
+      found(checkIntegrity(side, shardFile(path, shard), catalog));
+    }
+    found(checkIntegrity({ database, schema: 'chain' }, indexFile(path), null));
+    for (const firstHeight of this.#blocks!.segments) found(this.#checkBlockFile(firstHeight));
+  }
+
+  #checkBlockFile(firstHeight: number): Damage | null {
+    const blocks = this.#blocks!;
+    const file = blocks.fileOf(firstHeight);
+    const database = blocks.connection(firstHeight);
+    const damage = checkIntegrity({ database, schema: 'main' }, file, null);
+    if (damage !== null) return damage;
+    const next = blocks.segments[blocks.segments.indexOf(firstHeight) + 1] ?? blocks.tip + 1;
+    const heights = database.prepare('SELECT height FROM block ORDER BY height').pluck().iterate();
+    let expected = firstHeight;
+    for (const height of heights as Iterable<bigint>) {
+      if (Number(height) !== expected) {
+        return { file, message: `block ${expected} is missing`, height: expected };
+      }
+      expected++;
+    }
+    if (expected !== next) return { file, message: `block ${expected} is missing`, height: expected };
+    const chunks = database.prepare('SELECT hash, bytes FROM chunk').iterate();
+    for (const { hash, bytes } of chunks as Iterable<{ hash: Uint8Array; bytes: Uint8Array }>) {
+      if (!equal(chunkHash(nativeCrypto, bytes), hash)) {
+        return { file, message: `chunk ${hex(hash)} has other content`, table: 'chunk' };
+      }
+    }
+    return this.#checkBlockSchema(firstHeight, file);
+  }
+
+  #checkBlockSchema(firstHeight: number, file: string): Damage | null {
+    const names = this.#blocks!.connection(firstHeight)
+      .prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
+      .pluck()
+      .all() as string[];
+    const foreign = names.find((name) => name !== 'block' && name !== 'chunk');
+    return foreign === undefined ? null : { file, message: `${foreign} does not belong here` };
+  }
+
+  /** Makes the empty scratch state; returns the genesis record. */
+  #openScratch(): Genesis {
+    const blocks = this.#blocks!;
+    const first = blocks.read(0);
+    if (first === null) {
+      throw new Found({ file: blocks.fileOf(0), message: 'block 0 is missing', height: 0 });
+    }
+    const genesis = this.#decode(0, () => decodeGenesis(first.body));
+    if (!equal(chainIdOf(nativeCrypto, first.body), this.#data.chainId)) {
+      const message = 'block 0 is not the genesis of this chain';
+      throw new Found({ file: blocks.fileOf(0), message, height: 0 });
+    }
+    for (const folder of ['chain', 'state']) mkdirSync(join(this.#scratch, folder));
+    const data = { ...this.#data, path: this.#scratch, stateShards: genesis.stateShards };
+    const state = StateStore.open(data, { create: true });
+    state.database.pragma('synchronous = OFF');
+    this.#executor = new Executor(state, nativeCrypto, (hash) => blocks.chunk(hash));
+    return genesis;
+  }
+
+  #checkFirst(genesis: Genesis): CheckedParent {
+    const stored = this.#blocks!.read(0)!;
+    const header = this.#decode(0, () => decodeHeader(stored.header));
+    const certificate = this.#decode(0, () => decodeCertificate(stored.certificate));
+    const problem = checkGenesis(nativeCrypto, genesis, header, certificate);
+    if (problem !== null) this.#refuse(0, `${problem.what} ${problem.message}`);
+    const history = new HistoryTree(nativeCrypto);
+    const hash = headerHash(nativeCrypto, stored.header);
+    this.#executor!.index.put(header, { height: 0, hash, header: stored.header }, [], history);
+    history.append(hash);
+    this.#executed = [header.executed];
+    this.#count(header, history);
+    return { header, hash, history };
+  }
+
+  #checkNext(genesis: Genesis, parent: CheckedParent, height: number): CheckedParent {
+    const stored = this.#blocks!.read(height);
+    if (stored === null) return this.#refuse(height, 'is missing');
+    const header = this.#decode(height, () => decodeHeader(stored.header));
+    const bundles = this.#decode(height, () => decodeBody(stored.body));
+    const certificate = this.#decode(height, () => decodeCertificate(stored.certificate));
+    const context = {
+      crypto: nativeCrypto,
+      chainId: this.#data.chainId,
+      genesis,
+      keyOf: (author: number) => this.#state.catalog.roles.get(author)?.publicKey ?? null,
+    };
+    const problem = checkBlock(context, parent, { header, bundles, certificate });
+    if (problem !== null) {
+      const place = problem.position === null ? '' : ` (${problem.what} ${problem.position})`;
+      this.#refuse(height, `${problem.what} ${problem.message}${place}`);
+    }
+    this.#checkExecuted(header);
+    const hash = headerHash(nativeCrypto, stored.header);
+    const { history } = parent;
+    const headerBytes = stored.header;
+    const applied = this.#executor!.execute({ header, headerBytes, hash, bundles, history });
+    this.#executed.push({ height, receiptsRoot: applied.receiptsRoot });
+    history.append(hash);
+    this.#count(header, history);
+    return { header, hash, history };
+  }
+
+  #checkExecuted({ height, executed }: Header): void {
+    while (this.#executed[0] !== undefined && this.#executed[0].height < executed.height) {
+      this.#executed.shift();
+    }
+    const known = this.#executed[0];
+    if (known?.height !== executed.height) {
+      this.#refuse(height, `says that block ${executed.height} was executed, which cannot be`);
+    }
+    if (!equal(known!.receiptsRoot, executed.receiptsRoot)) {
+      const message = 'results differ from those that the block after it has signed';
+      this.#refuse(executed.height, message);
+    }
+  }
+
+  #count({ height, transactionCount }: Header, history: HistoryTree): void {
+    this.#height = height;
+    this.#blockCount++;
+    this.#transactions += transactionCount;
+    const checkpoint = this.#checkpoint;
+    if (checkpoint === null || checkpoint.size !== history.size) return;
+    if (!equal(checkpoint.root, history.root())) {
+      this.#refuse(height, 'the chain up to here is not the one that the digest speaks of');
+    }
+  }
+
+  /** After the execution of a block: compares where the live state stands, commits now and then. */
+  #finishBlock(height: number): void {
+    this.#state.finish(height);
+    const here = height === this.#stateHeight;
+    if (!here && height % SCRATCH_BATCH_BLOCKS !== 0) return;
+    this.#state.database.exec('COMMIT');
+    if (here) this.#compareState(height);
+    this.#state.begin();
+  }
+
+  #compareState(height: number): void {
+    const live = this.#live!.database;
+    const sound = this.#state.database;
+    const header = decodeHeader(this.#blocks!.read(height)!.header);
+    const schemas = [...Array(this.#data.stateShards).keys()].map(shardSchema);
+    const files = schemas.map((_, shard) => shardFile(this.#data.path, shard));
+    [...schemas, 'chain'].forEach((schema, i) => {
+      const damage = compareFile({
+        file: files[i] ?? indexFile(this.#data.path),
+        live: { database: live, schema },
+        sound: { database: sound, schema },
+        catalog: this.#state.catalog,
+        receiptOf: (stamp) => this.#state.receipt(stamp)?.receipt ?? null,
+        timeMs: header.timeMs,
+        onRow: () => {
+          if (++this.#rows % PROGRESS_ROWS === 0) this.#progress('rows', this.#rows, null);
+        },
+      });
+      if (damage !== null) throw new Found(damage);
+    });
+  }
+
+  #conclude({ header }: CheckedParent): void {
+    const signers = new Set<string>();
+    const { stateHeight } = { stateHeight: this.#stateHeight };
+    const genesis = decodeGenesis(this.#blocks!.read(0)!.body);
+    for (const node of genesis.nodes) signers.add(hex(node));
+    this.#evidence.push(
+      `the blocks are signed by the node keys of block 0: ${[...signers].join(', ')}`,
+    );
+    if (header.executed.height < header.height) {
+      this.#evidence.push(
+        `no later header covers the results of blocks after ${header.executed.height} yet`,
+      );
+    }
+    if (stateHeight < header.height) {
+      this.#evidence.push(
+        `the state stands at block ${stateHeight}; the node applies the blocks after it when it starts`,
+      );
+    }
+    this.#evidence.push(this.#digestEvidence(genesis, header));
+  }
+
+  #digestEvidence(genesis: Genesis, header: Header): string {
+    const checkpoint = this.#checkpoint;
+    if (checkpoint === null) {
+      return 'no outside digest was given: blocks cut off at the end, or a chain rewritten with the node key, cannot be seen';
+    }
+    if (checkpoint.size > header.height + 1) {
+      const message = `the digest speaks of ${checkpoint.size} blocks, and only ${header.height + 1} are here`;
+      throw new Found({ file: this.#blocks!.fileOf(header.height), message, height: header.height + 1 });
+    }
+    const signers = signersOf(nativeCrypto, checkpoint, genesis.nodes).map((key) => hex(key));
+    const by = signers.length === 0 ? 'not signed by a node of this chain' : `signed by ${signers.join(', ')}`;
+    return `the outside digest of ${checkpoint.size} blocks (${by}) matches: nothing up to block ${checkpoint.size - 1} was cut off or rewritten`;
+  }
+
+  #decode<T>(height: number, decode: () => T): T {
+    try {
+      return decode();
+    } catch (error) {
+      if (!isFormatError(error)) throw error;
+      return this.#refuse(height, error.message);
+    }
+  }
+
+  #refuse(height: number, message: string): never {
+    const file = this.#blocks!.fileOf(height);
+    throw new Found({ file, message: `block ${height}: ${message}`, height });
+  }
+}
