@@ -25,6 +25,12 @@ export const RECEIVE_AHEAD_BYTES_MAX = 256 * 1024;
 /** Bytes that wait for a slow client; above it the producer of rows waits for the socket. */
 export const SEND_QUEUE_BYTES_MAX = 1024 * 1024;
 
+/**
+ * Time for which a client may take nothing of a full queue before it is cut: whoever produces its rows (a
+ * reader process, a snapshot) waits for it meanwhile.
+ */
+export const SEND_STALL_MS_MAX = 600_000;
+
 /** Bytes in which small messages are gathered before they go to the socket in one write. */
 export const SEND_SLAB_BYTES = 32 * 1024;
 
@@ -48,3 +54,30 @@ export const KEEPALIVE_IDLE_MS = 60_000;
  * work when the node is full. Above this one they are cut.
  */
 export const CONNECTIONS_ABOVE_LIMIT_MAX = 64;
+
+// ── Sessions (server/session/) ───────────────────────────────────────────────────────────────────
+
+/** Plans kept for all sessions together; one costs some kilobytes. */
+export const PLANS_MAX = 2_000;
+
+/** Characters of a statement text that is worth keeping a plan for. */
+export const PLAN_TEXT_CHARACTERS_MAX = 20_000;
+
+/** Named statements, and portals, of one session. */
+export const STATEMENTS_PER_SESSION_MAX = 5_000;
+export const PORTALS_PER_SESSION_MAX = 1_000;
+
+/** Uncommitted rows of a table that the main thread lays over its own connection; more go to a reader. */
+export const INLINE_OVERLAY_ROWS_MAX = 200;
+
+/** Rows changed by one UPDATE or DELETE: they are held in memory as images. */
+export const IMAGE_ROWS_MAX = 1_000_000;
+
+/** Times an autocommit statement is run again by the node itself after 40001. */
+export const RETRIES_MAX = 20;
+
+/** Bytes of encoded operations above which a transaction is stored in chunks before it is ordered. */
+export const CHUNK_BYTES = 512 * 1024;
+
+/** Time a catalog query may take when no statement_timeout is set, in milliseconds. */
+export const CATALOG_QUERY_MS_MAX = 60_000;

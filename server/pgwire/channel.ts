@@ -47,15 +47,21 @@ export class Channel {
   #paused = false;
   #working = false;
   #over = false;
+  readonly #stallMsMax: number;
   #linger: NodeJS.Timeout | undefined;
   #resolveClosed: () => void = () => {};
   readonly #onData = (chunk: Buffer): void => this.#receive(chunk);
-  readonly #onDrain = (): void => this.#owner?.drained();
+  readonly #onDrain = (): void => {
+    this.#socket.setTimeout(0);
+    this.#owner?.drained();
+  };
   readonly #onGone = (): void => this.#gone();
   readonly #onEnd = (): void => this.#ended();
 
-  constructor(socket: Socket) {
+  /** @param stallMsMax how long the client may take nothing while the channel is congested */
+  constructor(socket: Socket, stallMsMax: number) {
     this.#socket = socket;
+    this.#stallMsMax = stallMsMax;
     this.remoteAddress = socket.remoteAddress ?? '';
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -84,6 +90,7 @@ export class Channel {
     const socket = this.#socket;
     socket.on('data', this.#onData);
     socket.on('drain', this.#onDrain);
+    socket.on('timeout', this.#onGone);
     socket.on('error', this.#onGone);
     socket.on('end', this.#onEnd);
     socket.on('close', this.#onGone);
@@ -149,6 +156,15 @@ export class Channel {
     // The slab goes on behind these bytes: the socket may still hold them.
     this.#socket.write(this.#slab!.subarray(this.#from, this.#to));
     this.#from = this.#to;
+  }
+
+  /**
+   * Begins to wait until the socket has taken what is written; `drained` of the owner says so. Node's timeout
+   * of a socket does not run out while the kernel takes bytes.
+   */
+  awaitDrain(): void {
+    this.flush();
+    this.#socket.setTimeout(this.#stallMsMax);
   }
 
   /** Sends what is written and closes in both directions; cuts the connection if the client lingers. */

@@ -156,8 +156,7 @@ export class Connection implements ChannelOwner, SessionEvents {
     while (this.#state === 'idle') {
       if (this.#ending !== undefined) throw this.#ending;
       if (channel.congested) {
-        channel.flush();
-        // If the socket takes nothing now it says when it does.
+        channel.awaitDrain();
         channel.working = true;
         return;
       }

@@ -8,6 +8,7 @@ import {
   AUTHENTICATION_MS_MAX,
   CONNECTIONS_ABOVE_LIMIT_MAX,
   KEEPALIVE_IDLE_MS,
+  SEND_STALL_MS_MAX,
 } from '../limits.ts';
 import type { Backend } from './backend.ts';
 import { Channel } from './channel.ts';
@@ -30,6 +31,8 @@ export interface ListenerOptions {
   readonly log: WireLog;
   /** From accept to authenticated; for tests. */
   readonly authenticationMsMax?: number;
+  /** How long a client may take nothing of a full queue; for tests. */
+  readonly stallMsMax?: number;
 }
 
 export class Listener {
@@ -106,7 +109,7 @@ export class Listener {
       return;
     }
     const full = this.#channels.size >= connectionsMax;
-    const channel = new Channel(socket);
+    const channel = new Channel(socket, this.#options.stallMsMax ?? SEND_STALL_MS_MAX);
     this.#channels.add(channel);
     this.#strangers.add(channel);
     void channel.closed.then(() => {

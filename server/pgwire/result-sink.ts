@@ -54,6 +54,7 @@ export class ChannelSink implements ResultSink {
   drained(): Promise<void> {
     if (this.#channel.over) return Promise.reject(lostConnection());
     if (!this.#channel.congested) return Promise.resolve();
+    this.#channel.awaitDrain();
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
     });

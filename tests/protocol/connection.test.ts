@@ -462,6 +462,22 @@ describe('pressure', () => {
     expect(heard.at(-2)).toBe('tag SELECT 20000');
   }, 30_000);
 
+  test('a client that takes nothing for too long is cut, and its session ends', async () => {
+    await listener.close(0);
+    await listen({ stallMsMax: 100 });
+    const stalled = await RawClient.login(listener.port);
+    const brisk = await RawClient.login(listener.port);
+    stalled.socket.pause();
+    stalled.send(query('rows 20000 10000'));
+    brisk.send(query('rows 2000 10000'));
+    expect((await brisk.hear()).at(-1)).toBe('ready I');
+    while (!backend.sessions[0]!.closed) await new Promise(setImmediate);
+    expect(backend.sessions[0]!.cancelled).toBe(1);
+    brisk.send(query('echo still here'));
+    expect(await brisk.hear()).toContain('row still here');
+    stalled.socket.destroy();
+  }, 30_000);
+
   test('a client that sends and never reads is not worked for', async () => {
     const client = await RawClient.login(listener.port);
     client.socket.pause();
