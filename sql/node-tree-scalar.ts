@@ -473,10 +473,11 @@ const READERS: Readonly<Record<string, Reader>> = {
   RELABELTYPE: relabelling('relabel', 'resulttypmod'),
   COERCEVIAIO: relabelling('viaText', -1),
   COERCETODOMAIN: relabelling('toDomain', 'resulttypmod'),
+  // VALUE of a domain's check: the one expression without a range table.
   COERCETODOMAINVALUE: (node, context) => ({
     kind: 'var',
     type: typeOf(node, context, 'typeId', 'typeMod'),
-    entry: 1,
+    entry: 0,
     column: 0,
     levelsUp: 0,
   }),

@@ -4,6 +4,7 @@
 // What does not fit gives null, and the caller chooses: a row image instead of a program, 0A000 for a
 // constraint or an index.
 
+import { numericScale } from '../ledger/type.ts';
 import type { Expression } from '../ledger/expression.ts';
 import type { Datum, SqlType } from '../ledger/type.ts';
 import type { Scalar, ScalarOf } from './ir.ts';
@@ -97,6 +98,8 @@ class Reader {
 
   #column(scalar: ScalarOf<'var'>): Expression | null {
     const { type, column, entry } = scalar;
+    // Entry 0, column 0 is VALUE of a domain's check.
+    if (entry === 0 && column === 0) return { kind: 'column', type, column };
     if (scalar.levelsUp !== 0 || column <= 0) return null;
     if (entry === this.#places.excluded) return { kind: 'excluded', type, column };
     const own = this.#places.row === 0 || entry === this.#places.row;
@@ -113,11 +116,15 @@ class Reader {
     return args && { kind: 'call', type: scalar.type, name: fn.symbol, args };
   }
 
-  /** The same bytes under another type; a change of a numeric's representation has no name here. */
+  /** The same value under another type. */
   #relabel(scalar: ScalarOf<'relabel'>, operand: Expression | null): Expression | null {
     const arg = this.read(scalar.arg, operand);
-    if (arg === null || arg.type.base === 'numeric') return arg;
-    return { ...arg, type: scalar.type };
+    return arg && fitted(arg, scalar.type);
+  }
+
+  #fitted(scalar: Scalar, type: SqlType, operand: Expression | null): Expression | null {
+    const expression = this.read(scalar, operand);
+    return expression && fitted(expression, type);
   }
 
   #all(scalars: readonly Scalar[], operand: Expression | null): Expression[] | null {
@@ -131,7 +138,8 @@ class Reader {
     scalars: readonly Scalar[],
     operand: Expression | null,
   ): Expression | null {
-    const args = this.#all(scalars, operand);
+    const list = this.#all(scalars, operand);
+    const args = kind === 'and' || kind === 'or' ? list : list && allFitted(list, type);
     return args && { kind, type, args };
   }
 
@@ -170,12 +178,30 @@ class Reader {
     if (scalar.operand !== null && inner === null) return null;
     const whens = scalar.whens.map(({ when, then }) => ({
       when: this.read(when, inner),
-      then: this.read(then, operand),
+      then: this.#fitted(then, scalar.type, operand),
     }));
-    const otherwise = scalar.otherwise === null ? null : this.read(scalar.otherwise, operand);
+    const otherwise =
+      scalar.otherwise === null ? null : this.#fitted(scalar.otherwise, scalar.type, operand);
     if (scalar.otherwise !== null && otherwise === null) return null;
     const fits = (pair: (typeof whens)[number]): pair is { when: Expression; then: Expression } =>
       pair.when !== null && pair.then !== null;
     return whens.every(fits) ? { kind: 'case', type: scalar.type, whens, otherwise } : null;
   }
+}
+
+/**
+ * The expression in the representation of `type`. A scaled numeric becomes general as an argument of unary
+ * plus; the other way needs a cast, which the tree has where Postgres puts one.
+ */
+function fitted(expression: Expression, type: SqlType): Expression | null {
+  const from = numericScale(expression.type);
+  const to = numericScale(type);
+  if (expression.type.base !== 'numeric' || from === to) return { ...expression, type };
+  if (to !== null || !supports('numeric_uplus')) return null;
+  return { kind: 'call', type, name: 'numeric_uplus', args: [expression] };
+}
+
+function allFitted(expressions: readonly Expression[], type: SqlType): readonly Expression[] | null {
+  const list = expressions.map((expression) => fitted(expression, type));
+  return list.every((item) => item !== null) ? list : null;
 }
