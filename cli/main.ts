@@ -139,14 +139,15 @@ function clientCommands(main: Command): void {
 
 function checkCommands(main: Command): void {
   withData(main.command('verify').description('check every block and every value, offline'))
+    .option('--key-file <text>', OPTIONS.keyFile.help)
     .option(
       '--digest <file>',
       'a digest kept elsewhere: proves that nothing was cut off or rewritten',
     )
     .option('--json', 'print JSON')
-    .action(async (flags: { digest?: string; json?: boolean }) => {
+    .action(async (flags: { digest?: string; json?: boolean }, command: Command) => {
       const { runVerify } = await import('./verify.ts');
-      await runVerify(rest(flags));
+      await runVerify(configOf(command), flags);
     });
   inspectCommands(main.command('inspect').description('print what the ledger holds'));
   const proof = main.command('proof').description('proofs of rows');

@@ -1,37 +1,97 @@
 // `trustsql verify`: checks a data directory from its chain alone, offline. Shell.
 
 import { readFileSync } from 'node:fs';
-import { verifyLedger } from '../storage/verify.ts';
+import { checkKeyring } from '../identity/check.ts';
+import { Keyring, keyringFile } from '../identity/keyring.ts';
+import { readMasterKey } from '../identity/master-key.ts';
+import { isStorageError } from '../ledger/error.ts';
 import { systemClock } from '../server/clock.ts';
+import type { Config } from '../server/config.ts';
+import { masterKeyFileOf } from '../server/initialise.ts';
+import { readDataDirectory, shardFile } from '../storage/data-directory.ts';
+import { nativeCrypto } from '../storage/native-crypto.ts';
+import { openDatabase } from '../storage/sqlite.ts';
+import { readCatalog } from '../storage/state-store.ts';
+import { verifyLedger } from '../storage/verify.ts';
+import type { Damage, VerifyResult } from '../storage/verify.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
 import { Progress } from './progress.ts';
 
 export interface VerifyOptions {
-  readonly data: string;
   /** File with a digest that was kept elsewhere. */
   readonly digest?: string;
   readonly json?: boolean;
 }
 
 /** @throws CommandError 1 when damage was found, after it was printed */
-export async function runVerify(options: VerifyOptions): Promise<void> {
+export async function runVerify(config: Config, options: VerifyOptions): Promise<void> {
   const write = (text: string): void => void process.stderr.write(text);
-  const progress = new Progress({
-    clock: systemClock,
-    write,
-    terminal: process.stderr.isTTY,
-  });
+  const terminal = process.stderr.isTTY;
+  const progress = new Progress({ clock: systemClock, write, terminal });
   const digest = options.digest === undefined ? undefined : readFileSync(options.digest, 'utf8');
-  const result = await verifyLedger(options.data, {
+  const ledger = await verifyLedger(config.data, {
     ...(digest === undefined ? {} : { digest }),
     onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
   });
   progress.finish();
-  if (options.json === true) {
-    process.stdout.write(jsonText(result));
-  } else {
-    process.stdout.write(result.ok ? soundText(result) : damageText(result));
-  }
+  // The catalog is worth comparing with only when it was found to follow from the chain.
+  const result = ledger.ok ? withKeyring(ledger, config) : ledger;
+  process.stdout.write(options.json === true ? jsonText(result) : textOf(result));
   if (!result.ok) throw new CommandError(EXIT.negative, 'the ledger is damaged');
+}
+
+/** The result with what the keyring says; without its master key, that it was not checked. */
+function withKeyring(result: VerifyResult, config: Config): VerifyResult {
+  const { chainId } = readDataDirectory(config.data);
+  let masterKey: Uint8Array;
+  try {
+    masterKey = readMasterKey(masterKeyFileOf(config, chainId));
+  } catch (error) {
+    if (!isStorageError(error)) throw error;
+    const evidence = `keys and passwords of roles were not checked: ${error.message}`;
+    return { ...result, evidence: [...result.evidence, evidence] };
+  }
+  const [fault] = keyringFaults(config.data, masterKey);
+  if (fault !== undefined) {
+    const damage = { file: keyringFile(config.data), message: fault };
+    return { ...result, ok: false, damage };
+  }
+  const evidence = 'keys and passwords of hosted roles are those the chain has committed to';
+  return { ...result, evidence: [...result.evidence, evidence] };
+}
+
+function keyringFaults(directory: string, masterKey: Uint8Array): readonly string[] {
+  const state = openDatabase(shardFile(directory, 0), { readonly: true });
+  try {
+    const keyring = Keyring.open(directory, nativeCrypto, masterKey);
+    try {
+      return checkKeyring(keyring, readCatalog(state).roles.values());
+    } finally {
+      keyring.close();
+    }
+  } catch (error) {
+    if (!isStorageError(error)) throw error;
+    return [error.message];
+  } finally {
+    state.close();
+  }
+}
+
+function textOf(result: VerifyResult): string {
+  const { damage, height, blocks, transactions, rows, chainId, evidence } = result;
+  const verdict =
+    damage === null
+      ? `SOUND: chain ${chainId} up to block ${height}\n` +
+        `  ${blocks} blocks, ${transactions} transactions, ${rows} rows compared\n`
+      : damageText(damage);
+  return verdict + evidence.map((sentence) => `  ${sentence}\n`).join('');
+}
+
+function damageText(damage: Damage): string {
+  const { message, height, ...places } = damage;
+  const named = Object.entries({ ...places, block: height })
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `  ${name.padEnd(11)} ${String(value)}\n`);
+  return `DAMAGED: ${message}\n${named.join('')}`;
 }

@@ -57,7 +57,7 @@ export const OPTIONS: { readonly [K in keyof Config]: Option<Config[K]> } = {
   stateShards: integer(
     1,
     1,
-    64,
+    8,
     'state files of a new data directory; no effect on an existing one',
   ),
   statementTimeoutMs: integer(0, 0, DAY_MS, 'default statement_timeout, in ms; 0 is none'),

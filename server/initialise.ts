@@ -133,7 +133,8 @@ export function writeAdminUrl(config: Config, port: number, password: string): s
   return url;
 }
 
-function masterKeyFileOf(config: Config, chainId: Uint8Array): string {
+/** Where the master key of this chain lies. */
+export function masterKeyFileOf(config: Config, chainId: Uint8Array): string {
   return config.keyFile === '' ? defaultMasterKeyFile(chainId) : config.keyFile;
 }
 
