@@ -9,7 +9,7 @@ import { compileExpression } from '../ledger/evaluate.ts';
 import { conforms } from './conform.ts';
 import { describeRow, describeValue } from './describe-value.ts';
 import type { SqlErrorFields } from '../ledger/error.ts';
-import type { Catalog, DomainType, Table } from '../ledger/catalog.ts';
+import type { Catalog, Column, DomainType, Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { IndexStore, RowExpression, TableStore } from './table-store.ts';
 
@@ -60,16 +60,15 @@ export class RowRules {
    * @throws SqlError 42804, 23502, 23514, and what the expressions raise
    */
   complete(values: Datum[]): void {
-    for (const { position, value } of this.#generated) values[position] = value(values);
     const { columns } = this.#store.table;
+    // Before anything is computed from them: functions rely on the types of their arguments.
     for (let i = 0; i < columns.length; i++) {
-      const { type, name } = columns[i]!;
-      if (!conforms(values[i]!, type)) {
-        throw new SqlError(
-          SQLSTATE.datatypeMismatch,
-          `value of column "${name}" is not of type ${type.base}${type.array ? '[]' : ''}`,
-        );
-      }
+      const column = columns[i]!;
+      if (column.generated === null) demandType(column, values[i]!);
+    }
+    for (const { position, value } of this.#generated) {
+      values[position] = value(values);
+      demandType(columns[position]!, values[position]);
     }
     for (const rule of this.#domains) checkDomain(rule, values[rule.position]!);
     for (let i = 0; i < columns.length; i++) {
@@ -114,6 +113,14 @@ export function rulesOf(store: TableStore, catalog: Catalog): RowRules {
   let rules = known.get(store);
   if (rules === undefined) known.set(store, (rules = new RowRules(store, catalog)));
   return rules;
+}
+
+function demandType({ name, type }: Column, value: Datum): void {
+  if (conforms(value, type)) return;
+  throw new SqlError(
+    SQLSTATE.datatypeMismatch,
+    `value of column "${name}" is not of type ${type.base}${type.array ? '[]' : ''}`,
+  );
 }
 
 function checkDomain({ domain, checks }: DomainRule, value: Datum): void {

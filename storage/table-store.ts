@@ -5,6 +5,8 @@
 // computed here from the row, so no caller ever handles it.
 
 import { compileExpression } from '../ledger/evaluate.ts';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
+import { SqlError } from '../ledger/error.ts';
 import { ROW_ID, VERSION, FROM, TO, columnName, foldKey, historyTable } from './names.ts';
 import { hiddenKeyName, indexColumns, indexName, keyIsHidden, nullKey } from './names.ts';
 import { predicateName, rowTable, shardSchema } from './names.ts';
@@ -91,8 +93,9 @@ export class TableStore {
     return this.#position[column];
   }
 
+  /** @throws SqlError also where the expression is none that an edge of ours would make */
   compile(expression: Expression): RowExpression {
-    const evaluate = compileExpression(expression);
+    const evaluate = typed(() => compileExpression(expression));
     let values: readonly Datum[] = [];
     let excluded: readonly Datum[] = [];
     const position = this.#position;
@@ -101,7 +104,7 @@ export class TableStore {
     return (row, other) => {
       values = row;
       excluded = other ?? row;
-      return evaluate(column, proposed);
+      return typed(() => evaluate(column, proposed));
     };
   }
 
@@ -233,6 +236,21 @@ export class TableStore {
           return folded ?? (index.nullsNotDistinct ? nullKey(type) : null);
         }),
     };
+  }
+}
+
+/**
+ * Runs part of the evaluator. An expression signed elsewhere may call a function with arguments that it was
+ * not made for; what JavaScript says then is an outcome like any other, not a fault of this node.
+ */
+function typed<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!Error.isError(error) || (error.name !== 'TypeError' && error.name !== 'RangeError')) {
+      throw error;
+    }
+    throw new SqlError(SQLSTATE.datatypeMismatch, 'expression does not fit its arguments');
   }
 }
 

@@ -1,0 +1,165 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeCheckpoint } from '../../../ledger/checkpoint.ts';
+import { openDatabase } from '../../../storage/sqlite.ts';
+import { verifyLedger } from '../../../storage/verify.ts';
+import { INT4, NODE_SEED, TEXT, TestLedger, column, crypto } from './ledger-fixture.ts';
+import { genesis, index, table } from './ledger-fixture.ts';
+import type { Operation } from '../../../ledger/operation.ts';
+
+const notes = table(
+  200,
+  'notes',
+  [column(1, 'id', INT4, { notNull: true }), column(2, 'body', TEXT)],
+  [index(201, 'notes_pkey', [[1, INT4]], { primary: true })],
+);
+
+let ledger: TestLedger;
+
+beforeEach(() => {
+  const sequence = {
+    kind: 'sequence',
+    id: 210,
+    schema: 20,
+    name: 'notes_id_seq',
+    owner: 10,
+    type: 'int4',
+    start: 1n,
+    increment: 1n,
+    min: 1n,
+    max: 1000n,
+    cycle: false,
+    cache: 1n,
+    ownedBy: null,
+    grants: [],
+  } as const;
+  ledger = new TestLedger(
+    genesis([
+      { put: 'relation', object: notes },
+      { put: 'relation', object: sequence },
+    ]),
+  );
+  const insert = (...ids: bigint[]): Operation => ({
+    kind: 'insert',
+    relation: 200,
+    schemaVersion: 1,
+    columns: [1, 2],
+    rows: ids.map((id) => [id, `note ${id}`]),
+    conflict: null,
+  });
+  ledger.run([insert(1n, 2n, 3n), { kind: 'sequence', sequence: 210, last: 32n, called: true }]);
+  ledger.run([{ kind: 'update', relation: 200, schemaVersion: 1, columns: [2], rows: [{ rowId: 2n, version: 65_536n, values: ['second'] }] }]);
+  ledger.change({ put: 'relation', object: { ...notes, name: 'remarks' } });
+  ledger.run([insert(1n)]);
+  ledger.run([]);
+});
+
+afterEach(() => ledger.destroy());
+
+function edit(file: string, sql: string): void {
+  const database = openDatabase(join(ledger.directory, file));
+  database.exec(sql);
+  database.close();
+}
+
+test('a sound ledger verifies, also while it is open, and says what it stands on', async () => {
+  const result = await verifyLedger(ledger.directory);
+  expect(result).toMatchObject({ ok: true, damage: null, height: 5, stateHeight: 5, transactions: 5 });
+  expect(result.evidence.join()).toContain('no outside digest');
+  ledger.writer.tidy();
+  expect((await verifyLedger(ledger.directory)).ok).toBe(true);
+});
+
+test('an edited value is named: file, block, transaction, table, key, version, column', async () => {
+  edit('state/shard-00.sqlite', "UPDATE r200 SET c2='forged' WHERE c1=2");
+  const { ok, damage } = await verifyLedger(ledger.directory);
+  expect(ok).toBe(false);
+  expect(damage).toMatchObject({
+    file: join(ledger.directory, 'state/shard-00.sqlite'),
+    table: 'public.remarks',
+    key: 'id=2',
+    column: 'body',
+    height: 2,
+    version: '2.0',
+    message: 'the value of body is "forged", and the chain says "second"',
+  });
+  expect(damage?.transaction).toMatch(/^[0-9a-f]{64}$/);
+});
+
+function copy(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'trustsql-edited-'));
+  cpSync(ledger.directory, directory, { recursive: true });
+  return directory;
+}
+
+/** Every table and column of every file that holds something. */
+function places(): { file: string; table: string; column: string; key: string; count: number }[] {
+  const files = ['state', 'chain'].flatMap((folder) =>
+    readdirSync(join(ledger.directory, folder))
+      .filter((name) => name.endsWith('.sqlite'))
+      .map((name) => join(folder, name)),
+  );
+  return files.flatMap((file) => {
+    const database = openDatabase(join(ledger.directory, file));
+    const select = "SELECT name FROM sqlite_schema WHERE type='table'";
+    const tables = database.prepare(select).pluck().all() as string[];
+    const found = tables.flatMap((table) => {
+      const info = database.pragma(`table_info(${table})`) as { name: string }[];
+      const count = Number(database.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
+      const key = info[0]!.name;
+      return count === 0 ? [] : info.map(({ name }) => ({ file, table, column: name, key, count }));
+    });
+    database.close();
+    return found;
+  });
+}
+
+test('a changed value is found in every table and column of every file', async () => {
+  ledger.writer.close();
+  const missed: string[] = [];
+  for (const [i, { file, table, column, key, count }] of places().entries()) {
+    const directory = copy();
+    const database = openDatabase(join(directory, file));
+    const changed =
+      `CASE typeof(${column}) WHEN 'integer' THEN ${column}+1000003` +
+      ` WHEN 'blob' THEN CAST(${column}||x'00' AS BLOB) ELSE coalesce(${column},'')||'x' END`;
+    const row = `(SELECT ${key} FROM ${table} LIMIT 1 OFFSET ${i % count})`;
+    database.exec(`UPDATE ${table} SET ${column}=${changed} WHERE ${key}=${row}`);
+    database.close();
+    const { damage } = await verifyLedger(directory);
+    const place = `${file} ${table}.${column}`;
+    if (damage?.file !== join(directory, file)) missed.push(`${place}: ${JSON.stringify(damage)}`);
+    rmSync(directory, { recursive: true });
+  }
+  expect(missed).toEqual([]);
+  ledger.reopen();
+}, 60_000);
+
+test('rows that are gone, added or declared are found', async () => {
+  edit('state/shard-00.sqlite', 'DELETE FROM h200');
+  expect((await verifyLedger(ledger.directory)).damage).toMatchObject({
+    table: 'public.remarks',
+    message: 'a row is missing (in history)',
+  });
+  edit('state/shard-00.sqlite', 'CREATE TRIGGER t AFTER INSERT ON r200 BEGIN SELECT 1; END');
+  expect((await verifyLedger(ledger.directory)).damage?.message).toBe('trigger t does not belong here');
+});
+
+test('a header that was changed is found by its signature or hash', async () => {
+  edit('chain/blocks-000000000000.sqlite', "UPDATE block SET certificate=zeroblob(3) WHERE height=2");
+  const { damage } = await verifyLedger(ledger.directory);
+  expect(damage).toMatchObject({ height: 2 });
+  expect(damage?.file).toMatch(/blocks-000000000000\.sqlite$/);
+});
+
+test('a truncated tail is seen with an outside digest only', async () => {
+  const { tip, data } = ledger.writer;
+  const digest = makeCheckpoint(crypto, data.chainId, tip.height + 1, tip.historyRoot, NODE_SEED);
+  expect((await verifyLedger(ledger.directory, { digest })).evidence.join()).toContain('matches');
+  ledger.writer.close();
+  edit('chain/blocks-000000000000.sqlite', 'DELETE FROM block WHERE height=5');
+  const without = await verifyLedger(ledger.directory);
+  expect(without.damage?.message).toContain('the newest block is 4');
+});
