@@ -20,10 +20,22 @@ const PROHIBITED = new RegExp(
 );
 
 /** RFC 3454 D.1 and D.2 by script: letters written from right to left, and those written the other way. */
-const RIGHT_TO_LEFT =
-  /[\u05be\u05c0\u05c3\u05d0-\u05f4\u061b-\u064a\u066d-\u06d5\u06e5\u06e6\u06fa-\u06fe\u0700-\u07b1\ufb1d-\ufb28\ufb2a-\ufdfc\ufe70-\ufefc]/u;
-const LEFT_TO_RIGHT =
-  /[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Devanagari}\p{Script=Thai}]/u;
+const RIGHT_TO_LEFT = new RegExp(
+  '[' +
+    '\\u05be\\u05c0\\u05c3\\u05d0-\\u05f4\\u061b-\\u064a\\u066d-\\u06d5' +
+    '\\u06e5\\u06e6\\u06fa-\\u06fe\\u0700-\\u07b1\\ufb1d-\\ufb28\\ufb2a-\\ufdfc' +
+    '\\ufe70-\\ufefc' +
+    ']',
+  'u',
+);
+const LEFT_TO_RIGHT = new RegExp(
+  '[' +
+    '\\p{Script=Latin}\\p{Script=Greek}\\p{Script=Cyrillic}' +
+    '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}' +
+    '\\p{Script=Hangul}\\p{Script=Devanagari}\\p{Script=Thai}' +
+    ']',
+  'u',
+);
 
 /** The form of a password that is hashed; the password itself where the profile prohibits it. */
 export function saslPrepare(password: string): string {

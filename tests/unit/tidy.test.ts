@@ -37,7 +37,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 
 const LINES_MAX = 700;
 /** Prettier keeps code to 100; comments and texts that nobody can break may be longer, within reason. */
-const COLUMNS_MAX = 140;
+const COLUMNS_MAX = 160;
 const IMPURE =
   /\b(Date\.now|new Date\(\)|Math\.random|performance\.now|process\.|Buffer\b|globalThis|setTimeout|crypto\.getRandomValues|await |async )/;
 
@@ -185,9 +185,11 @@ describe('files', () => {
   });
 
   test('can be read in one go', () => {
-    const found = faults([...PRODUCT, ...OTHERS], ({ text }) => {
+    const found = faults([...PRODUCT, ...OTHERS], ({ file, text }) => {
       const lines = text.split('\n');
-      const long = lines.findIndex((line) => line.length > COLUMNS_MAX);
+      // Tests hold texts of others: statements, answers, vectors.
+      const columnsMax = file.startsWith('tests/') ? Infinity : COLUMNS_MAX;
+      const long = lines.findIndex((line) => line.length > columnsMax);
       return [
         ...(lines.length > LINES_MAX ? [`${lines.length} lines`] : []),
         ...(long === -1 ? [] : [`line ${long + 1} has ${lines[long]!.length} columns`]),
