@@ -42,8 +42,12 @@ export type FieldOwner =
 /** @throws SqlError 22023 for a unit nobody knows */
 export function fieldOf(unit: string, owner: FieldOwner): Field {
   const field = FIELDS.get(unit.toLowerCase());
-  if (field !== undefined) return field;
-  throw new SqlError(
+  if (field === undefined) throw unrecognized(unit, owner);
+  return field;
+}
+
+function unrecognized(unit: string, owner: FieldOwner): SqlError {
+  return new SqlError(
     SQLSTATE.invalidParameterValue,
     `unit "${unit}" not recognized for type ${owner}`,
   );
@@ -155,11 +159,13 @@ export function timestampField(unit: string, micros: bigint): Decimal | null {
 /** extract(unit from date). @throws SqlError 22023, 0A000 */
 export function dateFieldOf(unit: string, days: bigint): Decimal | null {
   const field = fieldOf(unit, 'date');
-  if (datetime.isInfiniteDate(days)) return infiniteField(field, days > 0n);
-  if (field === 'epoch') return decimal((days + 10_957n) * 86_400n);
-  const value = dateField(field, Number(days));
+  const infinite = datetime.isInfiniteDate(days);
+  const value =
+    field === 'epoch'
+      ? decimal((days + 10_957n) * 86_400n)
+      : dateField(field, infinite ? 0 : Number(days));
   if (value === undefined) throw unsupported(unit, 'date');
-  return value;
+  return infinite ? infiniteField(field, days > 0n) : value;
 }
 
 /** extract(unit from time). @throws SqlError 22023, 0A000 */
@@ -226,6 +232,22 @@ export function intervalField(unit: string, value: Interval): Decimal {
   }
 }
 
+/** Fields that are no units one could cut at. */
+const NO_UNITS: ReadonlySet<Field> = new Set([
+  'dow',
+  'isodow',
+  'doy',
+  'epoch',
+  'isoyear',
+  'julian',
+]);
+
+function unitOf(unit: string, owner: FieldOwner): Field {
+  const field = fieldOf(unit, owner);
+  if (NO_UNITS.has(field)) throw unrecognized(unit, owner);
+  return field;
+}
+
 const TIME_UNITS: Partial<Record<Field, bigint>> = {
   microseconds: 1n,
   milliseconds: 1_000n,
@@ -237,8 +259,8 @@ const TIME_UNITS: Partial<Record<Field, bigint>> = {
 /** date_trunc(unit, timestamp). @throws SqlError 22023, 0A000 */
 export function truncateTimestamp(unit: string, micros: bigint): bigint {
   const owner = 'timestamp without time zone';
-  const field = fieldOf(unit, owner);
   if (datetime.isInfiniteTimestamp(micros)) return micros;
+  const field = unitOf(unit, owner);
   const { days, time } = datetime.splitTimestamp(micros);
   const step = TIME_UNITS[field];
   if (step !== undefined) return micros - (time % step);
@@ -276,7 +298,7 @@ function firstDay(field: Field, days: number): number | undefined {
 
 /** date_trunc(unit, interval). @throws SqlError 22023, 0A000 */
 export function truncateInterval(unit: string, value: Interval): Interval {
-  const field = fieldOf(unit, 'interval');
+  const field = unitOf(unit, 'interval');
   const step = TIME_UNITS[field];
   if (step !== undefined) {
     return datetime.interval(value.months, value.days, value.micros - (value.micros % step));
@@ -332,9 +354,17 @@ export function makeTime(hour: bigint, minute: bigint, second: number): bigint {
     hour >= 0n && minute >= 0n && minute <= 59n && second >= 0 && second <= 60 &&
     hour <= 24n && total <= datetime.MICROS_PER_DAY; // prettier-ignore
   if (inRange) return total;
-  const two = (value: bigint): string => String(value).padStart(2, '0');
+  const seconds = String(Number(second.toPrecision(6))).padStart(2, '0');
   throw new SqlError(
     SQLSTATE.datetimeFieldOverflow,
-    `time field value out of range: ${two(hour)}:${two(minute)}:${second < 10 ? '0' : ''}${second}`,
+    `time field value out of range: ${hour}:${String(minute).padStart(2, '0')}:${seconds}`,
   );
+}
+
+/** date_part('epoch', interval), summed in floats as Postgres does it. */
+export function intervalEpoch(value: Interval): number {
+  let seconds = Number(value.micros) / 1e6;
+  seconds += 365.25 * 86_400 * Math.trunc(value.months / 12);
+  seconds += 30 * 86_400 * (value.months % 12);
+  return seconds + 86_400 * value.days;
 }

@@ -409,7 +409,7 @@ export function justifyInterval(value: Interval): Interval {
 
 /** The difference in years, months, days and time, as age() counts it. */
 export function age(left: bigint, right: bigint): Interval {
-  if (isInfiniteTimestamp(left) || isInfiniteTimestamp(right)) throw outOfRange('interval');
+  if (isInfiniteTimestamp(left) || isInfiniteTimestamp(right)) throw outOfRange('timestamp');
   const negative = left < right;
   const [late, early] = negative ? [right, left] : [left, right];
   const from = splitTimestamp(early);

@@ -135,7 +135,7 @@ const ARITHMETIC: FunctionTable = {
 
 const FIELDS: FunctionTable = Object.fromEntries([
   ...fieldFunctions('timestamp', 'extract_timestamp', 'timestamp_part', field.timestampField),
-  ...fieldFunctions('date', 'extract_date', 'date_part', field.dateFieldOf),
+  ...fieldFunctions('date', 'extract_date', '', field.dateFieldOf).slice(0, 1),
   ...fieldFunctions('time', 'extract_time', 'time_part', field.timeFieldOf),
   ...fieldFunctions('timetz', 'extract_timetz', 'timetz_part', (unit: string, value: Uint8Array) =>
     field.timeTzFieldOf(unit, datetime.decodeTimeTz(value)),
@@ -147,6 +147,19 @@ const FIELDS: FunctionTable = Object.fromEntries([
     (unit: string, value: Uint8Array) => field.intervalField(unit, datetime.decodeInterval(value)),
   ),
 ]);
+
+const PARTS: FunctionTable = {
+  // A function of SQL: the date is made a timestamp.
+  date_part: define(['text', 'date'], 'float8', (unit: string, days: bigint) =>
+    doubleOrNull(field.timestampField(unit, datetime.dateToTimestamp(days))),
+  ),
+  interval_part: define(['text', 'interval'], 'float8', (unit: string, value: Uint8Array) => {
+    const decoded = datetime.decodeInterval(value);
+    return field.fieldOf(unit, 'interval') === 'epoch'
+      ? field.intervalEpoch(decoded)
+      : doubleOrNull(field.intervalField(unit, decoded));
+  }),
+};
 
 const CONVERSIONS: FunctionTable = {
   timestamp_trunc: define(['text', 'timestamp'], 'timestamp', field.truncateTimestamp),
@@ -253,5 +266,10 @@ const JSONB: FunctionTable = {
   json_array_length: define(['json'], 'int4', jsonb.jsonLength),
 };
 
-export const DATETIME_FUNCTIONS: FunctionTable = { ...ARITHMETIC, ...FIELDS, ...CONVERSIONS };
+export const DATETIME_FUNCTIONS: FunctionTable = {
+  ...ARITHMETIC,
+  ...FIELDS,
+  ...PARTS,
+  ...CONVERSIONS,
+};
 export const JSONB_FUNCTIONS: FunctionTable = JSONB;

@@ -245,7 +245,9 @@ const FLOAT_FUNCTIONS: FunctionTable = {
     Math.abs(value) === Infinity ? value : roundHalfEven(value),
   ),
   dtrunc: onFloat('float8', Math.trunc),
-  dsign: onFloat('float8', (value) => (value > 0 ? 1 : value < 0 ? -1 : 0)),
+  dsign: define(['float8'], 'float8', (value: Float) =>
+    value !== 'NaN' && value > 0 ? 1 : value !== 'NaN' && value < 0 ? -1 : 0,
+  ),
   dsqrt: onFloat('float8', (value) => {
     if (value < 0) {
       throw new SqlError('2201F', 'cannot take square root of a negative number');

@@ -129,11 +129,7 @@ const TEXT: FunctionTable = {
   like_escape: define(['text', 'text'], 'text', likeEscape),
   text_larger: define(['text', 'text'], 'text', (a: string, b: string) => (a > b ? a : b)),
   text_smaller: define(['text', 'text'], 'text', (a: string, b: string) => (a < b ? a : b)),
-  ...Object.fromEntries([
-    ...patterns('text', 'text'),
-    ...patterns('bpchar', 'bpchar'),
-    ...patterns('name', 'name'),
-  ]),
+  ...Object.fromEntries([...patterns('text', 'text'), ...patterns('name', 'name')]),
 };
 
 const CASTS: FunctionTable = {
@@ -212,9 +208,19 @@ function decodeBytes(value: string, name: string): Uint8Array {
   const compact = value.replace(/\s+/g, '');
   const bytes = kind === 'hex' ? tryFromHex(compact) : tryFromBase64(compact);
   if (bytes !== null) return bytes;
+  const strange = kind === 'hex' ? /[^0-9a-fA-F]/u.exec(compact) : /[^A-Za-z0-9+/=]/u.exec(compact);
+  if (strange !== null) {
+    const message =
+      kind === 'hex'
+        ? `invalid hexadecimal digit: "${strange[0]}"`
+        : `invalid symbol "${strange[0]}" found while decoding base64 sequence`;
+    throw new SqlError(SQLSTATE.invalidParameterValue, message);
+  }
   throw new SqlError(
     SQLSTATE.invalidParameterValue,
-    `invalid ${kind === 'hex' ? 'hexadecimal data' : 'base64 end sequence'}`,
+    kind === 'hex'
+      ? 'invalid hexadecimal data: odd number of digits'
+      : 'invalid base64 end sequence',
   );
 }
 

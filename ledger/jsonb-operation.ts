@@ -110,8 +110,9 @@ export function fieldOf(text: string, key: string): JsonValue | undefined {
 /** An element, negative counting from the end, or undefined. */
 export function elementOf(text: string, index: bigint): JsonValue | undefined {
   const value = parseJson(text);
-  if (!isJsonArray(value)) return undefined;
-  return value.at(Number(index));
+  if (isJsonObject(value)) return undefined;
+  // Postgres holds a scalar as an array of one.
+  return (isJsonArray(value) ? value : [value]).at(Number(index));
 }
 
 /** What ->> answers: strings without quotes, null as NULL. */
@@ -200,7 +201,7 @@ export function jsonBoolean(text: string): boolean {
 
 function cannotCast(text: string, typeName: string): SqlError {
   const kind = jsonType(text);
-  const named = kind === 'array' || kind === 'object' ? `${kind}` : kind;
+  const named = kind === 'number' ? 'numeric' : kind;
   return new SqlError(
     SQLSTATE.invalidParameterValue,
     `cannot cast jsonb ${named} to type ${typeName}`,

@@ -113,7 +113,7 @@ const ASCII_MAX = 127;
 /** @throws SqlError 54000 */
 export function characterOf(code: bigint): string {
   if (code < 0n)
-    throw new SqlError(SQLSTATE.programLimitExceeded, 'character number must be positive');
+    throw new SqlError(SQLSTATE.invalidParameterValue, 'character number must be positive');
   if (code === 0n)
     throw new SqlError(SQLSTATE.programLimitExceeded, 'null character not permitted');
   if (code > 0x10ffffn) {

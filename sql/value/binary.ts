@@ -28,7 +28,7 @@ import {
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { BaseType, Datum, SqlType } from '../../ledger/type.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
-import { oidOf, typeFromOid } from './oid.ts';
+import { oidOf, typeFromOid, typeName } from './oid.ts';
 import { padBlank } from './text.ts';
 import { applyTypmod } from '../../ledger/typmod.ts';
 
@@ -40,6 +40,8 @@ const NUMERIC_SIGN_NEGATIVE = 0x4000;
 const NUMERIC_NAN = 0xc000;
 const NUMERIC_INFINITY = 0xd000;
 const NUMERIC_MINUS_INFINITY = 0xf000;
+/** What Postgres reads as the display scale of its infinities; it means nothing. */
+const INFINITY_SCALE = 0x20;
 const ARRAY_DIMENSIONS_MAX = 6;
 /** Elements of an array that a client may announce (Postgres' MaxAllocSize over a pointer). */
 const ARRAY_ELEMENTS_MAX = 134_217_727;
@@ -122,7 +124,10 @@ function numericBytes(value: Decimal): Uint8Array {
         : value === 'Infinity'
           ? NUMERIC_INFINITY
           : NUMERIC_MINUS_INFINITY;
-    return fixed(8, (view) => view.setUint16(4, sign));
+    return fixed(8, (view) => {
+      view.setUint16(4, sign);
+      view.setUint16(6, value === 'NaN' ? 0 : INFINITY_SCALE);
+    });
   }
   const negative = value.coefficient < 0n;
   const text = (negative ? -value.coefficient : value.coefficient).toString();
@@ -395,8 +400,8 @@ function checkElementOid(oid: number, type: SqlType): void {
   if (type.userType !== null || sent === undefined || sent.base === type.base) return;
   throw new SqlError(
     SQLSTATE.datatypeMismatch,
-    `binary data has array element type ${oid} (${sent.base}) instead of expected ` +
-      `${oidOf(elementType(type), NO_USER_OID)} (${type.base})`,
+    `binary data has array element type ${oid} (${typeName(sent.base)}) instead of expected ` +
+      `${oidOf(elementType(type), NO_USER_OID)} (${typeName(type.base)})`,
   );
 }
 
