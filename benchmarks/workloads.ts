@@ -98,7 +98,9 @@ export async function initialise(server: Measured, scale: number): Promise<numbe
 
 const TABLES = `
 DROP TABLE IF EXISTS entry, copied;
-CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int NOT NULL, amount numeric(12,2) NOT NULL, note text, at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  account int NOT NULL, amount numeric(12,2) NOT NULL, note text,
+  at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX entry_account ON entry (account);
 CREATE TABLE copied (id bigint PRIMARY KEY, account int NOT NULL, amount numeric(12,2), note text);
 `;

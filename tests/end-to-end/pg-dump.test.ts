@@ -12,11 +12,17 @@ CREATE SCHEMA shop;
 CREATE TYPE shop.status AS ENUM ('new', 'paid', 'sent');
 CREATE DOMAIN shop.money AS numeric(12,2) CHECK (VALUE >= 0);
 CREATE SEQUENCE shop.invoice START 1000 INCREMENT 10;
-CREATE TABLE shop.customer (id serial PRIMARY KEY, name varchar(80) NOT NULL, email text UNIQUE, since date DEFAULT CURRENT_DATE);
-CREATE TABLE shop.item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer int NOT NULL REFERENCES shop.customer ON DELETE CASCADE, price shop.money NOT NULL, qty int DEFAULT 1 CHECK (qty > 0), total numeric GENERATED ALWAYS AS (qty * 2) STORED, state shop.status DEFAULT 'new', tags text[] DEFAULT '{}', UNIQUE (customer, price));
+CREATE TABLE shop.customer (id serial PRIMARY KEY, name varchar(80) NOT NULL,
+  email text UNIQUE, since date DEFAULT CURRENT_DATE);
+CREATE TABLE shop.item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  customer int NOT NULL REFERENCES shop.customer ON DELETE CASCADE,
+  price shop.money NOT NULL, qty int DEFAULT 1 CHECK (qty > 0),
+  total numeric GENERATED ALWAYS AS (qty * 2) STORED, state shop.status DEFAULT 'new',
+  tags text[] DEFAULT '{}', UNIQUE (customer, price));
 CREATE INDEX item_open ON shop.item (customer) WHERE state = 'new';
 CREATE INDEX customer_lower ON shop.customer (lower(email));
-CREATE VIEW shop.open AS SELECT c.name, count(*) AS items FROM shop.customer c JOIN shop.item i ON i.customer = c.id GROUP BY c.name;
+CREATE VIEW shop.open AS SELECT c.name, count(*) AS items FROM shop.customer c
+  JOIN shop.item i ON i.customer = c.id GROUP BY c.name;
 COMMENT ON TABLE shop.customer IS 'who buys';
 COMMENT ON COLUMN shop.item.price IS 'of one piece'`;
 

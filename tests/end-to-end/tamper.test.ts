@@ -12,7 +12,8 @@ import { NodeProcess, trustsql, type Finished } from './process.ts';
 const TIMEOUT_MS = 300_000;
 
 const STATEMENTS = [
-  `CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance numeric(12,2), note text, big numeric, at timestamptz DEFAULT now())`,
+  `CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance numeric(12,2), note text,
+    big numeric, at timestamptz DEFAULT now())`,
   'CREATE INDEX account_note ON account (note)',
   `INSERT INTO account VALUES (1, 'ann', 100, 'x', 1e30), (2, 'bob', 50, 'y', 2.5), (3, 'cyd', 0, NULL, NULL)`,
   'UPDATE account SET balance = balance - 30 WHERE id = 1',
