@@ -4,14 +4,7 @@
 // puts `source` in FROM.
 
 /** PostgreSQL type names; see ledger/type.ts for how values are held. */
-export type LedgerColumnType =
-  | 'int4'
-  | 'int8'
-  | 'bytea'
-  | 'bool'
-  | 'text'
-  | 'name'
-  | 'timestamptz';
+export type LedgerColumnType = 'int4' | 'int8' | 'bytea' | 'bool' | 'text' | 'name' | 'timestamptz';
 
 export interface LedgerColumn {
   readonly name: string;

@@ -167,7 +167,8 @@ function decodeNumericBytes(bytes: Uint8Array): Decimal {
   }
   // coefficient × 10^exponent, wanted as an integer × 10^-scale; the digits cut off are zeros.
   const shift = exponent + scale;
-  coefficient = shift >= 0 ? coefficient * 10n ** BigInt(shift) : coefficient / 10n ** BigInt(-shift);
+  coefficient =
+    shift >= 0 ? coefficient * 10n ** BigInt(shift) : coefficient / 10n ** BigInt(-shift);
   return { coefficient: negative ? -coefficient : coefficient, scale };
 }
 

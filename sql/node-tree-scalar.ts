@@ -405,10 +405,7 @@ const BOOLEAN_TESTS = [
 ] as const;
 
 /** Readers of nodes with one argument and a result type. */
-function relabelling(
-  kind: 'viaText' | 'relabel' | 'toDomain',
-  typmod: string | number,
-): Reader {
+function relabelling(kind: 'viaText' | 'relabel' | 'toDomain', typmod: string | number): Reader {
   return (node, context) => ({
     kind,
     type: typeOf(node, context, 'resulttype', typmod),
@@ -450,9 +447,7 @@ function readDistinct(node: TreeNode, context: ScalarContext): Scalar {
   const equal = functionOf(node, context);
   const kind = node.tag === 'NULLIFEXPR' ? 'nullIf' : 'distinct';
   const type =
-    kind === 'nullIf'
-      ? typeOf(node, context, 'opresulttype', left.type.typmod)
-      : boolType(context);
+    kind === 'nullIf' ? typeOf(node, context, 'opresulttype', left.type.typmod) : boolType(context);
   return { kind, type, equal, left, right };
 }
 
@@ -489,7 +484,11 @@ const READERS: Readonly<Record<string, Reader>> = {
   }),
   COALESCEEXPR: (node, context) => {
     const args = readScalars(node, 'args', context);
-    return { kind: 'coalesce', type: typeOf(node, context, 'coalescetype', commonTypmod(args)), args };
+    return {
+      kind: 'coalesce',
+      type: typeOf(node, context, 'coalescetype', commonTypmod(args)),
+      args,
+    };
   },
   MINMAXEXPR: (node, context) => {
     const args = readScalars(node, 'args', context);

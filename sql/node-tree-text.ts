@@ -147,10 +147,6 @@ class TreeReader {
 
 function isDelimiter(code: number): boolean {
   return (
-    code <= SPACE ||
-    code === OPEN ||
-    code === CLOSE ||
-    code === BRACE_OPEN ||
-    code === BRACE_CLOSE
+    code <= SPACE || code === OPEN || code === CLOSE || code === BRACE_OPEN || code === BRACE_CLOSE
   );
 }

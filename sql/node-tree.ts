@@ -172,7 +172,13 @@ class QueryReader {
       case 0:
         return this.#relation(node, alias, columns);
       case 1:
-        return { kind: 'subquery', alias, query: this.#nested(child(node, 'subquery')), lateral, columns };
+        return {
+          kind: 'subquery',
+          alias,
+          query: this.#nested(child(node, 'subquery')),
+          lateral,
+          columns,
+        };
       case 2:
         return this.#join(node, alias, columns);
       case 3:
@@ -189,7 +195,9 @@ class QueryReader {
           kind: 'values',
           alias,
           rows: list(node, 'values_lists').map((row) =>
-            (row as readonly TreeValue[]).filter(isNode).map((item) => readScalar(item, this.#context)),
+            (row as readonly TreeValue[])
+              .filter(isNode)
+              .map((item) => readScalar(item, this.#context)),
           ),
           types: this.#columnTypes(node, 'coltypes', 'coltypmods'),
           columns,
@@ -258,8 +266,7 @@ class QueryReader {
     const call = readScalar(child(node, 'funcexpr'), this.#context);
     const columnCount = int(node, 'funccolcount');
     const defined = this.#columnTypes(node, 'funccoltypes', 'funccoltypmods');
-    const columnTypes =
-      (defined.length > 0 ? defined : null) ??
+    const columnTypes = (defined.length > 0 ? defined : null) ??
       (call.kind === 'call' ? this.#resolver.functionColumns(call.fn.oid) : null) ?? [call.type];
     return { call, columnCount, columnTypes };
   }
@@ -309,7 +316,8 @@ class QueryReader {
       name: text(node, 'ctename'),
       query: this.#nested(query),
       recursive: bool(node, 'cterecursive'),
-      materialized: (['default', 'always', 'never'] as const)[int(node, 'ctematerialized')] ?? 'default',
+      materialized:
+        (['default', 'always', 'never'] as const)[int(node, 'ctematerialized')] ?? 'default',
       columns: list(node, 'ctecolnames').map(String),
       types: this.#columnTypes(node, 'ctecoltypes', 'ctecoltypmods'),
     };

@@ -145,7 +145,9 @@ interface OptionList {
 
 function optionLists(kind: string, tree: RawNode): OptionList[] {
   const elementsOf = (list: unknown): RawNode[] =>
-    ((list ?? []) as readonly { DefElem?: RawNode }[]).flatMap(({ DefElem }) => (DefElem === undefined ? [] : [DefElem]));
+    ((list ?? []) as readonly { DefElem?: RawNode }[]).flatMap(({ DefElem }) =>
+      DefElem === undefined ? [] : [DefElem],
+    );
   if (kind === 'CreateStmt') return [{ elements: elementsOf(tree['options']), reset: false }];
   if (kind === 'CreateTableAsStmt') {
     const into = tree['into'] as RawNode;
@@ -165,7 +167,13 @@ function optionLists(kind: string, tree: RawNode): OptionList[] {
 /** Text of an option's value: a word, a string or a number. */
 function optionText(argument: RawNode | undefined): string {
   if (argument === undefined) return 'true';
-  const { TypeName, String: string, Integer, Float, Boolean: bool } = argument as {
+  const {
+    TypeName,
+    String: string,
+    Integer,
+    Float,
+    Boolean: bool,
+  } = argument as {
     TypeName?: { names: readonly { String: { sval: string } }[] };
     String?: { sval?: string };
     Integer?: { ival?: number };
@@ -243,8 +251,7 @@ export function usingOf(statement: ParsedStatement, column: string): string | un
       command?.['subtype'] === 'AT_AlterColumnType' && command['name'] === column,
   );
   const definition = commands[index]?.AlterTableCmd?.['def'] as
-    | { readonly ColumnDef?: RawNode }
-    | undefined;
+    { readonly ColumnDef?: RawNode } | undefined;
   if (definition?.ColumnDef?.['raw_default'] === undefined) return undefined;
   const tokens = scan(statement.text);
   const typeIndex = alterationStart(tokens, index);
@@ -278,34 +285,44 @@ export function replaceParameters(text: string, place: (number: number) => strin
   const parameters = scan(text).filter(({ tokenName }) => tokenName === 'PARAM');
   return replaceBytes(
     text,
-    parameters.map(({ start, end, text: name }) => ({ start, end, by: place(Number(name.slice(1))) })),
+    parameters.map(({ start, end, text: name }) => ({
+      start,
+      end,
+      by: place(Number(name.slice(1))),
+    })),
   );
 }
 
-/**
- * PostgreSQL 15's names of the catalog columns that were renamed in 17, put into today's:
- * `daticulocale` of pg_database and `colliculocale` of pg_collation. Result columns keep the old names.
- */
-export function renameCatalogColumns(text: string): string {
-  if (!/\b(daticulocale|colliculocale)\b/.test(text)) return text;
+/** Catalogs that PostgreSQL 15 had in another shape; the mirror has a view `<name>_15` of each. */
+const RESHAPED = /\bpg_(constraint|database|collation)\b/i;
+
+/** The text with those catalogs in FROM replaced by their views; nothing else changes. */
+export function useCatalogViews(text: string): string {
+  if (!RESHAPED.test(text)) return text;
+  const { tree } = parseOne(text);
   const tokens = scan(text);
-  const edits = tokens.flatMap(({ start, end, text: name }, i): Edit[] => {
-    const now = name === 'daticulocale' ? 'datlocale' : 'colllocale';
-    if (name !== 'daticulocale' && name !== 'colliculocale') return [];
-    const next = tokens[i + 1]?.text ?? '';
-    const bare = /^(,|from)$/i.test(next) && !inParentheses(tokens, i);
-    return [{ start, end, by: bare ? `${now} AS ${name}` : now }];
+  // A view has no system columns: where one is wanted, it is an ordinary column of another view.
+  const suffix = /\btableoid\b/i.test(text) ? '_tableoid' : '';
+  const edits = rangeVars(tree).flatMap((relation): Edit[] => {
+    const name = relation['relname'] as string;
+    const schema = relation['schemaname'];
+    if (!RESHAPED.test(name) || (schema !== undefined && schema !== 'pg_catalog')) return [];
+    const first = tokens.findIndex(({ start }) => start === (relation['location'] ?? 0));
+    const token = tokens[schema === undefined ? first : first + 2];
+    if (token === undefined) return [];
+    const alias = relation['alias'] === undefined ? ` AS ${name}` : '';
+    return [{ start: token.start, end: token.end, by: `${name}_15${suffix}${alias}` }];
   });
   return replaceBytes(text, edits);
 }
 
-function inParentheses(tokens: readonly Token[], index: number): boolean {
-  let depth = 0;
-  for (let i = 0; i < index; i += 1) {
-    if (tokens[i]?.text === '(') depth += 1;
-    else if (tokens[i]?.text === ')') depth -= 1;
-  }
-  return depth > 0;
+/** All relations named in FROM, in any sub-select. */
+function rangeVars(value: unknown): RawNode[] {
+  if (Array.isArray(value)) return value.flatMap(rangeVars);
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, item]) =>
+    name === 'RangeVar' ? [item as RawNode] : rangeVars(item),
+  );
 }
 
 function parseOne(text: string): ParsedStatement {
@@ -371,7 +388,8 @@ function guarded<T>(text: string, call: () => T): T {
 }
 
 function translate(error: unknown): SqlError {
-  const details = (error as { sqlDetails?: { message: string; cursorPosition: number } }).sqlDetails;
+  const details = (error as { sqlDetails?: { message: string; cursorPosition: number } })
+    .sqlDetails;
   if (details === undefined) {
     retire();
     return tooComplex();

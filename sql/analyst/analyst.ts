@@ -87,7 +87,11 @@ export class Analyst {
    * @param parameterOids  types the client has given; 0 or absent: inferred
    * @throws SqlError as Postgres gives it, `position` relative to `text`
    */
-  analyse(text: string, parameterOids: readonly number[], context: AnalysisContext): Promise<Analysis> {
+  analyse(
+    text: string,
+    parameterOids: readonly number[],
+    context: AnalysisContext,
+  ): Promise<Analysis> {
     return this.#call('analyse', [text, parameterOids, context], ANALYSIS_TIMEOUT_MS);
   }
 
@@ -297,7 +301,10 @@ export class Analyst {
   }
 
   #cancel(call: Waiting): void {
-    this.#end(call, new SqlError(SQLSTATE.queryCanceled, 'canceling statement due to user request'));
+    this.#end(
+      call,
+      new SqlError(SQLSTATE.queryCanceled, 'canceling statement due to user request'),
+    );
   }
 
   /** Ends a call from outside: Postgres in there cannot be interrupted, so its thread is. */

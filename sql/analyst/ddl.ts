@@ -21,11 +21,34 @@ import type { Builtins } from './resolver.ts';
 
 /** DDL that the mirror runs. */
 const ALLOWED: ReadonlySet<string> = new Set([
-  'CreateStmt', 'CreateTableAsStmt', 'AlterTableStmt', 'RenameStmt', 'AlterObjectSchemaStmt', 'AlterOwnerStmt',
-  'DropStmt', 'IndexStmt', 'ViewStmt', 'CreateSeqStmt', 'AlterSeqStmt', 'CreateSchemaStmt', 'CreateEnumStmt',
-  'AlterEnumStmt', 'CreateDomainStmt', 'AlterDomainStmt', 'CommentStmt', 'GrantStmt', 'GrantRoleStmt',
-  'CreateRoleStmt', 'AlterRoleStmt', 'DropRoleStmt', 'DropOwnedStmt', 'ReassignOwnedStmt',
-  'AlterDefaultPrivilegesStmt', 'CreateExtensionStmt', 'ReindexStmt', 'SelectStmt',
+  'CreateStmt',
+  'CreateTableAsStmt',
+  'AlterTableStmt',
+  'RenameStmt',
+  'AlterObjectSchemaStmt',
+  'AlterOwnerStmt',
+  'DropStmt',
+  'IndexStmt',
+  'ViewStmt',
+  'CreateSeqStmt',
+  'AlterSeqStmt',
+  'CreateSchemaStmt',
+  'CreateEnumStmt',
+  'AlterEnumStmt',
+  'CreateDomainStmt',
+  'AlterDomainStmt',
+  'CommentStmt',
+  'GrantStmt',
+  'GrantRoleStmt',
+  'CreateRoleStmt',
+  'AlterRoleStmt',
+  'DropRoleStmt',
+  'DropOwnedStmt',
+  'ReassignOwnedStmt',
+  'AlterDefaultPrivilegesStmt',
+  'CreateExtensionStmt',
+  'ReindexStmt',
+  'SelectStmt',
 ]);
 
 const REFUSED: Readonly<Record<string, readonly [string, string]>> = {
@@ -87,8 +110,8 @@ export function analyseChange(
   const { text, options, statement } = runnableDdl(record.text);
   refuse(statement);
   postgres.run(
-    `select pg_catalog.set_config('search_path', ${literal(record.searchPath)}, true), ` +
-      `pg_catalog.set_config('role', ${literal(record.role)}, true)`,
+    `select pg_catalog.trustsql_set('search_path', ${literal(record.searchPath)}, true), ` +
+      `pg_catalog.trustsql_set('role', ${literal(record.role)}, true)`,
   );
   const answer = text === '' ? { tag: 'REINDEX', notices: [] } : postgres.run(text);
   postgres.run(
@@ -107,20 +130,28 @@ function refuse(statement: ParsedStatement): void {
   const { kind, tree } = statement;
   const refused = REFUSED[kind];
   if (refused !== undefined) throw unsupported(...refused);
-  if (!ALLOWED.has(kind)) throw unsupported(`${kind.replace(/Stmt$/, '')} statement`, 'See docs/sql.md.');
+  if (!ALLOWED.has(kind))
+    throw unsupported(`${kind.replace(/Stmt$/, '')} statement`, 'See docs/sql.md.');
   const relation = (tree['relation'] ?? (tree['view'] as unknown)) as RawNode | undefined;
   const into = (tree['into'] ?? tree['intoClause']) as { rel?: RawNode } | undefined;
   const persistence = relation?.['relpersistence'] ?? into?.rel?.['relpersistence'];
-  if (kind !== 'AlterTableStmt' && persistence === 'u') throw unsupported('an unlogged table', 'Every table of a ledger is logged.');
-  if (persistence === 't') throw unsupported('a temporary table', 'Use WITH, or a table of the ledger.');
+  if (kind !== 'AlterTableStmt' && persistence === 'u')
+    throw unsupported('an unlogged table', 'Every table of a ledger is logged.');
+  if (persistence === 't')
+    throw unsupported('a temporary table', 'Use WITH, or a table of the ledger.');
   if (tree['partspec'] !== undefined || tree['partbound'] !== undefined) {
     throw unsupported('partitioning', 'Use WITH (shard = n).');
   }
-  if (tree['inhRelations'] !== undefined) throw unsupported('table inheritance', 'Use a foreign key.');
-  if (tree['tablespacename'] !== undefined) throw unsupported('a tablespace', 'Use WITH (shard = n).');
+  if (tree['inhRelations'] !== undefined)
+    throw unsupported('table inheritance', 'Use a foreign key.');
+  if (tree['tablespacename'] !== undefined)
+    throw unsupported('a tablespace', 'Use WITH (shard = n).');
   if (tree['objtype'] === 'OBJECT_MATVIEW') throw unsupported('a materialized view', 'Use a view.');
   if (kind === 'CreateExtensionStmt' && tree['extname'] !== 'plpgsql') {
-    throw unsupported(`extension "${tree['extname'] as string}"`, 'See docs/sql.md for the functions there are.');
+    throw unsupported(
+      `extension "${tree['extname'] as string}"`,
+      'See docs/sql.md for the functions there are.',
+    );
   }
   for (const { AlterTableCmd } of (tree['cmds'] ?? []) as { AlterTableCmd?: RawNode }[]) {
     const what = ALTERATIONS_REFUSED[(AlterTableCmd?.['subtype'] as string | undefined) ?? ''];
@@ -154,29 +185,42 @@ function withStorage(
 ): Catalog {
   if (options.size === 0) return after;
   for (const name of options.keys()) {
-    if (name !== 'ledger' && name !== 'shard') throw unsupported(`storage option "${name}"`, 'There are ledger and shard.');
+    if (name !== 'ledger' && name !== 'shard')
+      throw unsupported(`storage option "${name}"`, 'There are ledger and shard.');
   }
-  const named = (statement.tree['relation'] ?? (statement.tree['into'] as RawNode)['rel']) as RawNode;
+  const named = (statement.tree['relation'] ??
+    (statement.tree['into'] as RawNode)['rel']) as RawNode;
   const table = [...after.relations.values()].find(
     (relation): relation is Table =>
       relation.kind === 'table' &&
       relation.name === named['relname'] &&
       (statement.kind === 'AlterTableStmt' || !before.relations.has(relation.id)) &&
-      (named['schemaname'] === undefined || after.schemas.get(relation.schema)?.name === named['schemaname']),
+      (named['schemaname'] === undefined ||
+        after.schemas.get(relation.schema)?.name === named['schemaname']),
   );
   if (table === undefined) return after;
   const mode = options.get('ledger');
   if (mode !== undefined && mode !== null && mode !== 'append_only' && mode !== 'updatable') {
-    throw new SqlError(SQLSTATE.invalidParameterValue, `invalid value for enum option "ledger": ${mode}`, {
-      detail: 'Valid values are "append_only" and "updatable".',
-    });
+    throw new SqlError(
+      SQLSTATE.invalidParameterValue,
+      `invalid value for enum option "ledger": ${mode}`,
+      {
+        detail: 'Valid values are "append_only" and "updatable".',
+      },
+    );
   }
   const shard = options.get('shard');
   if (shard !== undefined && shard !== null && !/^\d{1,4}$/.test(shard)) {
-    throw new SqlError(SQLSTATE.invalidParameterValue, `invalid value for integer option "shard": ${shard}`);
+    throw new SqlError(
+      SQLSTATE.invalidParameterValue,
+      `invalid value for integer option "shard": ${shard}`,
+    );
   }
   if (shard !== undefined && before.relations.has(table.id) && Number(shard ?? 0) !== table.shard) {
-    throw unsupported('moving a table to another shard', 'Make a new table WITH (shard = n) and copy.');
+    throw unsupported(
+      'moving a table to another shard',
+      'Make a new table WITH (shard = n) and copy.',
+    );
   }
   const changed: Table = {
     ...table,
@@ -198,8 +242,10 @@ function differences(
     relations.set(relation.id, same ? old : grown(old, relation));
   }
   const catalog = { ...after, relations };
-  const put = <T extends { id: number }>(old: ReadonlyMap<number, T>, now: ReadonlyMap<number, T>): T[] =>
-    [...now.values()].filter((object) => stable(old.get(object.id)) !== stable(object));
+  const put = <T extends { id: number }>(
+    old: ReadonlyMap<number, T>,
+    now: ReadonlyMap<number, T>,
+  ): T[] => [...now.values()].filter((object) => stable(old.get(object.id)) !== stable(object));
   const drop = (old: ReadonlyMap<number, unknown>, now: ReadonlyMap<number, unknown>): number[] =>
     [...old.keys()].filter((id) => !now.has(id));
   const changes: CatalogChange[] = [
@@ -219,7 +265,9 @@ function differences(
 function grown(old: Relation | undefined, now: Relation): Relation {
   if (now.kind !== 'table' || old?.kind !== 'table') return now;
   const shape = (table: Table): string =>
-    stable(table.columns.map(({ id, type, generated, missing }) => ({ id, type, generated, missing })));
+    stable(
+      table.columns.map(({ id, type, generated, missing }) => ({ id, type, generated, missing })),
+    );
   return shape(old) === shape(now) ? now : { ...now, schemaVersion: old.schemaVersion + 1 };
 }
 
@@ -233,7 +281,9 @@ function checksOf(before: Catalog, after: Catalog, statement: ParsedStatement): 
     const fresh = <T extends { id: number }>(list: readonly T[], known: readonly T[]): T[] =>
       list.filter(({ id }) => !known.some((item) => item.id === id));
     checks.push(
-      ...fresh(table.checks, old.checks).map(({ id }) => ({ kind: 'check', relation, check: id }) as const),
+      ...fresh(table.checks, old.checks).map(
+        ({ id }) => ({ kind: 'check', relation, check: id }) as const,
+      ),
       ...fresh(table.indexes, old.indexes)
         .filter(({ unique }) => unique)
         .map(({ id }) => ({ kind: 'unique', relation, index: id }) as const),
@@ -246,16 +296,31 @@ function checksOf(before: Catalog, after: Catalog, statement: ParsedStatement): 
 }
 
 /** Types whose values are held alike: going from an earlier to a later one changes no row. */
-const WIDENINGS = [['int2', 'int4', 'int8'], ['varchar', 'text']] as const;
+const WIDENINGS = [
+  ['int2', 'int4', 'int8'],
+  ['varchar', 'text'],
+] as const;
 
-function columnChecks(old: Table, table: Table, column: Column, statement: ParsedStatement): RowCheck[] {
+function columnChecks(
+  old: Table,
+  table: Table,
+  column: Column,
+  statement: ParsedStatement,
+): RowCheck[] {
   const relation = table.id;
   const was = old.columns.find(({ id }) => id === column.id);
   if (was === undefined) {
     // A default that is not one value for all rows, an identity or a generated column: every row is filled.
-    const filled = column.generated !== null || column.identity !== null || (column.defaultText !== null && column.missing === null && !/^NULL\b/i.test(column.defaultText));
+    const filled =
+      column.generated !== null ||
+      column.identity !== null ||
+      (column.defaultText !== null &&
+        column.missing === null &&
+        !/^NULL\b/i.test(column.defaultText));
     if (filled) return [{ kind: 'fill', relation, column: column.id }];
-    return column.notNull && column.missing === null ? [{ kind: 'notNull', relation, column: column.id }] : [];
+    return column.notNull && column.missing === null
+      ? [{ kind: 'notNull', relation, column: column.id }]
+      : [];
   }
   const checks: RowCheck[] = [];
   if (stable(was.type) !== stable(column.type) && !widened(was, column)) {
@@ -268,8 +333,10 @@ function columnChecks(old: Table, table: Table, column: Column, statement: Parse
 
 function widened(was: Column, now: Column): boolean {
   if (was.type.array || now.type.array) return false;
-  const family = WIDENINGS.find((types) => (types as readonly string[]).includes(was.type.base)) as readonly string[] | undefined;
+  const family = WIDENINGS.find((types) => (types as readonly string[]).includes(was.type.base)) as
+    readonly string[] | undefined;
   if (family === undefined || !family.includes(now.type.base)) return false;
-  const longer = now.type.typmod === -1 || (was.type.typmod !== -1 && now.type.typmod >= was.type.typmod);
+  const longer =
+    now.type.typmod === -1 || (was.type.typmod !== -1 && now.type.typmod >= was.type.typmod);
   return longer && family.indexOf(now.type.base) >= family.indexOf(was.type.base);
 }

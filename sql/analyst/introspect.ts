@@ -6,8 +6,23 @@
 
 import { ID } from '../../ledger/catalog.ts';
 import type {
-  Catalog, Check, Column, DomainType, EnumType, ForeignKey, ForeignKeyAction, Grant, Index,
-  IndexKey, Relation, Role, Schema, Sequence, Table, UserType, View,
+  Catalog,
+  Check,
+  Column,
+  DomainType,
+  EnumType,
+  ForeignKey,
+  ForeignKeyAction,
+  Grant,
+  Index,
+  IndexKey,
+  Relation,
+  Role,
+  Schema,
+  Sequence,
+  Table,
+  UserType,
+  View,
 } from '../../ledger/catalog.ts';
 import type { Expression } from '../../ledger/expression.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
@@ -87,11 +102,22 @@ const PUBLIC_SCHEMA_OID = 2200;
 const ADMIN_OID = 10;
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 const ACL_LETTERS: Readonly<Record<string, string>> = {
-  INSERT: 'a', SELECT: 'r', UPDATE: 'w', DELETE: 'd', TRUNCATE: 'D', REFERENCES: 'x', TRIGGER: 't',
-  USAGE: 'U', CREATE: 'C',
+  INSERT: 'a',
+  SELECT: 'r',
+  UPDATE: 'w',
+  DELETE: 'd',
+  TRUNCATE: 'D',
+  REFERENCES: 'x',
+  TRIGGER: 't',
+  USAGE: 'U',
+  CREATE: 'C',
 };
 const ACTIONS: Readonly<Record<string, ForeignKeyAction>> = {
-  a: 'noAction', r: 'restrict', c: 'cascade', n: 'setNull', d: 'setDefault',
+  a: 'noAction',
+  r: 'restrict',
+  c: 'cascade',
+  n: 'setNull',
+  d: 'setDefault',
 };
 
 type Head = Pick<View, 'id' | 'schema' | 'name' | 'owner' | 'grants'>;
@@ -150,7 +176,12 @@ class CatalogReader {
   }
 
   #resolver(catalog: Catalog): CatalogResolver {
-    return new CatalogResolver(this.#postgres, this.#builtins, readNames(this.#postgres, catalog), catalog);
+    return new CatalogResolver(
+      this.#postgres,
+      this.#builtins,
+      readNames(this.#postgres, catalog),
+      catalog,
+    );
   }
 
   #roleId(oid: unknown): number {
@@ -159,19 +190,34 @@ class CatalogReader {
   }
 
   #grants(acl: unknown): Grant[] {
-    const grants = new Map<string, { grantee: number; grantor: number; all: string[]; option: string[] }>();
-    for (const [grantee, grantor, privilege, grantable] of acl as [number, number, string, boolean][]) {
+    const grants = new Map<
+      string,
+      { grantee: number; grantor: number; all: string[]; option: string[] }
+    >();
+    for (const [grantee, grantor, privilege, grantable] of acl as [
+      number,
+      number,
+      string,
+      boolean,
+    ][]) {
       const letter = ACL_LETTERS[privilege];
       if (letter === undefined) continue;
       const key = `${grantee} ${grantor}`;
-      const grant = grants.get(key) ??
-        { grantee: grantee === 0 ? 0 : this.#roleId(grantee), grantor: this.#roleId(grantor), all: [], option: [] };
+      const grant = grants.get(key) ?? {
+        grantee: grantee === 0 ? 0 : this.#roleId(grantee),
+        grantor: this.#roleId(grantor),
+        all: [],
+        option: [],
+      };
       grant.all.push(letter);
       if (grantable) grant.option.push(letter);
       grants.set(key, grant);
     }
     return [...grants.values()].map(({ grantee, grantor, all, option }) => ({
-      grantee, grantor, privileges: all.sort().join(''), grantable: option.sort().join(''),
+      grantee,
+      grantor,
+      privileges: all.sort().join(''),
+      grantable: option.sort().join(''),
     }));
   }
 
@@ -247,8 +293,13 @@ class CatalogReader {
     const before = this.#state.catalog.types.get(head.id);
     const checks = (row['checks'] as Json[]).map((check): Check => {
       const name = check['name'] as string;
-      const known = before?.kind === 'domain' ? before.checks.find((old) => old.name === name) : undefined;
-      const expression = this.#expression(check['tree'] as string, resolver, `check constraint "${name}"`);
+      const known =
+        before?.kind === 'domain' ? before.checks.find((old) => old.name === name) : undefined;
+      const expression = this.#expression(
+        check['tree'] as string,
+        resolver,
+        `check constraint "${name}"`,
+      );
       return { id: known?.id ?? this.#take(), name, expression };
     });
     return {
@@ -272,18 +323,35 @@ class CatalogReader {
   }
 
   #relations(rows: readonly Json[], resolver: CatalogResolver): Map<number, Relation> {
-    const by = (query: string): Map<number, Json[]> => Map.groupBy(this.#rows(query), (row) => row['relation'] as number);
-    const [columns, constraints, indexes, sequences] = [by(COLUMNS), by(CONSTRAINTS), by(INDEXES), by(SEQUENCES)];
+    const by = (query: string): Map<number, Json[]> =>
+      Map.groupBy(this.#rows(query), (row) => row['relation'] as number);
+    const [columns, constraints, indexes, sequences] = [
+      by(COLUMNS),
+      by(CONSTRAINTS),
+      by(INDEXES),
+      by(SEQUENCES),
+    ];
     const indexIds = this.#indexIds(indexes);
     const relations = new Map<number, Relation>();
     for (const row of rows) {
       const oid = row['oid'] as number;
       const head = this.#head(row);
       if (row['kind'] === 'v') relations.set(head.id, { kind: 'view', ...head } satisfies View);
-      else if (row['kind'] === 'S') relations.set(head.id, this.#sequence(head, sequences.get(oid)?.[0] ?? {}));
+      else if (row['kind'] === 'S')
+        relations.set(head.id, this.#sequence(head, sequences.get(oid)?.[0] ?? {}));
       else {
         const own = constraints.get(oid) ?? [];
-        relations.set(head.id, this.#table(head, columns.get(oid) ?? [], own, indexes.get(oid) ?? [], indexIds, resolver));
+        relations.set(
+          head.id,
+          this.#table(
+            head,
+            columns.get(oid) ?? [],
+            own,
+            indexes.get(oid) ?? [],
+            indexIds,
+            resolver,
+          ),
+        );
       }
     }
     return relations;
@@ -296,7 +364,8 @@ class CatalogReader {
       const table = this.#before(row['relation'] as number);
       const known = table?.indexes.find(({ name }) => name === row['name']);
       const renamed = this.#state.names.indexes.get(row['oid'] as number);
-      const same = renamed === undefined ? undefined : table?.indexes.find(({ name }) => name === renamed);
+      const same =
+        renamed === undefined ? undefined : table?.indexes.find(({ name }) => name === renamed);
       ids.set(row['oid'] as number, (same ?? known)?.id ?? this.#take());
     }
     return ids;
@@ -307,15 +376,30 @@ class CatalogReader {
     return relation?.kind === 'table' ? relation : undefined;
   }
 
-  #sequence(head: Omit<Sequence, 'kind' | 'type' | 'start' | 'increment' | 'min' | 'max' | 'cycle' | 'cache' | 'ownedBy'>, row: Json): Sequence {
+  #sequence(
+    head: Omit<
+      Sequence,
+      'kind' | 'type' | 'start' | 'increment' | 'min' | 'max' | 'cycle' | 'cache' | 'ownedBy'
+    >,
+    row: Json,
+  ): Sequence {
     const type = ({ 20: 'int8', 21: 'int2', 23: 'int4' } as const)[row['type'] as 20 | 21 | 23];
     const big = (name: string): bigint => BigInt(row[name] as string);
     const table = row['table'] as number | null;
     return {
-      kind: 'sequence', ...head, type,
-      start: big('start'), increment: big('increment'), min: big('min'), max: big('max'),
-      cycle: row['cycle'] as boolean, cache: big('cache'),
-      ownedBy: table === null ? null : { relation: this.#relationIds.get(table) ?? 0, column: row['column'] as number },
+      kind: 'sequence',
+      ...head,
+      type,
+      start: big('start'),
+      increment: big('increment'),
+      min: big('min'),
+      max: big('max'),
+      cycle: row['cycle'] as boolean,
+      cache: big('cache'),
+      ownedBy:
+        table === null
+          ? null
+          : { relation: this.#relationIds.get(table) ?? 0, column: row['column'] as number },
     };
   }
 
@@ -330,25 +414,39 @@ class CatalogReader {
     const relation = this.#state.catalog.relations.get(head.id);
     const before = relation?.kind === 'table' ? relation : undefined;
     const columns = columnRows.map((row) => this.#column(row, before, resolver));
-    const idOf = (list: readonly { name: string; id: number }[] | undefined, name: string, oid: number): number => {
+    const idOf = (
+      list: readonly { name: string; id: number }[] | undefined,
+      name: string,
+      oid: number,
+    ): number => {
       const old = this.#state.names.constraints.get(oid)?.name;
-      return (list?.find((item) => item.name === old) ?? list?.find((item) => item.name === name))?.id ?? this.#take();
+      return (
+        (list?.find((item) => item.name === old) ?? list?.find((item) => item.name === name))?.id ??
+        this.#take()
+      );
     };
     const checks: Check[] = [];
     const foreignKeys: ForeignKey[] = [];
     for (const row of constraintRows) {
       const name = row['name'] as string;
       const oid = row['oid'] as number;
-      if (row['deferrable'] === true) throw unsupported('a deferrable constraint', 'Constraints are checked at once.');
-      if (row['validated'] === false) throw unsupported('a constraint NOT VALID', 'Leave NOT VALID out.');
+      if (row['deferrable'] === true)
+        throw unsupported('a deferrable constraint', 'Constraints are checked at once.');
+      if (row['validated'] === false)
+        throw unsupported('a constraint NOT VALID', 'Leave NOT VALID out.');
       if (row['kind'] === 'x') throw unsupported('an exclusion constraint');
       if (row['kind'] === 'c') {
-        const expression = this.#expression(row['tree'] as string, resolver, `check constraint "${name}"`);
+        const expression = this.#expression(
+          row['tree'] as string,
+          resolver,
+          `check constraint "${name}"`,
+        );
         checks.push({ id: idOf(before?.checks, name, oid), name, expression });
       } else if (row['kind'] === 'f') {
         if (row['deleteColumns'] !== null) throw unsupported('a column list of ON DELETE SET');
         foreignKeys.push({
-          id: idOf(before?.foreignKeys, name, oid), name,
+          id: idOf(before?.foreignKeys, name, oid),
+          name,
           columns: row['columns'] as number[],
           references: this.#relationIds.get(row['references'] as number) ?? 0,
           referencedColumns: row['referenced'] as number[],
@@ -361,9 +459,13 @@ class CatalogReader {
     }
     const indexes = indexRows.map((row) => this.#index(row, indexIds, columns, resolver));
     return {
-      kind: 'table', ...head,
+      kind: 'table',
+      ...head,
       schemaVersion: before?.schemaVersion ?? 1,
-      columns, indexes, checks, foreignKeys,
+      columns,
+      indexes,
+      checks,
+      foreignKeys,
       appendOnly: before?.appendOnly ?? false,
       shard: before?.shard ?? 0,
     };
@@ -374,7 +476,8 @@ class CatalogReader {
     const old = before?.columns.find((column) => column.id === id);
     const type = resolver.type(row['type'] as number, row['typmod'] as number);
     const generated = row['generated'] as string;
-    if (generated === 'v') throw unsupported('a virtual generated column', 'Use GENERATED ALWAYS AS (…) STORED.');
+    if (generated === 'v')
+      throw unsupported('a virtual generated column', 'Use GENERATED ALWAYS AS (…) STORED.');
     const missing = row['missing'] as string | null;
     return {
       id,
@@ -383,8 +486,18 @@ class CatalogReader {
       notNull: row['notNull'] as boolean,
       identity: ({ a: 'always', d: 'byDefault' } as const)[row['identity'] as 'a' | 'd'] ?? null,
       defaultText: generated === 's' ? null : (row['default'] as string | null),
-      generated: generated === 's' ? this.#expression(row['tree'] as string, resolver, `generated column "${row['name'] as string}"`) : null,
-      missing: old === undefined ? this.#missing(missing, row['typeName'] as string, type, resolver) : old.missing,
+      generated:
+        generated === 's'
+          ? this.#expression(
+              row['tree'] as string,
+              resolver,
+              `generated column "${row['name'] as string}"`,
+            )
+          : null,
+      missing:
+        old === undefined
+          ? this.#missing(missing, row['typeName'] as string, type, resolver)
+          : old.missing,
       grants: this.#grants(row['acl']),
     };
   }
@@ -406,20 +519,32 @@ class CatalogReader {
     return value;
   }
 
-  #index(row: Json, ids: ReadonlyMap<number, number>, columns: readonly Column[], resolver: CatalogResolver): Index {
+  #index(
+    row: Json,
+    ids: ReadonlyMap<number, number>,
+    columns: readonly Column[],
+    resolver: CatalogResolver,
+  ): Index {
     const name = row['name'] as string;
     if (row['method'] !== 'btree') {
       throw unsupported(`access method "${row['method'] as string}"`, 'Use btree, the default.');
     }
-    const trees = row['expressions'] === null ? [] : (parseTree(row['expressions'] as string) as readonly TreeNode[]);
+    const trees =
+      row['expressions'] === null
+        ? []
+        : (parseTree(row['expressions'] as string) as readonly TreeNode[]);
     const options = row['options'] as number[];
     let next = 0;
     const keys = (row['keys'] as number[]).map((number, i): IndexKey => {
       const option = options[i] ?? 0;
       const order = { descending: (option & 1) !== 0, nullsFirst: (option & 2) !== 0 };
       const column = columns.find(({ id }) => id === number);
-      if (column !== undefined) return { column: number, expression: null, type: column.type, ...order };
-      const expression = this.#fit(readExpression(trees[next++] as TreeNode, resolver), `index "${name}"`);
+      if (column !== undefined)
+        return { column: number, expression: null, type: column.type, ...order };
+      const expression = this.#fit(
+        readExpression(trees[next++] as TreeNode, resolver),
+        `index "${name}"`,
+      );
       return { column: null, expression, type: expression.type, ...order };
     });
     const predicate = row['predicate'] as string | null;
@@ -431,22 +556,31 @@ class CatalogReader {
       primary: row['primary'] as boolean,
       constraint: row['constraint'] as boolean,
       keys,
-      predicate: predicate === null ? null : this.#expression(predicate, resolver, `index "${name}"`),
+      predicate:
+        predicate === null ? null : this.#expression(predicate, resolver, `index "${name}"`),
     };
   }
 
   #expression(tree: string, resolver: CatalogResolver, where: string): Expression {
     const parsed = parseTree(tree);
-    const scalars = (Array.isArray(parsed) ? parsed : [parsed]).map((node) => readExpression(node as TreeNode, resolver));
+    const scalars = (Array.isArray(parsed) ? parsed : [parsed]).map((node) =>
+      readExpression(node as TreeNode, resolver),
+    );
     const [first] = scalars;
-    const scalar: Scalar = scalars.length === 1 && first !== undefined ? first : { kind: 'and', type: resolver.type(16, -1), args: scalars };
+    const scalar: Scalar =
+      scalars.length === 1 && first !== undefined
+        ? first
+        : { kind: 'and', type: resolver.type(16, -1), args: scalars };
     return this.#fit(scalar, where);
   }
 
   #fit(scalar: Scalar, where: string): Expression {
     const expression = toExpression(scalar, () => undefined);
     if (expression === null) {
-      throw unsupported(`this expression in ${where}`, 'It must compute the same on every node for ever; see docs/sql.md for what it may use.');
+      throw unsupported(
+        `this expression in ${where}`,
+        'It must compute the same on every node for ever; see docs/sql.md for what it may use.',
+      );
     }
     return expression;
   }

@@ -15,6 +15,22 @@ export const SERVER_VERSION = '15.18';
 const SERVER_VERSION_NUM = '150018';
 const VERSION = `PostgreSQL ${SERVER_VERSION} (TrustSQL 0.1.0)`;
 
+/** Catalogs whose columns or rows have changed since 15, with the columns they had. */
+const CATALOGS_OF_15 = {
+  pg_constraint:
+    'oid, conname, connamespace, contype, condeferrable, condeferred, convalidated, conrelid, contypid, ' +
+    'conindid, conparentid, confrelid, confupdtype, confdeltype, confmatchtype, conislocal, ' +
+    'coninhcount::int4, connoinherit, conkey, confkey, conpfeqop, conppeqop, conffeqop, confdelsetcols, ' +
+    'conexclop, conbin',
+  pg_database:
+    'oid, datname, datdba, encoding, datlocprovider, datistemplate, datallowconn, datconnlimit, ' +
+    'datfrozenxid, datminmxid, dattablespace, datcollate, datctype, datlocale as daticulocale, ' +
+    'datcollversion, datacl',
+  pg_collation:
+    'oid, collname, collnamespace, collowner, collprovider, collisdeterministic, collencoding, ' +
+    'collcollate, collctype, colllocale as colliculocale, collversion',
+} as const;
+
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
   return text.includes('\\') ? ` E${quoted}` : quoted;
@@ -39,7 +55,17 @@ export function makeUp(postgres: Postgres, database: string): void {
     create or replace function pg_catalog.current_setting(text, bool) returns text language sql stable parallel safe as $$
       select case lower($1) when 'server_version' then '${SERVER_VERSION}'
         when 'server_version_num' then '${SERVER_VERSION_NUM}'
-        else pg_catalog.trustsql_setting($1, $2) end $$;`);
+        else pg_catalog.trustsql_setting($1, $2) end $$;
+    create function pg_catalog.trustsql_set(text, text, bool) returns text language internal volatile
+      as 'set_config_by_name';
+    create or replace function pg_catalog.set_config(text, text, bool) returns text language sql volatile
+      as $$ select $2 $$;`);
+  for (const [name, columns] of Object.entries(CATALOGS_OF_15)) {
+    const where = name === 'pg_constraint' ? " where contype <> 'n'" : '';
+    postgres.run(`create view pg_catalog.${name}_15 as select ${columns} from pg_catalog.${name}${where};
+      create view pg_catalog.${name}_15_tableoid as select ${columns}, tableoid from pg_catalog.${name}${where};
+      grant select on pg_catalog.${name}_15, pg_catalog.${name}_15_tableoid to public;`);
+  }
   postgres.run('create schema ledger; create schema history;');
   for (const { name, columns, description } of LEDGER_VIEWS) {
     const list = columns.map((column) => `null::${column.type} as ${identifier(column.name)}`);
@@ -89,7 +115,9 @@ export function maintainHistory(
   dropShadow(postgres, shadow);
   const schema = catalog.schemas.get(table.schema)?.name;
   if (schema === undefined) throw new SqlError(SQLSTATE.internalError, 'table without a schema');
-  const own = HISTORY_COLUMNS.filter(([name]) => !table.columns.some((column) => column.name === name));
+  const own = HISTORY_COLUMNS.filter(
+    ([name]) => !table.columns.some((column) => column.name === name),
+  );
   const extra = own.map(([name, type]) => `, ${identifier(name)} pg_catalog.${type}`).join('');
   const full = `history.${identifier(shadow)}`;
   const nullable = table.columns

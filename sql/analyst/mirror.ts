@@ -19,11 +19,11 @@ import type { Query, Scalar } from '../ir.ts';
 import { readExpression, readQuery } from '../node-tree.ts';
 import { parseTree, walkTree } from '../node-tree-text.ts';
 import type { TreeNode } from '../node-tree-text.ts';
-import { renameCatalogColumns } from '../parse.ts';
+import { useCatalogViews } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
 import { identifier, literal, maintainHistory, makeUp } from './make-up.ts';
-import { FIRST_USER_OID, readNames } from './names.ts';
+import { readNames } from './names.ts';
 import type { Names } from './names.ts';
 import { checkNeeds, needsOf } from './permission.ts';
 import type { Need } from './permission.ts';
@@ -124,14 +124,16 @@ export class Mirror {
 
   analyse(text: string, parameterOids: readonly number[], context: AnalysisContext): Analysis {
     return this.#within(context, (state) => {
-      const renamed = renameCatalogColumns(text);
-      const described = this.#postgres.describe(renamed, parameterOids);
-      const tree = this.#treeOf(renamed, described, state);
+      const own = useCatalogViews(text);
+      const described = this.#postgres.describe(own, parameterOids);
+      const tree = this.#treeOf(own, described, state);
       const needs: Need[] = [];
       const relations = this.#collect(tree, context.role, state, needs);
       this.#checkNeeds(needs, state);
-      const ofUser = relations.some((oid) => oid >= FIRST_USER_OID);
-      const catalogOnly = !ofUser && tree.fields.get('commandType') === '1' && !sessionOnly(tree, state.resolver);
+      const catalogOnly =
+        !relations.some((oid) => state.names.relations.has(oid)) &&
+        tree.fields.get('commandType') === '1' &&
+        !sessionOnly(tree, state.resolver, text);
       return {
         parameters: described.parameterOids.map((oid) => ({
           typeOid: oid,
@@ -201,11 +203,11 @@ export class Mirror {
     context: AnalysisContext,
   ): CatalogAnswer {
     return this.#within(context, (state) => {
-      const renamed = renameCatalogColumns(text);
-      const described = this.#postgres.describe(renamed, parameterOids);
-      runnable(this.#treeOf(renamed, described, state), state.resolver);
+      const own = useCatalogViews(text);
+      const described = this.#postgres.describe(own, parameterOids);
+      runnable(this.#treeOf(own, described, state), state.resolver, text);
       this.#postgres.run('set transaction_read_only = on');
-      const answer = this.#postgres.execute(renamed, parameterOids, values, formats, resultFormats);
+      const answer = this.#postgres.execute(own, parameterOids, values, formats, resultFormats);
       return { columns: columnsOf(described, state) ?? [], ...answer };
     });
   }
@@ -265,8 +267,8 @@ export class Mirror {
     const { text } = runnableDdl(record.text);
     if (text === '') return;
     this.#postgres.run(
-      `select pg_catalog.set_config('search_path', ${literal(record.searchPath)}, false), ` +
-        `pg_catalog.set_config('role', ${literal(record.role)}, false)`,
+      `select pg_catalog.trustsql_set('search_path', ${literal(record.searchPath)}, false), ` +
+        `pg_catalog.trustsql_set('role', ${literal(record.role)}, false)`,
     );
     this.#postgres.run(text);
   }
@@ -342,7 +344,11 @@ export class Mirror {
 
   #stateOf(catalog: Catalog): MirrorState {
     const names = readNames(this.#postgres, catalog);
-    return { catalog, names, resolver: new CatalogResolver(this.#postgres, this.#builtins, names, catalog) };
+    return {
+      catalog,
+      names,
+      resolver: new CatalogResolver(this.#postgres, this.#builtins, names, catalog),
+    };
   }
 }
 
@@ -371,7 +377,7 @@ function sessionSettings(context: AnalysisContext): string {
     ['role', context.role],
   ];
   const calls = settings.map(
-    ([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`,
+    ([name, value]) => `pg_catalog.trustsql_set(${literal(name)}, ${literal(value)}, true)`,
   );
   return `select ${calls.join(', ')}`;
 }

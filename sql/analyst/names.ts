@@ -93,17 +93,28 @@ export function readNames(postgres: Postgres, catalog: Catalog): Names {
     relations: readRelations(postgres, ids),
     types: readTypes(postgres, catalog),
     enumLabels: new Map(
-      postgres.run(ENUM_LABELS).rows.map(cells).map(([oid = '', label = '']) => [Number(oid), label]),
+      postgres
+        .run(ENUM_LABELS)
+        .rows.map(cells)
+        .map(([oid = '', label = '']) => [Number(oid), label]),
     ),
     roles: new Map(roles.map(([oid = '', name = '']) => [Number(oid), roleIds.get(name) ?? 0])),
     roleNames: new Map(roles.map(([oid = '', name = '']) => [Number(oid), name])),
     schemas: new Map(
-      postgres.run(SCHEMAS).rows.map(cells).map(([oid = '', name = '']) => [Number(oid), schemaIds.get(name) ?? 0]),
+      postgres
+        .run(SCHEMAS)
+        .rows.map(cells)
+        .map(([oid = '', name = '']) => [Number(oid), schemaIds.get(name) ?? 0]),
     ),
     indexes: new Map(
-      postgres.run(INDEXES).rows.map(cells).map(([oid = '', name = '']) => [Number(oid), name]),
+      postgres
+        .run(INDEXES)
+        .rows.map(cells)
+        .map(([oid = '', name = '']) => [Number(oid), name]),
     ),
-    superusers: new Set(roles.flatMap(([, name = '', superuser]) => (superuser === 't' ? name : []))),
+    superusers: new Set(
+      roles.flatMap(([, name = '', superuser]) => (superuser === 't' ? name : [])),
+    ),
     constraints: new Map(
       postgres
         .run(CONSTRAINTS)
@@ -144,7 +155,8 @@ function readRelations(
 ): Map<number, NamedRelation> {
   const relations = new Map<number, NamedRelation>();
   for (const row of postgres.run(RELATIONS).rows.map(cells)) {
-    const [oid = '', schema = '', name = '', kind = '', owner = '', invoker = '', columns = ''] = row;
+    const [oid = '', schema = '', name = '', kind = '', owner = '', invoker = '', columns = ''] =
+      row;
     relations.set(Number(oid), {
       oid: Number(oid),
       schema,

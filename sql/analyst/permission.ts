@@ -33,7 +33,9 @@ const ATTRIBUTE_OFFSET = 7;
 export function needsOf(tree: TreeNode, role: string): Need[] {
   const needs: Need[] = [];
   const columns = (node: TreeNode, name: string): number[] =>
-    ((node.fields.get(name) ?? []) as readonly TreeValue[]).map((bit) => Number(bit) - ATTRIBUTE_OFFSET);
+    ((node.fields.get(name) ?? []) as readonly TreeValue[]).map(
+      (bit) => Number(bit) - ATTRIBUTE_OFFSET,
+    );
   walkTree(tree, (node) => {
     if (!isNode(node) || node.tag !== 'RTEPERMISSIONINFO') return;
     needs.push({

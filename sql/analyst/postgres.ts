@@ -58,9 +58,7 @@ export class Postgres {
 
   /** Starts one, empty or from an image made by `dump`. */
   static async start(image: Uint8Array<ArrayBuffer> | null): Promise<Postgres> {
-    const database = await PGlite.create(
-      image === null ? {} : { loadDataDir: new Blob([image]) },
-    );
+    const database = await PGlite.create(image === null ? {} : { loadDataDir: new Blob([image]) });
     return new Postgres(database);
   }
 
@@ -140,7 +138,7 @@ interface Message {
 function readMessages(bytes: Uint8Array): Message[] {
   const view = viewOf(bytes);
   const messages: Message[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = at + 1 + view.getInt32(at + 1);
     messages.push({
       type: String.fromCharCode(view.getUint8(at)),
@@ -273,7 +271,7 @@ function readFields(body: Uint8Array): Field[] {
 
 function readFieldsOfError(body: Uint8Array): Map<string, string> {
   const fields = new Map<string, string>();
-  for (let at = 0; at < body.length && body[at] !== 0; ) {
+  for (let at = 0; at < body.length && body[at] !== 0;) {
     const { text, end } = readString(body, at + 1);
     fields.set(String.fromCharCode(body[at] ?? 0), text);
     at = end;

@@ -211,7 +211,9 @@ function relation(
 }
 
 function keyText(element: Scalar): string {
-  return element.kind === 'var' ? `${element.column}` : stable(toExpression(element, () => undefined));
+  return element.kind === 'var'
+    ? `${element.column}`
+    : stable(toExpression(element, () => undefined));
 }
 
 /** Text of a value that is equal for equal values. */

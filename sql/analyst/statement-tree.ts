@@ -78,7 +78,8 @@ function groupParameters(oids: readonly number[]): ParameterGroup[] {
 
 /** Turns `($g)[i]` back into the parameter it stands for. */
 function restore(value: TreeValue, groups: readonly ParameterGroup[]): TreeValue {
-  if (Array.isArray(value)) return (value as readonly TreeValue[]).map((item) => restore(item, groups));
+  if (Array.isArray(value))
+    return (value as readonly TreeValue[]).map((item) => restore(item, groups));
   if (!isNode(value)) return value;
   if (value.tag === 'SUBSCRIPTINGREF') {
     const found = elementOf(value, groups);
