@@ -301,7 +301,14 @@ export function readCatalog(database: Database, stamp: bigint | null = null): Ca
     .pluck()
     .all(stamp ?? (1n << 62n)) as Uint8Array[];
   let catalog = EMPTY_CATALOG;
-  for (const changes of rows) catalog = applyChanges(catalog, decodeChanges(changes));
+  for (const changes of rows) {
+    try {
+      catalog = applyChanges(catalog, decodeChanges(changes));
+    } catch (cause) {
+      const message = `${database.name}: change ${catalog.version + 1} of the catalog is damaged`;
+      throw new StorageError('damaged', message, { cause });
+    }
+  }
   return catalog;
 }
 

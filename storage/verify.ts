@@ -28,6 +28,7 @@ import { shardSchema } from './names.ts';
 import { StateReader } from './snapshot.ts';
 import { StateStore } from './state-store.ts';
 import { checkIntegrity, compareFile } from './verify-files.ts';
+import type { Catalog } from '../ledger/catalog.ts';
 import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { CheckedParent } from '../ledger/block-check.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
@@ -218,7 +219,7 @@ class Verification {
   #checkFiles(): void {
     const { path, stateShards } = this.#data;
     const database = this.#live!.database;
-    const catalog = this.#live!.catalog();
+    const catalog = this.#liveCatalog();
     const total = stateShards + 1 + this.#blocks!.segments.length;
     let done = 0;
     const found = (damage: Damage | null): void => {
@@ -231,6 +232,16 @@ class Verification {
     }
     found(checkIntegrity({ database, schema: 'chain' }, indexFile(path), null));
     for (const firstHeight of this.#blocks!.segments) found(this.#checkBlockFile(firstHeight));
+  }
+
+  /** For naming indexes; a damaged one is reported by the comparison, more exactly. */
+  #liveCatalog(): Catalog | null {
+    try {
+      return this.#live!.catalog();
+    } catch (error) {
+      if (!isStorageError(error)) throw error;
+      return null;
+    }
   }
 
   #checkBlockFile(firstHeight: number): Damage | null {
