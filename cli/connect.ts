@@ -29,6 +29,8 @@ export interface Connection {
    * Runs a text of one or more statements, or one statement with parameters.
    *
    * Several statements in one text are one transaction, unless they say otherwise.
+   *
+   * @throws CommandError 1 with the node's refusal, as psql shows it
    */
   query(text: string, parameters?: readonly string[]): Promise<readonly Answer[]>;
   close(): Promise<void>;
@@ -44,7 +46,7 @@ export interface Target {
 
 const TEXT_ONLY = { getTypeParser: () => (value: unknown) => value };
 
-/** @throws CommandError when no URL is to be had; the socket's error when nobody answers */
+/** @throws CommandError when no URL is to be had or the node refuses; the socket's error when nobody answers */
 export async function connect(target: Target): Promise<Connection> {
   const { connectionString, ssl } = settingsOf(target);
   const client = new pg.Client({ connectionString, ssl, application_name: 'trustsql' });
@@ -52,14 +54,16 @@ export async function connect(target: Target): Promise<Connection> {
   // A connection that dies between two queries reports it by the next query.
   client.on('error', () => undefined);
   const tags = tagsOf(client);
-  await client.connect();
+  await refusing('', client.connect());
   return {
     async query(text, parameters) {
       tags.length = 0;
       const request = { text, rowMode: 'array' as const, types: TEXT_ONLY };
-      const result = await (parameters === undefined
-        ? client.query(request)
-        : client.query({ ...request, values: [...parameters] }));
+      const running =
+        parameters === undefined
+          ? client.query(request)
+          : client.query({ ...request, values: [...parameters] });
+      const result = await refusing(text, running);
       const results: readonly pg.QueryArrayResult[] = Array.isArray(result) ? result : [result];
       return results.map((one, index) => answerOf(one, tags[index] ?? ''));
     },
@@ -122,8 +126,18 @@ function parseUrl(text: string): URL {
   return url;
 }
 
-/** A refusal of the node, as psql with VERBOSITY=verbose shows it; undefined for any other error. */
-export function describeRefusal(error: unknown, text: string): string | undefined {
+/** Turns the node's refusal into the end of the command; other errors pass. */
+async function refusing<T>(text: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const refusal = describeRefusal(error, text);
+    throw refusal === undefined ? error : new CommandError(EXIT.negative, refusal);
+  }
+}
+
+/** As psql with VERBOSITY=verbose shows it; undefined for any other error. */
+function describeRefusal(error: unknown, text: string): string | undefined {
   if (!Error.isError(error)) return undefined;
   const fault = error as Partial<pg.DatabaseError> & Error;
   if (fault.severity === undefined || fault.code === undefined) return undefined;

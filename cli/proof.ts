@@ -9,7 +9,7 @@ import type { Verdict } from '../ledger/proof-check.ts';
 import { parseProof } from '../ledger/proof-json.ts';
 import type { RowProof } from '../ledger/proof.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
-import { connect, describeRefusal } from './connect.ts';
+import { connect } from './connect.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
 
@@ -38,10 +38,6 @@ export async function exportProof(
     }
     if (options.out === undefined) process.stdout.write(`${bundle}\n`);
     else writeFileSync(options.out, `${bundle}\n`);
-  } catch (error) {
-    const refusal = describeRefusal(error, text);
-    if (refusal === undefined) throw error;
-    throw new CommandError(EXIT.negative, refusal);
   } finally {
     await connection.close();
   }

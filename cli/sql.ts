@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
-import { connect, describeRefusal } from './connect.ts';
+import { connect } from './connect.ts';
 import type { Answer } from './connect.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
@@ -26,10 +26,6 @@ export async function runSql(statement: string | undefined, options: SqlOptions)
   try {
     const answers = await connection.query(text);
     process.stdout.write(options.json === true ? jsonOf(answers) : answers.map(textOf).join(''));
-  } catch (error) {
-    const refusal = describeRefusal(error, text);
-    if (refusal === undefined) throw error;
-    throw new CommandError(EXIT.negative, refusal);
   } finally {
     await connection.close();
   }
