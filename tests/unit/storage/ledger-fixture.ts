@@ -151,9 +151,14 @@ export class TestLedger {
   timeMs = START_MS;
   #keys = 0;
 
-  constructor(genesisRecord: Genesis, options: Partial<WriterOptions> = {}) {
-    this.directory = mkdtempSync(join(tmpdir(), 'trustsql-storage-'));
-    createLedger(this.directory, genesisRecord, crypto, NODE_SEED);
+  /** Makes a ledger; without a genesis record, opens the one in `directory`. */
+  constructor(
+    genesisRecord: Genesis | null,
+    options: Partial<WriterOptions> = {},
+    directory: string = mkdtempSync(join(tmpdir(), 'trustsql-storage-')),
+  ) {
+    this.directory = directory;
+    if (genesisRecord !== null) createLedger(directory, genesisRecord, crypto, NODE_SEED);
     this.writer = this.#open(options);
   }
 
@@ -174,7 +179,9 @@ export class TestLedger {
       const salt = new Uint8Array(16);
       const value = new TextEncoder().encode('test');
       const idempotencyKey = new Uint8Array(16);
-      new DataView(idempotencyKey.buffer).setUint32(0, ++this.#keys);
+      const view = new DataView(idempotencyKey.buffer);
+      view.setUint32(0, ++this.#keys);
+      view.setUint32(4, this.writer.tip.height);
       return encodeTransaction(crypto, {
         chainId: options.chainId ?? chainId,
         author,

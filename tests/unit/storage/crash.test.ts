@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { StateReader } from '../../../storage/snapshot.ts';
+import { openDatabase } from '../../../storage/sqlite.ts';
+import { shardFile } from '../../../storage/data-directory.ts';
+import { verifyLedger } from '../../../storage/verify.ts';
+import { NOTES, insertNote, makeNotes, openNotes } from './notes-fixture.ts';
+
+let directory: string;
+
+beforeEach(() => {
+  const ledger = makeNotes();
+  directory = ledger.directory;
+  ledger.writer.close();
+});
+
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url));
+
+/** Runs until it kills itself; returns the last height it acknowledged. */
+function crash(step: string, height: number): number {
+  const { stdout, signal, stderr } = spawnSync(process.execPath, [CHILD, directory, step, String(height)], {
+    encoding: 'utf8',
+  });
+  expect([signal, stderr]).toEqual(['SIGKILL', '']);
+  return Number(stdout.trim().split('\n').at(-1) || height - 1);
+}
+
+function ids(shard: number): bigint[] {
+  const reader = StateReader.open(directory);
+  const rows = reader.database
+    .prepare(`SELECT c1 FROM ${shard === 0 ? 'main' : 's1'}.r${NOTES[shard]!.id} ORDER BY 1`)
+    .pluck()
+    .all();
+  reader.close();
+  return rows as bigint[];
+}
+
+test.each(['begun', 'applied', 'durable', 'committed', 'tidied'])(
+  'a kill at step "%s" loses nothing that was acknowledged, and leaves no half',
+  async (step) => {
+    let acknowledged = 0;
+    for (const height of [1, 4, 8]) {
+      acknowledged = Math.max(acknowledged, crash(step, height));
+      // As it lies there, before anything is repaired.
+      expect((await verifyLedger(directory)).damage).toBeNull();
+      openNotes(directory).writer.close();
+      expect((await verifyLedger(directory)).damage).toBeNull();
+      const found = ids(0);
+      expect(ids(1)).toEqual(found);
+      expect(found.length).toBeGreaterThanOrEqual(acknowledged);
+      expect(found).toEqual(found.map((_, i) => BigInt(i + 1)));
+    }
+  },
+  60_000,
+);
+
+/** Puts the shard file of an earlier moment back, as a power loss may. */
+test.each([0, 1])('shard %i may be several blocks behind: the other is taken back and replayed', async (lost) => {
+  const ledger = openNotes(directory);
+  for (let id = 1n; id <= 3n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
+  ledger.writer.close();
+  const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+  cpSync(directory, old, { recursive: true });
+  const later = openNotes(directory);
+  for (let id = 4n; id <= 6n; id++) {
+    later.run([
+      insertNote(0, id),
+      insertNote(1, id),
+      { kind: 'update', relation: 200, schemaVersion: 1, columns: [2], rows: [{ rowId: 1n, version: id === 4n ? 65_536n : (id - 1n) * 65_536n, values: [`v${id}`] }] },
+      { kind: 'delete', relation: 210, rows: [{ rowId: id - 3n, version: (id - 3n) * 65_536n }] },
+    ]);
+  }
+  const receipts = later.writer.tip.executed;
+  later.writer.close();
+  cpSync(shardFile(old, lost), shardFile(directory, lost));
+  const recovered = openNotes(directory);
+  expect(recovered.writer.tip.executed).toEqual(receipts);
+  expect(recovered.writer.tip.height).toBe(6);
+  recovered.writer.close();
+  expect((await verifyLedger(directory)).damage).toBeNull();
+  expect(ids(1)).toEqual([4n, 5n, 6n]);
+  rmSync(old, { recursive: true });
+});
+
+test('a state that is gone, and an index that is gone, are made again', async () => {
+  const ledger = openNotes(directory);
+  for (let id = 1n; id <= 3n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
+  ledger.writer.close();
+  for (const shard of [0, 1]) rmSync(shardFile(directory, shard));
+  openNotes(directory).writer.close();
+  expect((await verifyLedger(directory)).damage).toBeNull();
+  rmSync(join(directory, 'chain/index.sqlite'));
+  openNotes(directory).writer.close();
+  expect((await verifyLedger(directory)).damage).toBeNull();
+});
+
+test('a state that was changed before the replay does not start', () => {
+  const ledger = openNotes(directory);
+  for (let id = 1n; id <= 2n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
+  ledger.writer.close();
+  const database = openDatabase(shardFile(directory, 0));
+  database.exec('UPDATE _receipt SET receipt=(SELECT receipt FROM _receipt ORDER BY stamp DESC LIMIT 1)');
+  database.close();
+  expect(() => openNotes(directory)).toThrow('executed otherwise');
+});
+
+test('a directory in use is refused', () => {
+  const ledger = openNotes(directory);
+  expect(() => openNotes(directory)).toThrow(`${directory}: in use by another process`);
+  ledger.writer.close();
+});
