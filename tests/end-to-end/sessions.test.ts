@@ -1,0 +1,164 @@
+// Sessions that behave badly disturb no others: runaway queries, idle transactions, lost connections.
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { connect as dial, type Socket } from 'node:net';
+import pg from 'pg';
+import { NodeProcess } from './process.ts';
+
+const TIMEOUT_MS = 120_000;
+const MAX_CONNECTIONS = 10;
+const RUNAWAY = 'SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b';
+
+describe('sessions', () => {
+  let node: NodeProcess;
+  let url = '';
+  let steady: pg.Client;
+  beforeAll(async () => {
+    const limits = ['--max-connections', String(MAX_CONNECTIONS), '--reader-memory-mb', '128'];
+    node = await NodeProcess.start(...limits);
+    url = await node.clearUrl();
+    steady = await connect();
+    await steady.query('CREATE TABLE t (id int PRIMARY KEY, v int)');
+    await steady.query('INSERT INTO t SELECT n, 0 FROM generate_series(1, 100) n');
+  }, TIMEOUT_MS);
+  afterAll(async () => {
+    await steady.end();
+    await node[Symbol.asyncDispose]();
+  });
+
+  async function connect(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: url });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  test(
+    'a runaway query times out while others are served',
+    async () => {
+      const wild = await connect();
+      await wild.query('SET statement_timeout = 500');
+      const runaway = expect(wild.query(RUNAWAY)).rejects.toMatchObject({ code: '57014' });
+      for (let n = 0; n < 20; n += 1) {
+        await steady.query('UPDATE t SET v = v + 1 WHERE id = 1');
+        await steady.query('SELECT sum(v) FROM t');
+      }
+      await runaway;
+      expect((await wild.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+      await wild.end();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a query that wants all memory is ended, and only that',
+    async () => {
+      const wild = await connect();
+      const greedy = wild.query(
+        `SELECT length(string_agg(repeat(n::text, 200000), '')) FROM generate_series(100000, 104000) n`,
+      );
+      await expect(greedy).rejects.toMatchObject({
+        code: expect.stringMatching(/^(53200|54000|57014)$/),
+      });
+      expect((await steady.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 100 }]);
+      expect((await wild.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 100 }]);
+      await wild.end();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a client that is gone leaves no transaction and no lock behind',
+    async () => {
+      const gone = await connect();
+      await gone.query('BEGIN');
+      await gone.query('SELECT * FROM t WHERE id = 2 FOR UPDATE');
+      await gone.query('UPDATE t SET v = 99 WHERE id = 2');
+      (gone as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+      await steady.query(`SET lock_timeout = '5s'`);
+      await steady.query('UPDATE t SET v = v + 1 WHERE id = 2');
+      expect((await steady.query('SELECT v FROM t WHERE id = 2')).rows).toEqual([{ v: 1 }]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'an idle transaction is ended after its time',
+    async () => {
+      const idle = await connect();
+      await idle.query(`SET idle_in_transaction_session_timeout = '300ms'`);
+      await idle.query('BEGIN');
+      await idle.query('SELECT * FROM t WHERE id = 3 FOR UPDATE');
+      const [error] = (await once(idle, 'error')) as [{ code?: string }];
+      expect(error.code).toBe('25P03');
+      await steady.query('UPDATE t SET v = v + 1 WHERE id = 3');
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'more connections than allowed are refused with 53300, and room comes back',
+    async () => {
+      const others: pg.Client[] = [];
+      let refused: string | undefined;
+      while (refused === undefined && others.length <= MAX_CONNECTIONS) {
+        await connect().then(
+          (client) => others.push(client),
+          (error: pg.DatabaseError) => (refused = error.code),
+        );
+      }
+      expect(refused).toBe('53300');
+      for (const client of others) await client.end();
+      await (await connect()).end();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'two sessions that wait for each other: one gets 40P01, the other goes on',
+    async () => {
+      const [one, two] = [await connect(), await connect()];
+      for (const client of [one, two]) await client.query('BEGIN');
+      await one.query('SELECT * FROM t WHERE id = 10 FOR UPDATE');
+      await two.query('SELECT * FROM t WHERE id = 11 FOR UPDATE');
+      const crosswise = async (client: pg.Client, id: number): Promise<void> => {
+        try {
+          await client.query('SELECT * FROM t WHERE id = $1 FOR UPDATE', [id]);
+        } finally {
+          await client.query('ROLLBACK');
+        }
+      };
+      const outcomes = await Promise.allSettled([crosswise(one, 11), crosswise(two, 10)]);
+      const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
+      expect(failed).toHaveLength(1);
+      expect(failed[0]?.reason).toMatchObject({ code: '40P01' });
+      await one.end();
+      await two.end();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a stranger that speaks no Postgres loses its own connection only',
+    async () => {
+      const rubbish = [
+        'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+        Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]),
+        Buffer.from([0, 0, 0, 8, 0, 0, 0, 0]),
+        Buffer.alloc(1000, 7),
+      ];
+      for (const bytes of rubbish) {
+        const socket = dial(node.port, '127.0.0.1');
+        socket.on('error', () => undefined);
+        await once(socket, 'connect');
+        const closed = once(socket, 'close');
+        socket.resume();
+        socket.write(bytes);
+        await closed;
+      }
+      expect((await steady.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    },
+    TIMEOUT_MS,
+  );
+});
