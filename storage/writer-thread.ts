@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert, isStorageError } from '../ledger/error.ts';
 import { ChainWriter } from './chain-writer.ts';
 import { nativeCrypto } from './native-crypto.ts';
+import { checkAtStart } from './start-check.ts';
 import type { StoredBlock } from './block-store.ts';
 import type { Tip } from './chain-writer.ts';
 import type { Genesis } from '../ledger/block.ts';
@@ -94,6 +95,12 @@ function answer(writer: ChainWriter, request: WriterRequest): void {
 try {
   const { directory, node } = workerData as WriterThreadData;
   const writer = ChainWriter.open(directory, { crypto: nativeCrypto, node });
+  try {
+    checkAtStart(directory, nativeCrypto);
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
   serve(writer);
   reply({ kind: 'open', tip: writer.tip, genesis: writer.genesis });
 } catch (error) {

@@ -1,0 +1,219 @@
+// What a node checks before it serves its files: bounded, so that a big ledger starts in seconds. Shell.
+//
+// SQLite's own check of files up to a size, the newest blocks with their links, signatures and results, and
+// the newest rows and versions of every table against the receipts of the transactions that wrote them. For
+// a ledger within the limits below that is every value; for a bigger one `trustsql verify` is the full check.
+
+import { statSync } from 'node:fs';
+import { checkCertificate } from '../ledger/block-check.ts';
+import { StorageError, isFormatError } from '../ledger/error.ts';
+import { bodyHash, headerHash, receiptHash, rowVersionHash } from '../ledger/hash.ts';
+import { decodeCertificate, decodeChanges, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeReceipt, encodeRowVersion } from '../ledger/encoding.ts';
+import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
+import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
+import { equal } from '../ledger/bytes.ts';
+import { heightOf, stampOf } from '../ledger/operation.ts';
+import { BlockStore } from './block-store.ts';
+import { indexFile, shardFile } from './data-directory.ts';
+import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
+import { split } from './apply.ts';
+import { StateReader } from './snapshot.ts';
+import type { Catalog, Table } from '../ledger/catalog.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+import type { Datum } from '../ledger/type.ts';
+import type { Genesis, Header } from '../ledger/block.ts';
+
+/** Files up to this size are checked page by page; about a second for each 200 MB. */
+const FILE_BYTES_MAX = 256 * 1024 * 1024;
+/** Newest blocks that are checked; about 150 µs each. */
+const BLOCKS_MAX = 2_000;
+/** Newest rows, and as many versions in history, of each table; about 5 µs each. */
+const ROWS_MAX = 20_000;
+
+/**
+ * @throws StorageError damaged, naming the file and what in it
+ */
+export function checkAtStart(directory: string, crypto: Crypto): void {
+  const reader = StateReader.open(directory);
+  const blocks = new BlockStore(directory, { readonly: true });
+  try {
+    reader.begin();
+    new StartCheck(reader, blocks, crypto).run();
+  } finally {
+    reader.end();
+    reader.close();
+    blocks.close();
+  }
+}
+
+function damaged(file: string, message: string): StorageError {
+  return new StorageError('damaged', `${file}: ${message}`);
+}
+
+class StartCheck {
+  readonly #reader: StateReader;
+  readonly #blocks: BlockStore;
+  readonly #crypto: Crypto;
+  /** Every catalog there was, with the stamp from which it held. */
+  readonly #catalogs: { readonly stamp: bigint; readonly catalog: Catalog }[] = [];
+  #leaves: { readonly stamp: bigint; readonly hashes: ReadonlySet<string> } | null = null;
+
+  constructor(reader: StateReader, blocks: BlockStore, crypto: Crypto) {
+    this.#reader = reader;
+    this.#blocks = blocks;
+    this.#crypto = crypto;
+  }
+
+  run(): void {
+    const { path, stateShards } = this.#reader.data;
+    for (let shard = 0; shard < stateShards; shard++) {
+      this.#checkFile(shardSchema(shard), shardFile(path, shard));
+    }
+    this.#checkFile('chain', indexFile(path));
+    this.#checkBlocks();
+    this.#readCatalogs();
+    const catalog = this.#reader.catalog();
+    for (const relation of catalog.relations.values()) {
+      if (relation.kind === 'table') this.#checkTable(relation);
+    }
+  }
+
+  #checkFile(schema: string, file: string): void {
+    const { database } = this.#reader;
+    const foreign = database
+      .prepare(`SELECT name FROM ${schema}.sqlite_schema WHERE type NOT IN ('table', 'index')`)
+      .pluck()
+      .get();
+    if (foreign !== undefined) throw damaged(file, `${String(foreign)} does not belong here`);
+    if (statSync(file).size > FILE_BYTES_MAX) return;
+    const answer = database.pragma(`${schema}.integrity_check(1)`, { simple: true });
+    if (answer !== 'ok') throw damaged(file, String(answer));
+  }
+
+  #checkBlocks(): void {
+    const first = this.#blocks.read(0)!;
+    const genesis = decodeGenesis(first.body);
+    const newest = this.#reader.height();
+    let parent: Uint8Array | null = null;
+    for (let height = Math.max(1, newest - BLOCKS_MAX); height <= newest; height++) {
+      parent = this.#checkBlock(height, genesis, parent);
+    }
+  }
+
+  #checkBlock(height: number, genesis: Genesis, parent: Uint8Array | null): Uint8Array {
+    const file = this.#blocks.fileOf(height);
+    const stored = this.#blocks.read(height);
+    if (stored === null) throw damaged(file, `block ${height} is missing`);
+    let header: Header;
+    let problem: string | null;
+    try {
+      header = decodeHeader(stored.header);
+      const { chainId } = this.#reader.data;
+      const context = { crypto: this.#crypto, chainId, genesis };
+      const certificate = decodeCertificate(stored.certificate);
+      problem = checkCertificate(context, header, certificate)?.message ?? null;
+    } catch (error) {
+      if (!isFormatError(error)) throw error;
+      throw damaged(file, `block ${height}: ${error.message}`);
+    }
+    if (header.height !== height || (parent !== null && !equal(parent, header.parent))) {
+      problem ??= 'does not follow the block before it';
+    }
+    if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body))) problem ??= 'has another body';
+    if (problem !== null) throw damaged(file, `block ${height}: ${problem}`);
+    this.#checkResults(header);
+    return headerHash(this.#crypto, stored.header);
+  }
+
+  /** The receipts that this state has for a block, against what a later header has signed. */
+  #checkResults({ executed }: Header): void {
+    const receipts = this.#reader.database
+      .prepare('SELECT receipt, leaves FROM main._receipt WHERE stamp>=? AND stamp<? ORDER BY stamp')
+      .all(stampOf(executed.height, 0), stampOf(executed.height + 1, 0)) as {
+      receipt: Uint8Array;
+      leaves: Uint8Array;
+    }[];
+    const hashes = receipts.map(({ receipt }) => receiptHash(this.#crypto, receipt));
+    const file = shardFile(this.#reader.data.path, 0);
+    const root = hashes.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, hashes);
+    const sound =
+      equal(root, executed.receiptsRoot) &&
+      receipts.every(({ receipt, leaves }) => {
+        const expected = decodeReceipt(receipt).versionsRoot;
+        const found = leaves.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, split(leaves));
+        return equal(expected, found);
+      });
+    if (!sound) throw damaged(file, `receipts of block ${executed.height} were changed`);
+  }
+
+  #readCatalogs(): void {
+    const rows = this.#reader.database
+      .prepare('SELECT stamp, changes FROM main._catalog ORDER BY version')
+      .all() as { stamp: bigint; changes: Uint8Array }[];
+    let catalog = EMPTY_CATALOG;
+    for (const { stamp, changes } of rows) {
+      catalog = applyChanges(catalog, decodeChanges(changes));
+      this.#catalogs.push({ stamp, catalog });
+    }
+  }
+
+  /** The table as it was after the transaction of a stamp. */
+  #shapeAt(table: Table, stamp: bigint): Table | null {
+    const found = this.#catalogs.findLast((entry) => entry.stamp <= stamp);
+    const relation = found?.catalog.relations.get(table.id);
+    return relation?.kind === 'table' ? relation : null;
+  }
+
+  #checkTable(table: Table): void {
+    for (const history of [false, true]) {
+      const name = history ? historyTable(table.id) : rowTable(table.id);
+      const stamp = history ? FROM : VERSION;
+      const rows = this.#reader.database
+        .prepare(
+          `SELECT * FROM ${shardSchema(table.shard)}.${name} ORDER BY ${ROW_ID} DESC LIMIT ${ROWS_MAX}`,
+        )
+        .iterate() as Iterable<Record<string, Datum>>;
+      for (const row of rows) this.#checkRow(table, row, stamp);
+    }
+  }
+
+  #checkRow(table: Table, row: Record<string, Datum>, stampName: string): void {
+    const stamp = row[stampName];
+    const rowId = row[ROW_ID];
+    const file = shardFile(this.#reader.data.path, table.shard);
+    const shape = typeof stamp === 'bigint' ? this.#shapeAt(table, stamp) : null;
+    let known = false;
+    if (shape !== null && typeof stamp === 'bigint' && typeof rowId === 'bigint') {
+      const encoded = encodeRowVersion({
+        relation: shape.id,
+        schemaVersion: shape.schemaVersion,
+        rowId,
+        stamp,
+        deleted: false,
+        columns: shape.columns.map(({ id }) => id),
+        values: shape.columns.map(({ id }) => row[columnName(id)] ?? null),
+      });
+      const hash = rowVersionHash(this.#crypto, encoded);
+      known = this.#leavesOf(stamp).has(latin1(hash));
+    }
+    if (known) return;
+    const block = typeof stamp === 'bigint' ? ` as block ${heightOf(stamp)} wrote it` : '';
+    throw damaged(file, `row ${String(rowId)} of table ${table.name} is not${block}`);
+  }
+
+  #leavesOf(stamp: bigint): ReadonlySet<string> {
+    if (this.#leaves?.stamp === stamp) return this.#leaves.hashes;
+    const bytes = this.#reader.database
+      .prepare('SELECT leaves FROM main._receipt WHERE stamp=?')
+      .pluck()
+      .get(stamp);
+    const hashes = new Set(split((bytes as Uint8Array | undefined) ?? new Uint8Array(0)).map(latin1));
+    this.#leaves = { stamp, hashes };
+    return hashes;
+  }
+}
+
+function latin1(hash: Uint8Array): string {
+  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
+}
