@@ -4,13 +4,11 @@
 // What does not fit gives null, and the caller chooses: a row image instead of a program, 0A000 for a
 // constraint or an index.
 
+import { supports } from '../ledger/functions.ts';
 import { numericScale } from '../ledger/type.ts';
 import type { Expression } from '../ledger/expression.ts';
 import type { Datum, SqlType } from '../ledger/type.ts';
 import type { Scalar, ScalarOf } from './ir.ts';
-
-// Until the registry of the evaluator is there: the families it starts with.
-const supports = (symbol: string): boolean => /^(int|numeric|text|bpchar|bool|float|date_|time|upper|lower|length|substr|btrim|ltrim|rtrim)/.test(symbol);
 
 /** The value of $n, or undefined when it is not known. */
 export type BindParameter = (parameter: number) => Datum | undefined;

@@ -3,14 +3,25 @@
 import { AGGREGATE_FINALS, AGGREGATE_HELPERS } from './aggregate.ts';
 import { ARRAY } from './array.ts';
 import { CORE } from './core.ts';
+import { DATETIME } from './datetime.ts';
+import { JSON_FUNCTIONS } from './json.ts';
 import { LEDGER_FUNCTIONS } from './ledger.ts';
+import { NUMBER } from './number.ts';
+import { REGEX } from './regex.ts';
+import { SESSION } from './session.ts';
+import { TEXT } from './text.ts';
 import { SERIES } from './set-returning.ts';
 import type { EdgeFunction } from './function.ts';
+
+// prettier-ignore
+const TABLES = [
+  CORE, ARRAY, TEXT, NUMBER, REGEX, JSON_FUNCTIONS, DATETIME, SESSION, AGGREGATE_HELPERS, AGGREGATE_FINALS,
+];
 
 /** The ledger's own first; what is added here may depend on settings, zones and the random. */
 export const EDGE_FUNCTIONS: ReadonlyMap<string, EdgeFunction> = new Map([
   ...LEDGER_FUNCTIONS,
-  ...[CORE, ARRAY, AGGREGATE_HELPERS, AGGREGATE_FINALS].flatMap((table) => Object.entries(table)),
+  ...TABLES.flatMap((table) => Object.entries(table)),
 ]);
 
 export const FINALS: ReadonlySet<string> = new Set(Object.keys(AGGREGATE_FINALS));

@@ -12,6 +12,9 @@ import {
 import { SqlError } from '../../ledger/error.ts';
 import { addDecimal, compareDecimal, decodeNumeric, encodeNumeric } from '../../ledger/numeric.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { elementRows, keyRows, memberRows } from './json.ts';
+import { matchRows, splitRows } from './regex.ts';
+import { tableRows } from './text.ts';
 import { parseZone } from './zone.ts';
 import { readTypes } from './function.ts';
 import { unpack } from './pack.ts';
@@ -109,5 +112,21 @@ export const SERIES: Readonly<Record<string, SetReturning>> = {
   array_unnest: table(2, unnested, 1, true),
   generate_subscripts_nodir: table(3, subscripts, 1, true),
   generate_subscripts: table(4, subscripts, 1, true),
+  json_array_elements: table(1, (args) => elementRows(args, false)),
+  json_array_elements_text: table(1, (args) => elementRows(args, true)),
+  jsonb_array_elements: table(1, (args) => elementRows(args, false)),
+  jsonb_array_elements_text: table(1, (args) => elementRows(args, true)),
+  json_each: table(1, (args) => memberRows(args, false), 2),
+  json_each_text: table(1, (args) => memberRows(args, true), 2),
+  jsonb_each: table(1, (args) => memberRows(args, false), 2),
+  jsonb_each_text: table(1, (args) => memberRows(args, true), 2),
+  json_object_keys: table(1, (args) => keyRows(args, 'json_object_keys')),
+  jsonb_object_keys: table(1, (args) => keyRows(args, 'jsonb_object_keys')),
+  regexp_matches: table(3, matchRows),
+  regexp_matches_no_flags: table(2, ([text, pattern]) => matchRows([text!, pattern!, ''])),
+  regexp_split_to_table: table(3, splitRows),
+  regexp_split_to_table_no_flags: table(2, ([text, pattern]) => splitRows([text!, pattern!, ''])),
+  text_to_table: table(2, tableRows),
+  text_to_table_null: table(3, tableRows),
   unpack: table(1, ([packed]) => unpack(packed ?? null), PACKED_COLUMNS),
 };
