@@ -80,17 +80,22 @@ export function passwordOf(statement: ParsedStatement): string | null | undefine
 
 /** The statement's text with `PASSWORD '…'` of a role turned into `PASSWORD NULL`. */
 export function redactSecrets(statement: ParsedStatement): string {
-  const again = parseOne(statement.text);
+  const again = parseStatement(statement.text);
   const option = passwordOption(again.tree);
   if (option === undefined || option['arg'] === undefined) return statement.text;
   const location = (option['location'] as number | undefined) ?? 0;
   const tokens = scan(statement.text);
-  const first = tokens.findIndex(
-    ({ start, tokenName }) => start >= location && /SCONST$/.test(tokenName),
+  const keyword = tokens.findIndex(
+    ({ start, text }) => start >= location && /^password$/i.test(text),
   );
-  const literal = tokens[first];
-  if (literal === undefined) throw new SqlError(SQLSTATE.internalError, 'password has no place');
-  const escape = tokens[first + 1]?.tokenName === 'UESCAPE' ? tokens[first + 2] : undefined;
+  const literal = tokens[keyword + 1];
+  if (keyword < 0 || literal === undefined) {
+    throw new SqlError(SQLSTATE.internalError, 'password has no place');
+  }
+  // A string U&'…' may be followed by UESCAPE and its escape character.
+  const escape = /^uescape$/i.test(tokens[keyword + 2]?.text ?? '')
+    ? tokens[keyword + 3]
+    : undefined;
   return replaceBytes(statement.text, [
     { start: literal.start, end: (escape ?? literal).end, by: 'NULL' },
   ]);
@@ -123,7 +128,7 @@ export interface StorageOptions {
 export function takeStorageOptions(text: string): StorageOptions {
   const options = new Map<string, string | null>();
   if (!/\b(ledger|shards?|shard_by|erasable)\b/i.test(text)) return { text, options };
-  const { kind, tree } = parseOne(text);
+  const { kind, tree } = parseStatement(text);
   const ours: RawNode[] = [];
   for (const { elements, reset } of optionLists(kind, tree)) {
     for (const element of elements) {
@@ -237,7 +242,7 @@ function mergeCuts(
 /** The text without CONCURRENTLY of CREATE INDEX and DROP INDEX: in a ledger it makes no difference. */
 export function withoutConcurrently(text: string): string {
   if (!/\bconcurrently\b/i.test(text)) return text;
-  const { kind, tree } = parseOne(text);
+  const { kind, tree } = parseStatement(text);
   if ((kind !== 'IndexStmt' && kind !== 'DropStmt') || tree['concurrent'] !== true) return text;
   const token = scan(text).find(({ text: word }) => /^concurrently$/i.test(word));
   return token === undefined ? text : replaceBytes(text, [{ ...token, by: '' }]);
@@ -299,7 +304,7 @@ const RESHAPED = /\bpg_(constraint|database|collation)\b/i;
 /** The text with those catalogs in FROM replaced by their views; nothing else changes. */
 export function useCatalogViews(text: string): string {
   if (!RESHAPED.test(text)) return text;
-  const { tree } = parseOne(text);
+  const { tree } = parseStatement(text);
   const tokens = scan(text);
   // A view has no system columns: where one is wanted, it is an ordinary column of another view.
   const suffix = /\btableoid\b/i.test(text) ? '_tableoid' : '';
@@ -325,11 +330,19 @@ function rangeVars(value: unknown): RawNode[] {
   );
 }
 
-function parseOne(text: string): ParsedStatement {
+/**
+ * Takes a text with exactly one statement apart.
+ *
+ * @throws SqlError 42601 when there is none or several, and as `parseStatements`
+ */
+export function parseStatement(text: string): ParsedStatement {
   const statements = parseStatements(text);
   const [statement] = statements;
   if (statement === undefined || statements.length > 1) {
-    throw new SqlError(SQLSTATE.syntaxError, 'expected exactly one statement');
+    throw new SqlError(
+      SQLSTATE.syntaxError,
+      'cannot insert multiple commands into a prepared statement',
+    );
   }
   return statement;
 }

@@ -10,7 +10,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { SqlError } from '../../ledger/error.ts';
 import type { DdlAnalysis, DdlRecord, RowCheck } from '../analysis.ts';
 import { unsupported } from '../node-tree-scalar.ts';
-import { parseStatements, takeStorageOptions, usingOf, withoutConcurrently } from '../parse.ts';
+import { parseStatement, takeStorageOptions, usingOf, withoutConcurrently } from '../parse.ts';
 import type { ParsedStatement, RawNode } from '../parse.ts';
 import { readCatalog } from './introspect.ts';
 import { literal } from './make-up.ts';
@@ -93,8 +93,7 @@ export function runnableDdl(text: string): {
   readonly options: ReadonlyMap<string, string | null>;
   readonly statement: ParsedStatement;
 } {
-  const [statement] = parseStatements(text);
-  if (statement === undefined) throw new SqlError(SQLSTATE.syntaxError, 'empty statement');
+  const statement = parseStatement(text);
   const { text: own, options } = takeStorageOptions(statement.text);
   if (statement.kind === 'ReindexStmt') return { text: '', options, statement };
   return { text: withoutConcurrently(own), options, statement };

@@ -16,10 +16,11 @@ import type {
   DescribedColumn,
 } from '../analysis.ts';
 import type { Query, Scalar } from '../ir.ts';
+import { unsupported } from '../node-tree-scalar.ts';
 import { readExpression, readQuery } from '../node-tree.ts';
 import { parseTree, walkTree } from '../node-tree-text.ts';
 import type { TreeNode } from '../node-tree-text.ts';
-import { useCatalogViews } from '../parse.ts';
+import { parseStatement, useCatalogViews } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
 import { identifier, literal, maintainHistory, makeUp } from './make-up.ts';
@@ -67,7 +68,6 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'timezone',
   'datestyle',
   'intervalstyle',
-  'standard_conforming_strings',
   'extra_float_digits',
   'bytea_output',
   'xmloption',
@@ -91,6 +91,10 @@ export class Mirror {
     const postgres = await Postgres.start(null);
     makeUp(postgres, database);
     return new Mirror(postgres);
+  }
+
+  close(): Promise<void> {
+    return this.#postgres.close();
   }
 
   /** Replays the chain's DDL, oldest first; `catalog` is what it led to. */
@@ -124,7 +128,7 @@ export class Mirror {
 
   analyse(text: string, parameterOids: readonly number[], context: AnalysisContext): Analysis {
     return this.#within(context, (state) => {
-      const own = useCatalogViews(text);
+      const own = useCatalogViews(oneQuery(text));
       const described = this.#postgres.describe(own, parameterOids);
       const tree = this.#treeOf(own, described, state);
       const needs: Need[] = [];
@@ -203,7 +207,7 @@ export class Mirror {
     context: AnalysisContext,
   ): CatalogAnswer {
     return this.#within(context, (state) => {
-      const own = useCatalogViews(text);
+      const own = useCatalogViews(oneQuery(text));
       const described = this.#postgres.describe(own, parameterOids);
       runnable(this.#treeOf(own, described, state), state.resolver, text);
       this.#postgres.run('set transaction_read_only = on');
@@ -350,6 +354,26 @@ export class Mirror {
       resolver: new CatalogResolver(this.#postgres, this.#builtins, names, catalog),
     };
   }
+}
+
+const QUERIES: ReadonlySet<string> = new Set([
+  'SelectStmt',
+  'InsertStmt',
+  'UpdateStmt',
+  'DeleteStmt',
+  'MergeStmt',
+]);
+
+/**
+ * The text up to the end of the one statement there is; positions in it stay as they are. It becomes part of a larger text for Postgres, so it must be one
+ * whole statement by Postgres' own grammar, with standard_conforming_strings on in both places.
+ */
+function oneQuery(text: string): string {
+  const statement = parseStatement(text);
+  if (!QUERIES.has(statement.kind)) {
+    throw unsupported(`analysing ${statement.kind.replace(/Stmt$/, '').toUpperCase()}`);
+  }
+  return text.slice(0, statement.start + statement.text.length);
 }
 
 /** DDL that is tried in the light of a session. */

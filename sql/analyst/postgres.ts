@@ -62,6 +62,10 @@ export class Postgres {
     return new Postgres(database);
   }
 
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+
   /** The whole data folder as a tar file. */
   async dump(): Promise<Uint8Array<ArrayBuffer>> {
     const file = await this.#database.dumpDataDir('none');

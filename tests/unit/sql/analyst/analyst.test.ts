@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { applyChanges } from '../../../../ledger/catalog.ts';
+import { Analyst } from '../../../../sql/analyst/analyst.ts';
+import { contextOf, ddlRecord, genesisCatalog } from './fixture.ts';
+
+const TIMEOUT_MS = 180_000;
+const TABLE = "create table t (a int primary key, b text default 'x')";
+
+let analyst: Analyst;
+let catalog = genesisCatalog();
+
+beforeAll(async () => {
+  analyst = await Analyst.start({ database: 'ledger' });
+  await analyst.load(catalog, []);
+  const { changes } = await analyst.analyseDdl(TABLE, contextOf());
+  catalog = applyChanges(catalog, changes);
+  await analyst.applyDdl(ddlRecord(TABLE), catalog);
+}, TIMEOUT_MS);
+
+afterAll(() => analyst.close());
+
+test('it follows the chain and translates OIDs', async () => {
+  const [table] = [...catalog.relations.values()];
+  const id = table?.id ?? 0;
+  const { columns } = await analyst.analyse('select a from t', [], contextOf());
+  expect(columns?.[0]?.tableOid).toBe(analyst.oidOfRelation(id));
+  expect(analyst.relationOfOid(analyst.oidOfRelation(id))).toBe(id);
+  expect(analyst.typeOfOid(1231)).toMatchObject({ base: 'numeric', array: true });
+  expect(analyst.oidOfType({ base: 'uuid', typmod: -1, array: false, userType: null })).toBe(2950);
+});
+
+test('errors cross the threads whole', async () => {
+  await expect(analyst.analyse('select x from t', [], contextOf())).rejects.toMatchObject({
+    name: 'SqlError',
+    sqlstate: '42703',
+    fields: { position: 8 },
+  });
+});
+
+test(
+  'a runaway catalog query ends with 57014 and disturbs nobody',
+  async () => {
+    const runaway = 'select count(*) from pg_class a, pg_class b, pg_class c, pg_class d';
+    const asked = analyst.catalogQuery(runaway, [], [], [], [], contextOf(), 500);
+    const other = analyst.analyse('select b from t', [], contextOf());
+    await expect(asked).rejects.toMatchObject({ sqlstate: '57014' });
+    expect((await other).columns).toHaveLength(1);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a cancelled query ends with 57014',
+  async () => {
+    const cancel = new AbortController();
+    const runaway = 'select count(*) from pg_class a, pg_class b, pg_class c, pg_class d';
+    const asked = analyst.catalogQuery(runaway, [], [], [], [], contextOf(), 0, cancel.signal);
+    setTimeout(() => cancel.abort(), 100);
+    await expect(asked).rejects.toMatchObject({ sqlstate: '57014' });
+    expect((await analyst.defaults(100, contextOf())).map(({ column }) => column)).toEqual([2]);
+  },
+  TIMEOUT_MS,
+);
