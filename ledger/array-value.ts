@@ -5,7 +5,7 @@
 // (2) Lower bounds are always 1; an array without elements is [] whatever its dimensions were.
 
 import { fromHex, hex } from './bytes.ts';
-import { SqlError } from './error.ts';
+import { assert, SqlError } from './error.ts';
 import { SQLSTATE } from './sqlstate.ts';
 import type { BaseType, Datum } from './type.ts';
 
@@ -46,13 +46,20 @@ export function elementForm(base: BaseType): ElementForm {
   }
 }
 
-/** @param values elements in the representation of their type (numeric in the general form) */
+/**
+ * @param values  elements in the representation of their type (numeric in the general form)
+ * @throws AssertionError for an element of another representation, which could not be read back
+ */
 export function encodeArray(values: ArrayValue, base: BaseType): string {
+  return encodeLevel(values, elementForm(base));
+}
+
+function encodeLevel(values: ArrayValue, form: ElementForm): string {
   let text = '[';
   for (let at = 0; at < values.length; at++) {
     const value = values[at] as Datum | ArrayValue;
     if (at > 0) text += ',';
-    text += isNested(value) ? encodeArray(value, base) : encodeElement(value);
+    text += isNested(value) ? encodeLevel(value, form) : encodeElement(value, form);
   }
   return text + ']';
 }
@@ -61,13 +68,26 @@ export function isNested(value: Datum | ArrayValue): value is ArrayValue {
   return Array.isArray(value);
 }
 
-function encodeElement(value: Datum): string {
+function encodeElement(value: Datum, form: ElementForm): string {
   if (value === null) return 'null';
-  if (typeof value === 'bigint') return value.toString();
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value !== 'number') return `"${hex(value)}"`;
-  if (Object.is(value, -0)) return '-0';
-  return Number.isFinite(value) ? String(value) : `"${value}"`;
+  switch (form) {
+    case 'integer':
+      assert(typeof value === 'bigint', 'an element of this array is an integer');
+      return value.toString();
+    case 'float':
+      if (typeof value === 'number' && Number.isFinite(value)) {
+        return Object.is(value, -0) ? '-0' : String(value);
+      }
+      return `"${String(value)}"`;
+    case 'bytes':
+      assert(typeof value === 'object', 'an element of this array is bytes');
+      return `"${hex(value)}"`;
+    case 'string':
+      assert(typeof value === 'string', 'an element of this array is a string');
+      return JSON.stringify(value);
+    default:
+      return form satisfies never;
+  }
 }
 
 /** @throws SqlError XX001 when the text is not of the canonical form */

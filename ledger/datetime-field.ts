@@ -337,7 +337,7 @@ export function makeDate(year: bigint, month: bigint, day: bigint): bigint {
     month <= 12n &&
     day >= 1n &&
     day <= BigInt(datetime.daysInMonth(astronomical, Number(month)));
-  if (!valid) throw invalidDate(year, month, day);
+  if (!valid) throw invalidDate(year < 0n ? BigInt(astronomical) : year, month, day);
   const days = datetime.daysFromCivil(astronomical, Number(month), Number(day));
   if (datetime.dateInRange(days)) return BigInt(days);
   throw new SqlError(

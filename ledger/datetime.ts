@@ -288,9 +288,10 @@ export function timestampPlusInterval(micros: bigint, value: Interval): bigint {
 }
 
 function plusMonthsAndDays(micros: bigint, value: Interval): bigint {
-  let { days, time } = splitTimestamp(micros);
+  const { days: start, time } = splitTimestamp(micros);
+  let days = start;
   if (value.months !== 0) {
-    const civil = civilFromDays(days);
+    const civil = civilFromDays(start);
     const month = civil.month - 1 + value.months;
     const year = civil.year + Math.floor(month / 12);
     const monthOfYear = (((month % 12) + 12) % 12) + 1;

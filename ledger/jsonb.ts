@@ -172,8 +172,17 @@ class JsonReader {
       }
       if (code === 92) end = this.#escape(end);
     }
+    const value = JSON.parse(this.#text.slice(start, end + 1)) as string;
+    // json keeps its escapes as they are; jsonb decodes them, and half a character has no UTF-8.
+    if (this.#forJsonb && !value.isWellFormed()) {
+      const twoHigh = /[\ud800-\udbff][\ud800-\udbff]/.test(value);
+      const detail = twoHigh
+        ? 'Unicode high surrogate must not follow a high surrogate.'
+        : 'Unicode low surrogate must follow a high surrogate.';
+      throw this.#syntax(detail, end + 1 - start);
+    }
     this.#at = end + 1;
-    return JSON.parse(this.#text.slice(start, end + 1)) as string;
+    return value;
   }
 
   /** Checks the escape at a backslash and answers the place of its last character. */

@@ -118,7 +118,7 @@ class Sum {
 export function parseInterval(text: string, typmod: number, context: ValueContext): Interval {
   try {
     const trimmed = text.trim();
-    const sum = /^P/.test(trimmed) ? readIso(trimmed) : readFields(trimmed, typmod, context);
+    const sum = trimmed.startsWith('P') ? readIso(trimmed) : readFields(trimmed, typmod, context);
     if (sum === undefined) {
       throw new SqlError(
         SQLSTATE.invalidDatetimeFormat,
@@ -157,7 +157,7 @@ function readFields(text: string, typmod: number, context: ValueContext): Sum | 
   const sum = new Sum();
   const allNegative =
     context.intervalStyle === 'sql_standard' &&
-    /^-/.test(text) &&
+    text.startsWith('-') &&
     fields
       .slice(1)
       .every((field) => !/^[+-]/.test(field['time'] ?? field['months'] ?? field['number'] ?? ''));
