@@ -18,7 +18,8 @@ import type { Crypto } from '../ledger/crypto.ts';
 import type { Catalog, Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { StateStore, TableCounters } from './state-store.ts';
-import type { StoredRow, TableStore } from './table-store.ts';
+import type { TableStore } from './table-store.ts';
+import type { StoredRow } from './table-shape.ts';
 
 /** A check that a schema change leaves for the end of the transaction. */
 export type Validation = () => void;

@@ -10,7 +10,8 @@ import type { OperationCounts, OperationOf, ConflictClause, Assignment } from '.
 import type { Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { Application } from './application.ts';
-import type { RowExpression, StoredRow, TableStore } from './table-store.ts';
+import type { TableStore } from './table-store.ts';
+import type { RowExpression, StoredRow } from './table-shape.ts';
 
 export const NOTHING: OperationCounts = { inserted: 0, updated: 0, deleted: 0 };
 

@@ -11,7 +11,7 @@ import { describeRow, describeValue } from './describe-value.ts';
 import type { SqlErrorFields } from '../ledger/error.ts';
 import type { Catalog, Column, DomainType, Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
-import type { IndexStore, RowExpression, TableStore } from './table-store.ts';
+import type { IndexShape, RowExpression, TableShape } from './table-shape.ts';
 
 interface NamedRule {
   readonly name: string;
@@ -24,15 +24,21 @@ interface DomainRule {
   readonly checks: readonly { readonly name: string; readonly holds: (value: Datum) => Datum }[];
 }
 
+/** A table whose rows can be looked up by key: in its shard, or under the changes of an open transaction. */
+export interface RowLookup extends TableShape {
+  /** Row id under a key as IndexShape.key gives it, or null. */
+  find(index: IndexShape, key: readonly Datum[]): bigint | null;
+}
+
 /** The constraints of a table, compiled. */
 export class RowRules {
-  readonly #store: TableStore;
+  readonly #store: TableShape;
   readonly #catalog: Catalog;
   readonly #generated: readonly { readonly position: number; readonly value: RowExpression }[];
   readonly #checks: readonly NamedRule[];
   readonly #domains: readonly DomainRule[];
 
-  constructor(store: TableStore, catalog: Catalog) {
+  constructor(store: TableShape, catalog: Catalog) {
     const { table } = store;
     this.#store = store;
     this.#catalog = catalog;
@@ -104,10 +110,10 @@ export class RowRules {
   }
 }
 
-const compiled = new WeakMap<Catalog, Map<TableStore, RowRules>>();
+const compiled = new WeakMap<Catalog, Map<TableShape, RowRules>>();
 
 /** The rules of a table under a catalog; compiled once. */
-export function rulesOf(store: TableStore, catalog: Catalog): RowRules {
+export function rulesOf(store: TableShape, catalog: Catalog): RowRules {
   let known = compiled.get(catalog);
   if (known === undefined) compiled.set(catalog, (known = new Map()));
   let rules = known.get(store);
@@ -167,7 +173,7 @@ export function describeKey(
  * @param rowId the row itself when it is being updated, else null
  */
 export function uniqueError(
-  store: TableStore,
+  store: RowLookup,
   catalog: Catalog,
   values: readonly Datum[],
   rowId: bigint | null,
@@ -192,8 +198,8 @@ export function uniqueError(
 
 /** The key of an index as the row's own values show it. */
 export function describeIndexKey(
-  store: TableStore,
-  { index }: IndexStore,
+  store: TableShape,
+  { index }: IndexShape,
   values: readonly Datum[],
 ): string {
   const columns = index.keys.map(({ column }) => column);

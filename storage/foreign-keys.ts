@@ -12,7 +12,9 @@ import { decodeNumeric, scaleNumeric, widenNumeric } from '../ledger/numeric.ts'
 import { describeKey, tableFields } from './constraints.ts';
 import { ROW_ID, columnName, foldKey, foldedText } from './names.ts';
 import type { StateStore } from './state-store.ts';
-import type { ForeignKey, Table } from '../ledger/catalog.ts';
+import type { Catalog, ForeignKey, Table } from '../ledger/catalog.ts';
+import type { RowLookup } from './constraints.ts';
+import type { TableShape } from './table-shape.ts';
 import type { Datum, SqlType } from '../ledger/type.ts';
 import type { TableStore } from './table-store.ts';
 
@@ -26,6 +28,12 @@ interface ParentCheck {
   readonly foreignKey: ForeignKey;
   readonly key: readonly Datum[];
   readonly deleted: boolean;
+}
+
+/** The tables that references are checked in: those of the state, or as an open transaction sees them. */
+export interface References {
+  readonly catalog: Catalog;
+  table(table: Table): RowLookup;
 }
 
 /** The checks that one transaction owes. */
@@ -92,8 +100,8 @@ export function checkChild(store: StateStore, child: TableStore, values: readonl
 
 /** @throws SqlError 23503 when the row refers to nothing */
 export function checkReference(
-  store: StateStore,
-  child: TableStore,
+  store: References,
+  child: TableShape,
   foreignKey: ForeignKey,
   values: readonly Datum[],
 ): void {
@@ -118,7 +126,7 @@ export function checkReference(
 }
 
 function parentExists(
-  store: StateStore,
+  store: References,
   parent: Table,
   foreignKey: ForeignKey,
   child: Table,
@@ -173,7 +181,7 @@ function checkParent(store: StateStore, { child, foreignKey, key, deleted }: Par
   );
 }
 
-function pick(table: TableStore, columns: readonly number[], values: readonly Datum[]): Datum[] {
+function pick(table: TableShape, columns: readonly number[], values: readonly Datum[]): Datum[] {
   return columns.map((id) => values[table.position(id) ?? -1] ?? null);
 }
 

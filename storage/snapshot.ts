@@ -17,7 +17,7 @@ import type { Catalog, Table } from '../ledger/catalog.ts';
 import type { Database, Statement } from './sqlite.ts';
 import type { Row } from '../ledger/type.ts';
 import type { SequenceState } from './state-store.ts';
-import type { StoredRow } from './table-store.ts';
+import type { StoredRow } from './table-shape.ts';
 
 /** Tries to find all files at one height; between two commits of one block they lie apart for microseconds. */
 const SNAPSHOT_TRIES_MAX = 1_000;
