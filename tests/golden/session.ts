@@ -212,7 +212,8 @@ function printError(error: Message): string[] {
     const value = error[field] as string | undefined;
     if (value === undefined) continue;
     if (field === 'where' && !value.startsWith('COPY')) continue;
-    lines.push(`  ${label}: ${value}`);
+    // Which of a server's temporary schemas it is differs from run to run.
+    lines.push(`  ${label}: ${value.replace(/^pg_temp_\d+$/, 'pg_temp')}`);
   }
   return lines.map((line) => line.replaceAll('\n', '\\n'));
 }
