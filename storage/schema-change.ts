@@ -108,6 +108,7 @@ function createTable(store: StateStore, table: Table): void {
     `CREATE TABLE ${schema}.${historyTable(table.id)}` +
       ` (${ROW_ID}, ${FROM}, ${TO}${columns}, PRIMARY KEY (${ROW_ID}, ${FROM})) WITHOUT ROWID`,
   );
+  addHidden(store, table);
   for (const index of table.indexes) createIndex(store, table, index);
 }
 
@@ -129,6 +130,7 @@ function alterTable(app: Application, old: Table, table: Table): void {
     else if (JSON.stringify(former.type) !== JSON.stringify(column.type)) retyped.add(column.id);
   }
   const added = table.columns.filter(({ id }) => !known.has(id));
+  addHidden(store, table);
   const kept = alterIndexes(app, old, table, retyped);
   const checks = rowChecks(old, table, known, retyped, added);
   const late = table.indexes.filter(({ id }) => !kept.has(id));
@@ -206,23 +208,31 @@ function definitionOf({ unique, nullsNotDistinct, keys, predicate }: Index): str
   return JSON.stringify([unique, nullsNotDistinct, keys, predicate], plain);
 }
 
+function hiddenColumns(index: Index): string[] {
+  const names = index.keys.flatMap((key, i) =>
+    keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [],
+  );
+  if (index.predicate !== null) names.push(predicateName(index.id));
+  return names;
+}
+
+/** Adds the hidden columns that the table's indexes need, before any of them is made. */
+function addHidden(store: StateStore, table: Table): void {
+  const schema = shardSchema(table.shard);
+  const name = rowTable(table.id);
+  const info = store.database.pragma(`${schema}.table_info(${name})`) as { name: string }[];
+  const present = new Set(info.map((column) => column.name));
+  for (const hidden of table.indexes.flatMap(hiddenColumns)) {
+    if (present.has(hidden)) continue;
+    store.database.exec(`ALTER TABLE ${schema}.${name} ADD COLUMN ${hidden}`);
+  }
+}
+
 /** @throws SqlError 23505 when rows collide */
 function createIndex(store: StateStore, table: Table, index: Index): void {
   const { database } = store;
   const schema = shardSchema(table.shard);
-  const rows = `${schema}.${rowTable(table.id)}`;
-  const hidden = index.keys.flatMap((key, i) =>
-    keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [],
-  );
-  if (index.predicate !== null) hidden.push(predicateName(index.id));
-  const present = new Set(
-    (database.pragma(`${schema}.table_info(${rowTable(table.id)})`) as { name: string }[]).map(
-      ({ name }) => name,
-    ),
-  );
-  for (const name of hidden) {
-    if (!present.has(name)) database.exec(`ALTER TABLE ${rows} ADD COLUMN ${name}`);
-  }
+  const hidden = hiddenColumns(index);
   if (hidden.length > 0) fillHidden(store, table, hidden);
   const keys = index.keys.map((key, i) => {
     const name = keyIsHidden(index, key) ? hiddenKeyName(index.id, i) : columnName(key.column!);
