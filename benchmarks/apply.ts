@@ -4,7 +4,15 @@
 //
 // One bundle a block, 500 transactions a block; signing and encoding are not measured.
 
-import { TestLedger, INT4, TEXT, column, genesis, index, table } from '../tests/unit/storage/ledger-fixture.ts';
+import {
+  TestLedger,
+  INT4,
+  TEXT,
+  column,
+  genesis,
+  index,
+  table,
+} from '../tests/unit/storage/ledger-fixture.ts';
 import { NODE_SEED, crypto } from '../tests/unit/storage/ledger-fixture.ts';
 import type { Operation } from '../ledger/operation.ts';
 
@@ -32,7 +40,9 @@ function measure(name: string, operation: (i: number) => Operation): void {
     micros += Number(process.hrtime.bigint() - start) / 1000;
     if (ledger.writer.untidy) ledger.writer.tidy();
   }
-  console.log(`${name}: ${(micros / count).toFixed(1)} µs a transaction, blocks of ${BLOCK_TRANSACTIONS}`);
+  console.log(
+    `${name}: ${(micros / count).toFixed(1)} µs a transaction, blocks of ${BLOCK_TRANSACTIONS}`,
+  );
 }
 
 measure('insert', (i) => ({

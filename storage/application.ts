@@ -177,7 +177,9 @@ export class Application {
 
   #hashAgain(): void {
     for (const { relation, rowId } of this.written.rows()) {
-      const table = this.#reshaped.has(relation) ? this.store.catalog.relations.get(relation) : null;
+      const table = this.#reshaped.has(relation)
+        ? this.store.catalog.relations.get(relation)
+        : null;
       if (table?.kind !== 'table') continue;
       const row = this.store.table(table).row(rowId);
       this.written.replace(relation, rowId, this.#leaf(table, rowId, row?.values ?? null));

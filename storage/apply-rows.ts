@@ -6,7 +6,12 @@ import { conflict } from './application.ts';
 import { rulesOf } from './constraints.ts';
 import { conforms } from './conform.ts';
 import { demandTable } from './privileges.ts';
-import type { OperationCounts, OperationOf, ConflictClause, Assignment } from '../ledger/operation.ts';
+import type {
+  OperationCounts,
+  OperationOf,
+  ConflictClause,
+  Assignment,
+} from '../ledger/operation.ts';
 import type { Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { Application } from './application.ts';
@@ -154,12 +159,19 @@ class Upsert {
 type CompiledSet = readonly { readonly position: number; readonly value: RowExpression }[];
 
 function compileSet(store: TableStore, set: readonly Assignment[]): CompiledSet {
-  const positions = writablePositions(store, set.map(({ column }) => column));
+  const positions = writablePositions(
+    store,
+    set.map(({ column }) => column),
+  );
   return set.map(({ value }, i) => ({ position: positions[i]!, value: store.compile(value) }));
 }
 
 /** The row after SET; every expression sees the row before. */
-function assigned(set: CompiledSet, before: readonly Datum[], excluded?: readonly Datum[]): Datum[] {
+function assigned(
+  set: CompiledSet,
+  before: readonly Datum[],
+  excluded?: readonly Datum[],
+): Datum[] {
   const after = before.slice();
   for (const { position, value } of set) after[position] = value(before, excluded);
   return after;

@@ -100,7 +100,8 @@ function applyTransaction(step: Step, bundleAbort: Abort | null): AppliedTransac
   let leaves: Uint8Array = NO_BYTES;
   if (abort === null) {
     const transaction = tryDecode(bytes);
-    abort = transaction === null ? abortOf('22P03', 'malformed transaction') : admit(step, transaction);
+    abort =
+      transaction === null ? abortOf('22P03', 'malformed transaction') : admit(step, transaction);
     if (abort === null && transaction !== null) {
       const outcome = execute(step, transaction);
       if ('sqlstate' in outcome) abort = outcome;

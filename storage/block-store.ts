@@ -124,8 +124,7 @@ export class BlockStore {
     if (firstHeight === undefined) return null;
     const segment = this.#segment(firstHeight);
     const found = guard(segment.path, () => segment.read.get(BigInt(height))) as
-      | { header: Uint8Array; body: Uint8Array; certificate: Uint8Array }
-      | undefined;
+      { header: Uint8Array; body: Uint8Array; certificate: Uint8Array } | undefined;
     if (found === undefined) return null;
     const { header, body, certificate } = found;
     for (const part of [header, body, certificate]) {
@@ -224,7 +223,10 @@ export class BlockStore {
     if (segment !== undefined) return segment;
     const path = blockFile(this.#directory, firstHeight);
     const sealed = firstHeight !== this.#firstHeights.at(-1);
-    const database = openDatabase(path, { readonly: this.#readonly || sealed, synchronous: 'FULL' });
+    const database = openDatabase(path, {
+      readonly: this.#readonly || sealed,
+      synchronous: 'FULL',
+    });
     segment = guard(path, () => {
       if (!database.readonly) {
         const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();

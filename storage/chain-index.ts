@@ -65,8 +65,7 @@ export class ChainIndex {
   /** The history tree before `header`, if the one stored fits its root; null to be built anew. */
   history(crypto: Crypto, header: Header): HistoryTree | null {
     const found = this.#database.prepare('SELECT size, hashes FROM chain.frontier').get() as
-      | { size: bigint; hashes: Uint8Array }
-      | undefined;
+      { size: bigint; hashes: Uint8Array } | undefined;
     if (found === undefined || Number(found.size) !== header.height) return null;
     try {
       const tree = HistoryTree.restore(crypto, header.height, found.hashes);

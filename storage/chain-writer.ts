@@ -150,7 +150,8 @@ export class ChainWriter {
    * @throws StorageError after which nothing more may be appended; SqlError never
    */
   append(stored: StoredBlock): Appended {
-    if (this.#broken) throw new StorageError('io', `${this.data.path}: the writer has failed before`);
+    if (this.#broken)
+      throw new StorageError('io', `${this.data.path}: the writer has failed before`);
     const file = this.#blocks.fileOf(stored.height);
     const header = decoded(() => decodeHeader(stored.header), file, stored.height);
     const bundles = decoded(() => decodeBody(stored.body), file, stored.height);
@@ -272,7 +273,10 @@ export class ChainWriter {
     const heights = this.#state.heights();
     const lowest = Math.min(...heights);
     if (Math.max(...heights) > tip) {
-      const file = shardFile(this.data.path, heights.findIndex((height) => height > tip));
+      const file = shardFile(
+        this.data.path,
+        heights.findIndex((height) => height > tip),
+      );
       throw new StorageError(
         'damaged',
         `${file}: has applied block ${Math.max(...heights)}, but the newest block is ${tip}`,

@@ -9,7 +9,15 @@
 // (1) A directory of another program or another format is refused, never misread.
 // (2) The lock is the operating system's: it dies with the process, also with kill -9.
 
-import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+} from 'node:fs';
 import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError, isStorageError } from '../ledger/error.ts';
@@ -88,7 +96,10 @@ export function markDataDirectory(data: DataDirectory): void {
       chain: hex(data.chainId),
       stateShards: data.stateShards,
     };
-    writeFileSync(`${path}.new`, `${JSON.stringify(text, null, 2)}\n`, { mode: 0o600, flush: true });
+    writeFileSync(`${path}.new`, `${JSON.stringify(text, null, 2)}\n`, {
+      mode: 0o600,
+      flush: true,
+    });
     renameSync(`${path}.new`, path);
     syncFolder(data.path);
   });

@@ -3,7 +3,12 @@
 // The detail is part of the receipt, so every node must write the same: dates are ISO, times are UTC, bytes
 // are hexadecimal, whatever the session's settings.
 
-import { DATE_INFINITY, DATE_MINUS_INFINITY, MICROS_PER_DAY, MICROS_PER_SECOND } from '../ledger/datetime.ts';
+import {
+  DATE_INFINITY,
+  DATE_MINUS_INFINITY,
+  MICROS_PER_DAY,
+  MICROS_PER_SECOND,
+} from '../ledger/datetime.ts';
 import { TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY, civilFromDays } from '../ledger/datetime.ts';
 import { decodeInterval, decodeTimeTz } from '../ledger/datetime.ts';
 import { decodeNumeric, formatNumeric, formatScaled } from '../ledger/numeric.ts';
@@ -98,7 +103,9 @@ function withEra(days: bigint, rest: string): string {
 /** hh:mm:ss and up to six decimals; `micros` is not negative. */
 function timeOfDay(micros: bigint): string {
   const seconds = micros / MICROS_PER_SECOND;
-  const fraction = String(micros % MICROS_PER_SECOND).padStart(6, '0').replace(/0+$/, '');
+  const fraction = String(micros % MICROS_PER_SECOND)
+    .padStart(6, '0')
+    .replace(/0+$/, '');
   const clock = `${two(seconds / 3600n)}:${two((seconds / 60n) % 60n)}:${two(seconds % 60n)}`;
   return fraction === '' ? clock : `${clock}.${fraction}`;
 }

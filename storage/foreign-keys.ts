@@ -112,7 +112,10 @@ export function checkReference(
   let detail: string;
   if (nulls > 0) {
     detail = 'MATCH FULL does not allow mixing of null and nonnull key values.';
-  } else if (parent?.kind === 'table' && parentExists(store, parent, foreignKey, child.table, key)) {
+  } else if (
+    parent?.kind === 'table' &&
+    parentExists(store, parent, foreignKey, child.table, key)
+  ) {
     return;
   } else {
     const shown = describeKey(child.table, foreignKey.columns, key);
@@ -160,7 +163,9 @@ function checkParent(store: StateStore, { child, foreignKey, key, deleted }: Par
     .get(sought);
   if (found === undefined) return;
   // Another row may have taken the key that this one gave up.
-  const again = columns.map((id, i) => convert(key[i]!, typeOf(parent, referencedColumns[i]!), typeOf(table, id)));
+  const again = columns.map((id, i) =>
+    convert(key[i]!, typeOf(parent, referencedColumns[i]!), typeOf(table, id)),
+  );
   if (parentExists(store, parent, foreignKey, table, again)) return;
   const action = deleted ? foreignKey.onDelete : foreignKey.onUpdate;
   if (action !== 'noAction' && action !== 'restrict') {

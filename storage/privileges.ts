@@ -37,7 +37,12 @@ function owns(catalog: Catalog, role: number, owner: number): boolean {
   return rolesOf(catalog, role).has(owner) || isSuperuser(catalog, role);
 }
 
-function granted(catalog: Catalog, role: number, grants: readonly Grant[], letter: string): boolean {
+function granted(
+  catalog: Catalog,
+  role: number,
+  grants: readonly Grant[],
+  letter: string,
+): boolean {
   const roles = rolesOf(catalog, role);
   return grants.some(
     ({ grantee, privileges }) =>

@@ -87,7 +87,8 @@ function checkClosed(store: StateStore, catalog: Catalog): void {
     if (used.some((id) => !ids.has(id))) throw malformed('a constraint is on no column');
     for (const { references, referencedColumns, index } of relation.foreignKeys) {
       const parent = catalog.relations.get(references);
-      const target = parent?.kind === 'table' ? parent.indexes.find(({ id }) => id === index) : null;
+      const target =
+        parent?.kind === 'table' ? parent.indexes.find(({ id }) => id === index) : null;
       const same =
         target?.unique === true &&
         target.keys.length === referencedColumns.length &&
@@ -254,9 +255,7 @@ function createIndex(store: StateStore, table: Table, index: Index): void {
 function fillHidden(store: StateStore, table: Table, hidden: readonly string[]): void {
   const tableStore = store.table(table);
   const set = hidden.map((name) => `${name}=?`).join();
-  const update = store.database.prepare(
-    `UPDATE ${tableStore.rows} SET ${set} WHERE ${ROW_ID}=?`,
-  );
+  const update = store.database.prepare(`UPDATE ${tableStore.rows} SET ${set} WHERE ${ROW_ID}=?`);
   let last = 0n;
   let count = 0;
   for (;;) {
@@ -319,7 +318,9 @@ function rowChecks(
 ): boolean {
   return (
     retyped.size > 0 ||
-    added.some(({ notNull, generated, type }) => notNull || generated !== null || type.userType !== null) ||
+    added.some(
+      ({ notNull, generated, type }) => notNull || generated !== null || type.userType !== null,
+    ) ||
     table.columns.some(({ id, notNull }) => notNull && known.get(id)?.notNull === false) ||
     table.checks.some(({ id }) => !old.checks.some((check) => check.id === id)) ||
     table.foreignKeys.some(({ id }) => !old.foreignKeys.some((key) => key.id === id))

@@ -107,7 +107,9 @@ export class StateReader {
   written(table: Table): bigint {
     const found = this.#statement(
       `SELECT written FROM ${shardSchema(table.shard)}._table WHERE relation=? ORDER BY height DESC LIMIT 1`,
-    ).pluck().get(BigInt(table.id));
+    )
+      .pluck()
+      .get(BigInt(table.id));
     return (found as bigint | undefined) ?? 0n;
   }
 
@@ -132,7 +134,8 @@ export class StateReader {
 
   #table(table: Table): TableStore {
     let store = this.#tables.get(table);
-    if (store === undefined) this.#tables.set(table, (store = new TableStore(this.database, table)));
+    if (store === undefined)
+      this.#tables.set(table, (store = new TableStore(this.database, table)));
     return store;
   }
 

@@ -8,7 +8,12 @@ import { statSync } from 'node:fs';
 import { checkCertificate } from '../ledger/block-check.ts';
 import { StorageError, isFormatError } from '../ledger/error.ts';
 import { bodyHash, headerHash, receiptHash, rowVersionHash } from '../ledger/hash.ts';
-import { decodeCertificate, decodeChanges, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import {
+  decodeCertificate,
+  decodeChanges,
+  decodeGenesis,
+  decodeHeader,
+} from '../ledger/encoding.ts';
 import { decodeReceipt, encodeRowVersion } from '../ledger/encoding.ts';
 import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
 import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
@@ -120,7 +125,8 @@ class StartCheck {
     if (header.height !== height || (parent !== null && !equal(parent, header.parent))) {
       problem ??= 'does not follow the block before it';
     }
-    if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body))) problem ??= 'has another body';
+    if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body)))
+      problem ??= 'has another body';
     if (problem !== null) throw damaged(file, `block ${height}: ${problem}`);
     this.#checkResults(header);
     return headerHash(this.#crypto, stored.header);
@@ -129,7 +135,9 @@ class StartCheck {
   /** The receipts that this state has for a block, against what a later header has signed. */
   #checkResults({ executed }: Header): void {
     const receipts = this.#reader.database
-      .prepare('SELECT receipt, leaves FROM main._receipt WHERE stamp>=? AND stamp<? ORDER BY stamp')
+      .prepare(
+        'SELECT receipt, leaves FROM main._receipt WHERE stamp>=? AND stamp<? ORDER BY stamp',
+      )
       .all(stampOf(executed.height, 0), stampOf(executed.height + 1, 0)) as {
       receipt: Uint8Array;
       leaves: Uint8Array;
@@ -141,7 +149,8 @@ class StartCheck {
       equal(root, executed.receiptsRoot) &&
       receipts.every(({ receipt, leaves }) => {
         const expected = decodeReceipt(receipt).versionsRoot;
-        const found = leaves.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, split(leaves));
+        const found =
+          leaves.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, split(leaves));
         return equal(expected, found);
       });
     if (!sound) throw damaged(file, `receipts of block ${executed.height} were changed`);
@@ -208,7 +217,9 @@ class StartCheck {
       .prepare('SELECT leaves FROM main._receipt WHERE stamp=?')
       .pluck()
       .get(stamp);
-    const hashes = new Set(split((bytes as Uint8Array | undefined) ?? new Uint8Array(0)).map(latin1));
+    const hashes = new Set(
+      split((bytes as Uint8Array | undefined) ?? new Uint8Array(0)).map(latin1),
+    );
     this.#leaves = { stamp, hashes };
     return hashes;
   }

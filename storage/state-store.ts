@@ -117,9 +117,12 @@ export class StateStore {
       const table = this.catalog.relations.get(relation);
       const counters = this.#counters.get(relation);
       if (table?.kind !== 'table' || counters === undefined) continue;
-      this.#statement(
-        `INSERT INTO ${shardSchema(table.shard)}._table VALUES(?,?,?,?)`,
-      ).run(BigInt(relation), BigInt(height), counters.nextRow, counters.written);
+      this.#statement(`INSERT INTO ${shardSchema(table.shard)}._table VALUES(?,?,?,?)`).run(
+        BigInt(relation),
+        BigInt(height),
+        counters.nextRow,
+        counters.written,
+      );
     }
     this.#dirty.clear();
     for (let shard = 0; shard < this.data.stateShards; shard++) {
@@ -223,7 +226,13 @@ export class StateStore {
    * @param timeMs  time of the block; a key whose `untilMs` lies before it may be taken again
    * @returns false when it is taken
    */
-  takeKey(author: number, key: Uint8Array, untilMs: number, stamp: bigint, timeMs: number): boolean {
+  takeKey(
+    author: number,
+    key: Uint8Array,
+    untilMs: number,
+    stamp: bigint,
+    timeMs: number,
+  ): boolean {
     const { changes } = this.#statement(
       'INSERT INTO _idempotency VALUES(?,?,?,?) ON CONFLICT(author,key)' +
         ' DO UPDATE SET until=excluded.until, stamp=excluded.stamp WHERE until<?',
@@ -299,7 +308,7 @@ export function readCatalog(database: Database, stamp: bigint | null = null): Ca
   const rows = database
     .prepare('SELECT changes FROM main._catalog WHERE stamp<=? ORDER BY version')
     .pluck()
-    .all(stamp ?? (1n << 62n)) as Uint8Array[];
+    .all(stamp ?? 1n << 62n) as Uint8Array[];
   let catalog = EMPTY_CATALOG;
   for (const changes of rows) {
     try {

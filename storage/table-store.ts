@@ -3,7 +3,16 @@
 // A TableStore belongs to one Table value of the catalog; after a schema change there is a new one. Rows are
 // arrays of values in the order of `table.columns`; hidden columns are handled here and by nobody above.
 
-import { ROW_ID, VERSION, FROM, TO, columnName, historyTable, indexColumns, indexName } from './names.ts';
+import {
+  ROW_ID,
+  VERSION,
+  FROM,
+  TO,
+  columnName,
+  historyTable,
+  indexColumns,
+  indexName,
+} from './names.ts';
 import { predicateName, rowTable, shardSchema } from './names.ts';
 import { TableShape } from './table-shape.ts';
 import type { Table } from '../ledger/catalog.ts';

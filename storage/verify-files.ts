@@ -259,7 +259,8 @@ function damageOf(
   const stamp = stampAt(at);
   const column = columnName === null ? null : (ledgerColumn(known, columnName) ?? columnName);
   const history = table.startsWith('h') && id !== undefined;
-  const key = known === null ? shape.key.map((i) => raw(row[i]!)).join() : keyText(known, shape, row);
+  const key =
+    known === null ? shape.key.map((i) => raw(row[i]!)).join() : keyText(known, shape, row);
   const subject = column === null ? 'a row' : `the value of ${column}`;
   return {
     file,

@@ -107,7 +107,8 @@ export async function verifyLedger(
 
 function damageIn(error: unknown, directory: string): Damage | null {
   if (error instanceof Found) return error.damage;
-  if (!isStorageError(error) || (error.fault !== 'damaged' && error.fault !== 'foreign')) return null;
+  if (!isStorageError(error) || (error.fault !== 'damaged' && error.fault !== 'foreign'))
+    return null;
   const file = /^(\S+\.sqlite): /.exec(error.message)?.[1];
   return {
     file: file ?? directory,
@@ -259,7 +260,8 @@ class Verification {
       }
       expected++;
     }
-    if (expected !== next) return { file, message: `block ${expected} is missing`, height: expected };
+    if (expected !== next)
+      return { file, message: `block ${expected} is missing`, height: expected };
     const chunks = database.prepare('SELECT hash, bytes FROM chunk').iterate();
     for (const { hash, bytes } of chunks as Iterable<{ hash: Uint8Array; bytes: Uint8Array }>) {
       if (!equal(chunkHash(nativeCrypto, bytes), hash)) {
@@ -426,10 +428,17 @@ class Verification {
     }
     if (checkpoint.size > header.height + 1) {
       const message = `the digest speaks of ${checkpoint.size} blocks, and only ${header.height + 1} are here`;
-      throw new Found({ file: this.#blocks!.fileOf(header.height), message, height: header.height + 1 });
+      throw new Found({
+        file: this.#blocks!.fileOf(header.height),
+        message,
+        height: header.height + 1,
+      });
     }
     const signers = signersOf(nativeCrypto, checkpoint, genesis.nodes).map((key) => hex(key));
-    const by = signers.length === 0 ? 'not signed by a node of this chain' : `signed by ${signers.join(', ')}`;
+    const by =
+      signers.length === 0
+        ? 'not signed by a node of this chain'
+        : `signed by ${signers.join(', ')}`;
     return `the outside digest of ${checkpoint.size} blocks (${by}) matches: nothing up to block ${checkpoint.size - 1} was cut off or rewritten`;
   }
 

@@ -31,7 +31,12 @@ export interface WriterFailure {
 
 export type WriterReply =
   | { readonly kind: 'open'; readonly tip: Tip; readonly genesis: Genesis }
-  | { readonly kind: 'appended'; readonly id: number; readonly tip: Tip; readonly receipts: readonly Uint8Array[] }
+  | {
+      readonly kind: 'appended';
+      readonly id: number;
+      readonly tip: Tip;
+      readonly receipts: readonly Uint8Array[];
+    }
   | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
   | { readonly kind: 'closed'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number | null; readonly failure: WriterFailure };

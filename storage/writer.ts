@@ -94,7 +94,10 @@ export class Writer {
   }
 
   #ask(
-    request: { kind: 'append'; block: StoredBlock } | { kind: 'chunk'; bytes: Uint8Array } | { kind: 'close' },
+    request:
+      | { kind: 'append'; block: StoredBlock }
+      | { kind: 'chunk'; bytes: Uint8Array }
+      | { kind: 'close' },
     transfer: readonly ArrayBuffer[],
   ): Promise<WriterReply> {
     if (this.#failure !== null) return Promise.reject(this.#failure);

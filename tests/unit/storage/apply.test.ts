@@ -34,7 +34,15 @@ const accounts = table(
     index(201, 'accounts_pkey', [[1, INT4]], { primary: true }),
     index(202, 'accounts_owner_key', [[2, TEXT]]),
   ],
-  { checks: [{ id: 203, name: 'accounts_balance_check', expression: call('int4ge', BOOL, col(3), int(0n)) }] },
+  {
+    checks: [
+      {
+        id: 203,
+        name: 'accounts_balance_check',
+        expression: call('int4ge', BOOL, col(3), int(0n)),
+      },
+    ],
+  },
 );
 
 const entries = table(
@@ -73,7 +81,14 @@ beforeEach(() => {
 afterEach(() => ledger.destroy());
 
 function insert(...rows: Row[]): Operation {
-  return { kind: 'insert', relation: 200, schemaVersion: 1, columns: [1, 2, 3], rows, conflict: null };
+  return {
+    kind: 'insert',
+    relation: 200,
+    schemaVersion: 1,
+    columns: [1, 2, 3],
+    rows,
+    conflict: null,
+  };
 }
 
 function entry(...rows: Row[]): Operation {
@@ -83,20 +98,35 @@ function entry(...rows: Row[]): Operation {
 function add(id: bigint, amount: bigint, where: Expression | null = null): Operation {
   const value = call('int4pl', INT4, col(3), int(amount));
   const set = [{ column: 3, value }];
-  return { kind: 'program', relation: 200, schemaVersion: 1, index: 201, key: [id], where, set, required: false };
+  return {
+    kind: 'program',
+    relation: 200,
+    schemaVersion: 1,
+    index: 201,
+    key: [id],
+    where,
+    set,
+    required: false,
+  };
 }
 
 function rows(which: Table = accounts): Datum[][] {
   const reader = StateReader.open(ledger.directory);
   const names = which.columns.map(({ id }) => `c${id}`).join();
-  const found = reader.database.prepare(`SELECT ${names} FROM r${which.id} ORDER BY _id`).raw().all();
+  const found = reader.database
+    .prepare(`SELECT ${names} FROM r${which.id} ORDER BY _id`)
+    .raw()
+    .all();
   reader.close();
   return found as Datum[][];
 }
 
 function history(id: number): Datum[][] {
   const reader = StateReader.open(ledger.directory);
-  const found = reader.database.prepare(`SELECT _id,_from,_to FROM h${id} ORDER BY 1,2`).raw().all();
+  const found = reader.database
+    .prepare(`SELECT _id,_from,_to FROM h${id} ORDER BY 1,2`)
+    .raw()
+    .all();
   reader.close();
   return found as Datum[][];
 }
@@ -107,18 +137,45 @@ describe('insert', () => {
     expect(receipt.abort).toBeNull();
     expect(receipt.counts).toEqual([{ inserted: 2, updated: 0, deleted: 0 }]);
     expect(receipt.versionCount).toBe(2);
-    expect(rows()).toEqual([[1n, 'ann', 5n, 10n], [2n, 'bob', null, null]]);
+    expect(rows()).toEqual([
+      [1n, 'ann', 5n, 10n],
+      [2n, 'bob', null, null],
+    ]);
   });
 
   test.each([
-    [[null, 'x', 1n], '23502', 'null value in column "id" of relation "accounts" violates not-null constraint', 'Failing row contains (null, x, 1, 2).'],
-    [[1n, 'x', -1n], '23514', 'new row for relation "accounts" violates check constraint "accounts_balance_check"', 'Failing row contains (1, x, -1, -2).'],
-    [[9n, 'x', 1n], '23505', 'duplicate key value violates unique constraint "accounts_pkey"', 'Key (id)=(9) already exists.'],
-    [[1n, 'nine', 1n], '23505', 'duplicate key value violates unique constraint "accounts_owner_key"', 'Key (owner)=(nine) already exists.'],
+    [
+      [null, 'x', 1n],
+      '23502',
+      'null value in column "id" of relation "accounts" violates not-null constraint',
+      'Failing row contains (null, x, 1, 2).',
+    ],
+    [
+      [1n, 'x', -1n],
+      '23514',
+      'new row for relation "accounts" violates check constraint "accounts_balance_check"',
+      'Failing row contains (1, x, -1, -2).',
+    ],
+    [
+      [9n, 'x', 1n],
+      '23505',
+      'duplicate key value violates unique constraint "accounts_pkey"',
+      'Key (id)=(9) already exists.',
+    ],
+    [
+      [1n, 'nine', 1n],
+      '23505',
+      'duplicate key value violates unique constraint "accounts_owner_key"',
+      'Key (owner)=(nine) already exists.',
+    ],
   ])('%j is refused with %s', (row, sqlstate, message, detail) => {
     ledger.run([insert([9n, 'nine', 1n])]);
     const { abort, versionCount } = ledger.run([insert([5n, 'five', 1n], row)]);
-    expect(abort).toMatchObject({ sqlstate, message, fields: { detail, table: 'accounts', schema: 'public' } });
+    expect(abort).toMatchObject({
+      sqlstate,
+      message,
+      fields: { detail, table: 'accounts', schema: 'public' },
+    });
     expect(versionCount).toBe(0);
     expect(rows()).toHaveLength(1);
   });
@@ -139,10 +196,15 @@ describe('insert', () => {
   test('ON CONFLICT DO NOTHING and DO UPDATE', () => {
     ledger.run([insert([1n, 'ann', 5n])]);
     const nothing = { index: null, update: null };
-    const skipped = ledger.run([{ ...insert([1n, 'x', 1n], [2n, 'y', 1n]), conflict: nothing } as Operation]);
+    const skipped = ledger.run([
+      { ...insert([1n, 'x', 1n], [2n, 'y', 1n]), conflict: nothing } as Operation,
+    ]);
     expect(skipped.counts).toEqual([{ inserted: 1, updated: 0, deleted: 0 }]);
     const excluded: Expression = { kind: 'excluded', type: INT4, column: 3 };
-    const update = { set: [{ column: 3, value: call('int4pl', INT4, col(3), excluded) }], where: null };
+    const update = {
+      set: [{ column: 3, value: call('int4pl', INT4, col(3), excluded) }],
+      where: null,
+    };
     const upsert = (...values: Row[]): Operation =>
       ({ ...insert(...values), conflict: { index: 201, update } }) as Operation;
     const updated = ledger.run([upsert([1n, 'z', 10n], [3n, 'new', 3n])]);
@@ -211,7 +273,13 @@ describe('update and delete', () => {
   test('a row inserted by the transaction is named by its ordinal, and gives one version', () => {
     const receipt = ledger.run([
       insert([3n, 'cat', 1n]),
-      { kind: 'update', relation: 200, schemaVersion: 1, columns: [3], rows: [{ rowId: -1n, version: 0n, values: [9n] }] },
+      {
+        kind: 'update',
+        relation: 200,
+        schemaVersion: 1,
+        columns: [3],
+        rows: [{ rowId: -1n, version: 0n, values: [9n] }],
+      },
       add(3n, 1n),
     ]);
     expect(receipt.abort).toBeNull();
@@ -221,12 +289,18 @@ describe('update and delete', () => {
   });
 
   test('delete, truncate and append-only tables', () => {
-    expect(ledger.run([{ kind: 'delete', relation: 200, rows: [{ rowId: 1n, version: stampOf(1, 0) }] }]).counts[0]?.deleted).toBe(1);
+    expect(
+      ledger.run([{ kind: 'delete', relation: 200, rows: [{ rowId: 1n, version: stampOf(1, 0) }] }])
+        .counts[0]?.deleted,
+    ).toBe(1);
     expect(ledger.run([{ kind: 'truncate', relations: [200] }]).abort?.sqlstate).toBe('0A000');
     expect(ledger.run([{ kind: 'truncate', relations: [200, 300] }]).counts[0]?.deleted).toBe(1);
     expect(rows()).toEqual([]);
     expect(history(200)).toHaveLength(2);
-    ledger.change({ put: 'relation', object: { ...entries, foreignKeys: [], schemaVersion: 2, appendOnly: true } });
+    ledger.change({
+      put: 'relation',
+      object: { ...entries, foreignKeys: [], schemaVersion: 2, appendOnly: true },
+    });
     ledger.run([{ ...entry([1n, 1n]), schemaVersion: 2 } as Operation]);
     expect(ledger.run([{ kind: 'delete', relation: 300, rows: [] }]).abort?.sqlstate).toBe('55000');
   });
@@ -234,9 +308,13 @@ describe('update and delete', () => {
   test('require and requireTable', () => {
     const seen = [{ rowId: 1n, version: stampOf(1, 0) }];
     expect(ledger.run([{ kind: 'require', relation: 200, rows: seen }]).abort).toBeNull();
-    expect(ledger.run([{ kind: 'requireTable', relation: 200, stamp: stampOf(1, 0) }]).abort).toBeNull();
+    expect(
+      ledger.run([{ kind: 'requireTable', relation: 200, stamp: stampOf(1, 0) }]).abort,
+    ).toBeNull();
     ledger.run([add(1n, 1n)]);
-    expect(ledger.run([{ kind: 'require', relation: 200, rows: seen }]).abort?.sqlstate).toBe('40001');
+    expect(ledger.run([{ kind: 'require', relation: 200, rows: seen }]).abort?.sqlstate).toBe(
+      '40001',
+    );
     const table: Operation = { kind: 'requireTable', relation: 200, stamp: stampOf(2, 0) };
     expect(ledger.run([add(2n, 1n), table]).abort?.sqlstate).toBe('40001');
   });
@@ -250,7 +328,8 @@ describe('foreign keys', () => {
   test('a child without parent is refused in the words of Postgres', () => {
     expect(ledger.run([entry([1n, 5n])]).abort).toMatchObject({
       sqlstate: '23503',
-      message: 'insert or update on table "entries" violates foreign key constraint "entries_account_fkey"',
+      message:
+        'insert or update on table "entries" violates foreign key constraint "entries_account_fkey"',
       fields: { detail: 'Key (account)=(5) is not present in table "accounts".', table: 'entries' },
     });
     expect(rows(entries)).toEqual([]);
@@ -259,10 +338,15 @@ describe('foreign keys', () => {
 
   test('a parent with children stays', () => {
     ledger.run([entry([1n, 1n])]);
-    const gone: Operation = { kind: 'delete', relation: 200, rows: [{ rowId: 1n, version: stampOf(1, 0) }] };
+    const gone: Operation = {
+      kind: 'delete',
+      relation: 200,
+      rows: [{ rowId: 1n, version: stampOf(1, 0) }],
+    };
     expect(ledger.run([gone]).abort).toMatchObject({
       sqlstate: '23503',
-      message: 'update or delete on table "accounts" violates foreign key constraint "entries_account_fkey" on table "entries"',
+      message:
+        'update or delete on table "accounts" violates foreign key constraint "entries_account_fkey" on table "entries"',
       fields: { detail: 'Key (id)=(1) is still referenced from table "entries".' },
     });
     expect(rows()).toHaveLength(2);
@@ -270,8 +354,20 @@ describe('foreign keys', () => {
 
   test('a cascade is checked when it is complete; a child it missed gives 40001', () => {
     ledger.run([entry([1n, 1n])]);
-    const parent: Operation = { kind: 'update', relation: 200, schemaVersion: 1, columns: [1], rows: [{ rowId: 1n, version: stampOf(1, 0), values: [11n] }] };
-    const child: Operation = { kind: 'update', relation: 300, schemaVersion: 1, columns: [2], rows: [{ rowId: 1n, version: stampOf(2, 0), values: [11n] }] };
+    const parent: Operation = {
+      kind: 'update',
+      relation: 200,
+      schemaVersion: 1,
+      columns: [1],
+      rows: [{ rowId: 1n, version: stampOf(1, 0), values: [11n] }],
+    };
+    const child: Operation = {
+      kind: 'update',
+      relation: 300,
+      schemaVersion: 1,
+      columns: [2],
+      rows: [{ rowId: 1n, version: stampOf(2, 0), values: [11n] }],
+    };
     expect(ledger.run([parent]).abort?.sqlstate).toBe('40001');
     expect(ledger.run([parent, child]).abort).toBeNull();
     expect(rows(entries)).toEqual([[1n, 11n]]);
@@ -328,14 +424,20 @@ test('chunks are applied in order and all or nothing', async () => {
   const hashes = [ledger.writer.putChunk(first), ledger.writer.putChunk(second)];
   const bytes = first.length + second.length;
   const receipt = ledger.run([{ kind: 'chunks', hashes, bytes }]);
-  expect(receipt.counts.map(({ inserted, updated }) => [inserted, updated])).toEqual([[1, 0], [1, 0], [0, 1]]);
+  expect(receipt.counts.map(({ inserted, updated }) => [inserted, updated])).toEqual([
+    [1, 0],
+    [1, 0],
+    [0, 1],
+  ]);
   expect(rows().map((row) => row[2])).toEqual([6n, 1n]);
 });
 
 test('the same blocks give the same receipts in another store', () => {
   const other = new TestLedger(ledger.writer.genesis);
   const blocks = [
-    ledger.block([ledger.bundle([[insert([1n, 'a', 1n], [2n, 'b', 2n])], [insert([1n, 'c', 1n])]])]),
+    ledger.block([
+      ledger.bundle([[insert([1n, 'a', 1n], [2n, 'b', 2n])], [insert([1n, 'c', 1n])]]),
+    ]),
   ];
   const receipts = blocks.map((block) => ledger.writer.append(block).receipts);
   expect(blocks.map((block) => other.writer.append(block).receipts)).toEqual(receipts);

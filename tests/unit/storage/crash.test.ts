@@ -24,9 +24,13 @@ const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url));
 
 /** Runs until it kills itself; returns the last height it acknowledged. */
 function crash(step: string, height: number): number {
-  const { stdout, signal, stderr } = spawnSync(process.execPath, [CHILD, directory, step, String(height)], {
-    encoding: 'utf8',
-  });
+  const { stdout, signal, stderr } = spawnSync(
+    process.execPath,
+    [CHILD, directory, step, String(height)],
+    {
+      encoding: 'utf8',
+    },
+  );
   expect([signal, stderr]).toEqual(['SIGKILL', '']);
   return Number(stdout.trim().split('\n').at(-1) || height - 1);
 }
@@ -61,32 +65,43 @@ test.each(['begun', 'applied', 'durable', 'committed', 'tidied'])(
 );
 
 /** Puts the shard file of an earlier moment back, as a power loss may. */
-test.each([0, 1])('shard %i may be several blocks behind: the other is taken back and replayed', async (lost) => {
-  const ledger = openNotes(directory);
-  for (let id = 1n; id <= 3n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
-  ledger.writer.close();
-  const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
-  cpSync(directory, old, { recursive: true });
-  const later = openNotes(directory);
-  for (let id = 4n; id <= 6n; id++) {
-    later.run([
-      insertNote(0, id),
-      insertNote(1, id),
-      { kind: 'update', relation: 200, schemaVersion: 1, columns: [2], rows: [{ rowId: 1n, version: id === 4n ? 65_536n : (id - 1n) * 65_536n, values: [`v${id}`] }] },
-      { kind: 'delete', relation: 210, rows: [{ rowId: id - 3n, version: (id - 3n) * 65_536n }] },
-    ]);
-  }
-  const receipts = later.writer.tip.executed;
-  later.writer.close();
-  cpSync(shardFile(old, lost), shardFile(directory, lost));
-  const recovered = openNotes(directory);
-  expect(recovered.writer.tip.executed).toEqual(receipts);
-  expect(recovered.writer.tip.height).toBe(6);
-  recovered.writer.close();
-  expect((await verifyLedger(directory)).damage).toBeNull();
-  expect(ids(1)).toEqual([4n, 5n, 6n]);
-  rmSync(old, { recursive: true });
-});
+test.each([0, 1])(
+  'shard %i may be several blocks behind: the other is taken back and replayed',
+  async (lost) => {
+    const ledger = openNotes(directory);
+    for (let id = 1n; id <= 3n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
+    ledger.writer.close();
+    const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+    cpSync(directory, old, { recursive: true });
+    const later = openNotes(directory);
+    for (let id = 4n; id <= 6n; id++) {
+      later.run([
+        insertNote(0, id),
+        insertNote(1, id),
+        {
+          kind: 'update',
+          relation: 200,
+          schemaVersion: 1,
+          columns: [2],
+          rows: [
+            { rowId: 1n, version: id === 4n ? 65_536n : (id - 1n) * 65_536n, values: [`v${id}`] },
+          ],
+        },
+        { kind: 'delete', relation: 210, rows: [{ rowId: id - 3n, version: (id - 3n) * 65_536n }] },
+      ]);
+    }
+    const receipts = later.writer.tip.executed;
+    later.writer.close();
+    cpSync(shardFile(old, lost), shardFile(directory, lost));
+    const recovered = openNotes(directory);
+    expect(recovered.writer.tip.executed).toEqual(receipts);
+    expect(recovered.writer.tip.height).toBe(6);
+    recovered.writer.close();
+    expect((await verifyLedger(directory)).damage).toBeNull();
+    expect(ids(1)).toEqual([4n, 5n, 6n]);
+    rmSync(old, { recursive: true });
+  },
+);
 
 test('a state that is gone, and an index that is gone, are made again', async () => {
   const ledger = openNotes(directory);
@@ -105,7 +120,9 @@ test('a state that was changed before the replay does not start', () => {
   for (let id = 1n; id <= 2n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
   ledger.writer.close();
   const database = openDatabase(shardFile(directory, 0));
-  database.exec('UPDATE _receipt SET receipt=(SELECT receipt FROM _receipt ORDER BY stamp DESC LIMIT 1)');
+  database.exec(
+    'UPDATE _receipt SET receipt=(SELECT receipt FROM _receipt ORDER BY stamp DESC LIMIT 1)',
+  );
   database.close();
   expect(() => openNotes(directory)).toThrow('executed otherwise');
 });

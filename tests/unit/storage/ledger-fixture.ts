@@ -50,7 +50,12 @@ export function role(id: number, name: string, superuser: boolean, seed: Uint8Ar
   };
 }
 
-export function column(id: number, name: string, type: SqlType, more: Partial<Column> = {}): Column {
+export function column(
+  id: number,
+  name: string,
+  type: SqlType,
+  more: Partial<Column> = {},
+): Column {
   return {
     id,
     name,
@@ -172,7 +177,10 @@ export class TestLedger {
   }
 
   /** A bundle of one transaction for each list of operations. */
-  bundle(transactions: readonly (readonly Operation[])[], options: TransactionOptions = {}): Bundle {
+  bundle(
+    transactions: readonly (readonly Operation[])[],
+    options: TransactionOptions = {},
+  ): Bundle {
     const { author = ID.adminRole, seed = ADMIN_SEED } = options;
     const chainId = this.writer.data.chainId;
     const encoded = transactions.map((operations) => {
@@ -193,7 +201,10 @@ export class TestLedger {
       });
     });
     const publicKey = crypto.publicKeyOf(seed);
-    const root = merkleRoot(crypto, encoded.map(({ id }) => id));
+    const root = merkleRoot(
+      crypto,
+      encoded.map(({ id }) => id),
+    );
     return {
       author,
       publicKey,

@@ -1,6 +1,15 @@
 // A ledger over two shards with one table in each, for tests that crash and recover it.
 
-import { INT4, START_MS, TEXT, TestLedger, column, genesis, index, table } from './ledger-fixture.ts';
+import {
+  INT4,
+  START_MS,
+  TEXT,
+  TestLedger,
+  column,
+  genesis,
+  index,
+  table,
+} from './ledger-fixture.ts';
 import type { WriterOptions } from '../../../storage/chain-writer.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 import type { Table } from '../../../ledger/catalog.ts';

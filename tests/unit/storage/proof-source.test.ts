@@ -30,7 +30,11 @@ beforeEach(() => {
     relation: 200,
     schemaVersion: 1,
     columns: [1, 2],
-    rows: [[1n, 'one'], [2n, 'two'], [3n, 'three']],
+    rows: [
+      [1n, 'one'],
+      [2n, 'two'],
+      [3n, 'three'],
+    ],
     conflict: null,
   };
   ledger.append([ledger.bundle([[insert], []])]);
@@ -58,18 +62,42 @@ test('a row can be proved once a later header covers its block', () => {
   const verdict = checkProof(crypto, parseProof(formatProof(proof)), { nodeKeys });
   expect(verdict).toMatchObject({
     valid: true,
-    row: { table: expect.stringContaining('notes'), columns: [{ name: 'id', value: 2n }, { name: 'body', value: 'two' }] },
+    row: {
+      table: expect.stringContaining('notes'),
+      columns: [
+        { name: 'id', value: 2n },
+        { name: 'body', value: 'two' },
+      ],
+    },
     transaction: { authorName: 'admin', height: 2, text: 'test' },
   });
 });
 
 test('a version in history is proved with the columns it had, and under a checkpoint', () => {
-  const added = { ...notes, schemaVersion: 2, columns: [...notes.columns, column(3, 'more', INT4, { missing: 7n })] };
+  const added = {
+    ...notes,
+    schemaVersion: 2,
+    columns: [...notes.columns, column(3, 'more', INT4, { missing: 7n })],
+  };
   ledger.change({ put: 'relation', object: added });
-  ledger.run([{ kind: 'update', relation: 200, schemaVersion: 2, columns: [2], rows: [{ rowId: 2n, version: stampOf(2, 0), values: ['zwei'] }] }]);
+  ledger.run([
+    {
+      kind: 'update',
+      relation: 200,
+      schemaVersion: 2,
+      columns: [2],
+      rows: [{ rowId: 2n, version: stampOf(2, 0), values: ['zwei'] }],
+    },
+  ]);
   ledger.append([]);
   const { tip, data } = ledger.writer;
-  const checkpoint = makeCheckpoint(crypto, data.chainId, tip.height + 1, tip.historyRoot, NODE_SEED);
+  const checkpoint = makeCheckpoint(
+    crypto,
+    data.chainId,
+    tip.height + 1,
+    tip.historyRoot,
+    NODE_SEED,
+  );
   reader.begin();
   const before = source.prove(added, 2n, stampOf(2, 0), tip.height + 1)!;
   const after = source.prove(added, 2n, stampOf(4, 0))!;
@@ -80,6 +108,8 @@ test('a version in history is proved with the columns it had, and under a checkp
   });
   expect(checkProof(crypto, after, { nodeKeys })).toMatchObject({
     valid: true,
-    row: { columns: [{ name: 'id' }, { name: 'body', value: 'zwei' }, { name: 'more', value: 7n }] },
+    row: {
+      columns: [{ name: 'id' }, { name: 'body', value: 'zwei' }, { name: 'more', value: 7n }],
+    },
   });
 });

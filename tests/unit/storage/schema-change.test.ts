@@ -3,7 +3,17 @@ import { encodeNumeric, parseNumeric } from '../../../ledger/numeric.ts';
 import { sqlType } from '../../../ledger/type.ts';
 import { StateReader } from '../../../storage/snapshot.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
-import { INT4, TEXT, TestLedger, USER, USER_SEED, column, genesis, index, table } from './ledger-fixture.ts';
+import {
+  INT4,
+  TEXT,
+  TestLedger,
+  USER,
+  USER_SEED,
+  column,
+  genesis,
+  index,
+  table,
+} from './ledger-fixture.ts';
 import type { Expression } from '../../../ledger/expression.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 import type { Table } from '../../../ledger/catalog.ts';
@@ -42,7 +52,10 @@ function insert(...rows: Row[]): Operation {
 }
 
 /** Alters the table in one transaction with further operations; returns the SQLSTATE or null. */
-function alter(change: Partial<Table>, ...more: Operation[]): ReturnType<TestLedger['run']>['abort'] {
+function alter(
+  change: Partial<Table>,
+  ...more: Operation[]
+): ReturnType<TestLedger['run']>['abort'] {
   const object = { ...current, ...change, schemaVersion: current.schemaVersion + 1 };
   const { abort } = ledger.run([ledger.catalog({ put: 'relation', object }), ...more]);
   if (abort === null) current = object;
@@ -86,16 +99,77 @@ test.each<[SqlType, Datum]>([
 
 test('a dropped column is gone, its id too, and old rows can still be updated', () => {
   alter({ columns: current.columns.filter(({ id }) => id !== 2) });
-  expect(rows()).toEqual([[1n, 10n], [2n, 10n], [3n, null]]);
+  expect(rows()).toEqual([
+    [1n, 10n],
+    [2n, 10n],
+    [3n, null],
+  ]);
   expect(ledger.run([insert([4n, 5n])]).abort).toBeNull();
 });
 
 test.each<[string, Partial<Table>, string, string]>([
-  ['NOT NULL', { columns: [things.columns[0]!, column(2, 'name', TEXT, { notNull: true }), things.columns[2]!] }, '23502', 'column "name" of relation "things" contains null values'],
-  ['an added column NOT NULL', { columns: [...things.columns, column(4, 'must', INT4, { notNull: true })] }, '23502', 'column "must" of relation "things" contains null values'],
-  ['UNIQUE', { indexes: [...things.indexes, index(204, 'things_size_key', [[3, INT4]])] }, '23505', 'could not create unique index "things_size_key"'],
-  ['CHECK', { checks: [{ id: 205, name: 'small', expression: { kind: 'call', type: BOOL, name: 'int4lt', args: [{ kind: 'column', type: INT4, column: 3 }, { kind: 'const', type: INT4, value: 5n }] } }] }, '23514', 'check constraint "small" of relation "things" is violated by some row'],
-  ['a foreign key', { foreignKeys: [{ id: 206, name: 'fk', columns: [3], references: 200, referencedColumns: [1], index: 201, onDelete: 'noAction', onUpdate: 'noAction', matchFull: false }] }, '23503', 'insert or update on table "things" violates foreign key constraint "fk"'],
+  [
+    'NOT NULL',
+    {
+      columns: [things.columns[0]!, column(2, 'name', TEXT, { notNull: true }), things.columns[2]!],
+    },
+    '23502',
+    'column "name" of relation "things" contains null values',
+  ],
+  [
+    'an added column NOT NULL',
+    { columns: [...things.columns, column(4, 'must', INT4, { notNull: true })] },
+    '23502',
+    'column "must" of relation "things" contains null values',
+  ],
+  [
+    'UNIQUE',
+    { indexes: [...things.indexes, index(204, 'things_size_key', [[3, INT4]])] },
+    '23505',
+    'could not create unique index "things_size_key"',
+  ],
+  [
+    'CHECK',
+    {
+      checks: [
+        {
+          id: 205,
+          name: 'small',
+          expression: {
+            kind: 'call',
+            type: BOOL,
+            name: 'int4lt',
+            args: [
+              { kind: 'column', type: INT4, column: 3 },
+              { kind: 'const', type: INT4, value: 5n },
+            ],
+          },
+        },
+      ],
+    },
+    '23514',
+    'check constraint "small" of relation "things" is violated by some row',
+  ],
+  [
+    'a foreign key',
+    {
+      foreignKeys: [
+        {
+          id: 206,
+          name: 'fk',
+          columns: [3],
+          references: 200,
+          referencedColumns: [1],
+          index: 201,
+          onDelete: 'noAction',
+          onUpdate: 'noAction',
+          matchFull: false,
+        },
+      ],
+    },
+    '23503',
+    'insert or update on table "things" violates foreign key constraint "fk"',
+  ],
 ])('%s is checked against the rows that are there', (_, change, sqlstate, message) => {
   expect(alter(change)).toMatchObject({ sqlstate, message });
   expect(ledger.writer.catalog.version).toBe(1);
@@ -104,7 +178,10 @@ test.each<[string, Partial<Table>, string, string]>([
 
 test('the detail of a duplicate names its key', () => {
   const abort = alter({ indexes: [...things.indexes, index(204, 'k', [[3, INT4]])] });
-  expect(abort?.fields).toMatchObject({ detail: 'Key (size)=(10) is duplicated.', constraint: 'k' });
+  expect(abort?.fields).toMatchObject({
+    detail: 'Key (size)=(10) is duplicated.',
+    constraint: 'k',
+  });
 });
 
 test('a changed type comes with images; a row without one aborts', () => {
@@ -122,15 +199,26 @@ test('an index on a changed type is made again after the images', () => {
   const columns = [things.columns[0]!, things.columns[1]!, column(3, 'size', TEXT)];
   const indexes = [things.indexes[0]!, index(204, 'by_size', [[3, TEXT]], { unique: true })];
   const v = 65_536n;
-  expect(alter({ columns, indexes }, images([1n, v, ['a']], [2n, v, ['a']]))?.sqlstate).toBe('23505');
+  expect(alter({ columns, indexes }, images([1n, v, ['a']], [2n, v, ['a']]))?.sqlstate).toBe(
+    '23505',
+  );
   expect(alter({ columns, indexes }, images([1n, v, ['a']], [2n, v, ['b']]))).toBeNull();
   expect(ledger.run([insert([5n, 'x', 'b'])]).abort?.fields.constraint).toBe('by_size');
 });
 
 test('rows written before and after a change of shape in one transaction', () => {
   const before = insert([4n, 'four', 4n]);
-  const object = { ...current, schemaVersion: 2, columns: [...current.columns, column(4, 'more', INT4, { missing: 7n })] };
-  const more: Operation = { ...before, schemaVersion: 2, columns: [1, 2, 3, 4], rows: [[5n, 'five', 5n, 5n]] } as Operation;
+  const object = {
+    ...current,
+    schemaVersion: 2,
+    columns: [...current.columns, column(4, 'more', INT4, { missing: 7n })],
+  };
+  const more: Operation = {
+    ...before,
+    schemaVersion: 2,
+    columns: [1, 2, 3, 4],
+    rows: [[5n, 'five', 5n, 5n]],
+  } as Operation;
   const receipt = ledger.run([before, ledger.catalog({ put: 'relation', object }), more]);
   expect([receipt.abort, receipt.versionCount]).toEqual([null, 2]);
   current = object;
@@ -138,9 +226,18 @@ test('rows written before and after a change of shape in one transaction', () =>
 });
 
 test('unique indexes on expressions, on some rows, and with NULLS NOT DISTINCT', () => {
-  const lower: Expression = { kind: 'call', type: TEXT, name: 'lower', args: [{ kind: 'column', type: TEXT, column: 2 }] };
+  const lower: Expression = {
+    kind: 'call',
+    type: TEXT,
+    name: 'lower',
+    args: [{ kind: 'column', type: TEXT, column: 2 }],
+  };
   const key = { column: null, expression: lower, type: TEXT, descending: false, nullsFirst: false };
-  const predicate: Expression = { kind: 'isNotNull', type: BOOL, arg: { kind: 'column', type: INT4, column: 3 } };
+  const predicate: Expression = {
+    kind: 'isNotNull',
+    type: BOOL,
+    arg: { kind: 'column', type: INT4, column: 3 },
+  };
   const indexes = [
     ...things.indexes,
     { ...index(210, 'lower_key', []), keys: [key], predicate },
@@ -155,7 +252,9 @@ test('unique indexes on expressions, on some rows, and with NULLS NOT DISTINCT',
 test('numerics of one value and several scales are one key', () => {
   const numeric = (text: string): Datum => encodeNumeric(parseNumeric(text));
   const columns = [...things.columns, column(4, 'price', NUMERIC)];
-  expect(alter({ columns, indexes: [...things.indexes, index(220, 'price_key', [[4, NUMERIC]])] })).toBeNull();
+  expect(
+    alter({ columns, indexes: [...things.indexes, index(220, 'price_key', [[4, NUMERIC]])] }),
+  ).toBeNull();
   expect(ledger.run([insert([4n, 'a', 1n, numeric('1.10')])]).abort).toBeNull();
   expect(ledger.run([insert([5n, 'b', 1n, numeric('1.1')])]).abort).toMatchObject({
     sqlstate: '23505',

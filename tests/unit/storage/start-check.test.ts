@@ -14,7 +14,15 @@ let ledger: TestLedger;
 beforeEach(() => {
   ledger = makeNotes();
   ledger.run([insertNote(0, 1n), insertNote(1, 1n)]);
-  ledger.run([{ kind: 'update', relation: 200, schemaVersion: 1, columns: [2], rows: [{ rowId: 1n, version: 65_536n, values: ['new'] }] }]);
+  ledger.run([
+    {
+      kind: 'update',
+      relation: 200,
+      schemaVersion: 1,
+      columns: [2],
+      rows: [{ rowId: 1n, version: 65_536n, values: ['new'] }],
+    },
+  ]);
   const columns = [...NOTES[0]!.columns, column(3, 'more', INT4, { missing: 7n })];
   ledger.change({ put: 'relation', object: { ...NOTES[0]!, schemaVersion: 2, columns } });
 });
@@ -50,10 +58,15 @@ test('the writer thread checks, appends, and answers with receipts', async () =>
   const { tip } = ledger.writer;
   ledger.writer.close();
   const failures: Error[] = [];
-  const writer = await Writer.open(ledger.directory, crypto.publicKeyOf(NODE_SEED), (e) => failures.push(e));
+  const writer = await Writer.open(ledger.directory, crypto.publicKeyOf(NODE_SEED), (e) =>
+    failures.push(e),
+  );
   expect(writer.tip).toEqual(tip);
   const { receipts } = await writer.append(block);
-  expect(receipts.map((bytes) => decodeReceipt(bytes).abort?.sqlstate)).toEqual([undefined, '23505']);
+  expect(receipts.map((bytes) => decodeReceipt(bytes).abort?.sqlstate)).toEqual([
+    undefined,
+    '23505',
+  ]);
   expect(writer.tip.height).toBe(tip.height + 1);
   const hash = await writer.putChunk(new Uint8Array([1, 2, 3]));
   expect(hash).toHaveLength(32);
@@ -62,6 +75,8 @@ test('the writer thread checks, appends, and answers with receipts', async () =>
   const database = openDatabase(shardFile(ledger.directory, 0));
   database.exec("UPDATE r200 SET c2='forged'");
   database.close();
-  await expect(Writer.open(ledger.directory, new Uint8Array(32), () => undefined)).rejects.toThrow('row 1');
+  await expect(Writer.open(ledger.directory, new Uint8Array(32), () => undefined)).rejects.toThrow(
+    'row 1',
+  );
   ledger.reopen();
 });

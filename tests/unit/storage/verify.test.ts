@@ -50,7 +50,15 @@ beforeEach(() => {
     conflict: null,
   });
   ledger.run([insert(1n, 2n, 3n), { kind: 'sequence', sequence: 210, last: 32n, called: true }]);
-  ledger.run([{ kind: 'update', relation: 200, schemaVersion: 1, columns: [2], rows: [{ rowId: 2n, version: 65_536n, values: ['second'] }] }]);
+  ledger.run([
+    {
+      kind: 'update',
+      relation: 200,
+      schemaVersion: 1,
+      columns: [2],
+      rows: [{ rowId: 2n, version: 65_536n, values: ['second'] }],
+    },
+  ]);
   ledger.change({ put: 'relation', object: { ...notes, name: 'remarks' } });
   ledger.run([insert(1n)]);
   ledger.run([]);
@@ -66,7 +74,13 @@ function edit(file: string, sql: string): void {
 
 test('a sound ledger verifies, also while it is open, and says what it stands on', async () => {
   const result = await verifyLedger(ledger.directory);
-  expect(result).toMatchObject({ ok: true, damage: null, height: 5, stateHeight: 5, transactions: 5 });
+  expect(result).toMatchObject({
+    ok: true,
+    damage: null,
+    height: 5,
+    stateHeight: 5,
+    transactions: 5,
+  });
   expect(result.evidence.join()).toContain('no outside digest');
   ledger.writer.tidy();
   expect((await verifyLedger(ledger.directory)).ok).toBe(true);
@@ -144,11 +158,16 @@ test('rows that are gone, added or declared are found', async () => {
     message: 'a row is missing (in history)',
   });
   edit('state/shard-00.sqlite', 'CREATE TRIGGER t AFTER INSERT ON r200 BEGIN SELECT 1; END');
-  expect((await verifyLedger(ledger.directory)).damage?.message).toBe('trigger t does not belong here');
+  expect((await verifyLedger(ledger.directory)).damage?.message).toBe(
+    'trigger t does not belong here',
+  );
 });
 
 test('a header that was changed is found by its signature or hash', async () => {
-  edit('chain/blocks-000000000000.sqlite', "UPDATE block SET certificate=zeroblob(3) WHERE height=2");
+  edit(
+    'chain/blocks-000000000000.sqlite',
+    'UPDATE block SET certificate=zeroblob(3) WHERE height=2',
+  );
   const { damage } = await verifyLedger(ledger.directory);
   expect(damage).toMatchObject({ height: 2 });
   expect(damage?.file).toMatch(/blocks-000000000000\.sqlite$/);
