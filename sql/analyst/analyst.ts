@@ -13,7 +13,7 @@ import { EMPTY_CATALOG } from '../../ledger/catalog.ts';
 import { AssertionError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { sqlType } from '../../ledger/type.ts';
-import type { SqlType } from '../../ledger/type.ts';
+import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext, DdlAnalysis, DdlRecord } from '../analysis.ts';
 import type { CallName, Calls, Request, Response } from './calls.ts';
 import type { CatalogAnswer, ColumnDefault, OidTable } from './mirror.ts';
@@ -31,10 +31,15 @@ interface Waiting {
   readonly args: readonly unknown[];
   readonly timeoutMs: number;
   attempts: number;
-  /** Told when the caller has lost interest; the worker is restarted if it is running this call. */
-  cancelled: SqlError | null;
   readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** A catalog query under way. */
+export interface CatalogCall {
+  readonly answer: Promise<CatalogAnswer>;
+  /** Ends it with this error; nothing happens when it has ended. */
+  cancel(reason: SqlError): void;
 }
 
 export interface AnalystOptions {
@@ -110,11 +115,29 @@ export class Analyst {
     this.#learn(await this.#call('applyDdl', [record, catalog], ANALYSIS_TIMEOUT_MS));
   }
 
+  /** Ledger id of a table, view or sequence by name; `schema` undefined: by search_path. Throws 42P01. */
+  relationId(schema: string | undefined, name: string, context: AnalysisContext): Promise<number> {
+    return this.#call('relationId', [schema, name, context], ANALYSIS_TIMEOUT_MS);
+  }
+
+  /** OIDs of types by the texts of their names, as in PREPARE. Throws 42704. */
+  typeOids(texts: readonly string[], context: AnalysisContext): Promise<readonly number[]> {
+    return this.#call('typeOids', [texts, context], ANALYSIS_TIMEOUT_MS);
+  }
+
+  /** Values of a list of expressions without tables, each as the type given: the arguments of EXECUTE. */
+  evaluate(
+    list: string,
+    typeOids: readonly number[],
+    context: AnalysisContext,
+  ): Promise<readonly Datum[]> {
+    return this.#call('evaluate', [list, typeOids, context], ANALYSIS_TIMEOUT_MS);
+  }
+
   /**
    * Answers a catalog-only SELECT, read only and always rolled back.
    *
    * @param deadlineMs  0: none; after it the call ends with 57014
-   * @param signal      ends the call with 57014
    */
   catalogQuery(
     text: string,
@@ -124,10 +147,12 @@ export class Analyst {
     resultFormats: readonly number[],
     context: AnalysisContext,
     deadlineMs: number,
-    signal?: AbortSignal,
-  ): Promise<CatalogAnswer> {
+  ): CatalogCall {
     const args = [text, parameterOids, values, formats, resultFormats, context] as const;
-    return this.#call('catalogQuery', [...args], deadlineMs, signal);
+    const { promise, resolve, reject } = Promise.withResolvers<CatalogAnswer>();
+    const call = waiting('catalogQuery', args, deadlineMs, resolve, reject);
+    this.#enqueue(call);
+    return { answer: promise, cancel: (reason) => this.#end(call, reason) };
   }
 
   // ---- OIDs ----
@@ -179,22 +204,15 @@ export class Analyst {
     name: N,
     args: Calls[N]['arguments'],
     timeoutMs: number,
-    signal?: AbortSignal,
   ): Promise<Calls[N]['result']> {
     return new Promise((resolve, reject) => {
-      const call: Waiting = {
-        name,
-        args,
-        timeoutMs,
-        attempts: 0,
-        cancelled: null,
-        resolve: resolve as Waiting['resolve'],
-        reject,
-      };
-      signal?.addEventListener('abort', () => this.#cancel(call), { once: true });
-      this.#queue.push(call);
-      this.#next();
+      this.#enqueue(waiting(name, args, timeoutMs, resolve, reject));
     });
+  }
+
+  #enqueue(call: Waiting): void {
+    this.#queue.push(call);
+    this.#next();
   }
 
   #start(): void {
@@ -271,11 +289,6 @@ export class Analyst {
     if (!this.#ready || this.#running !== null) return;
     const call = this.#queue.shift();
     if (call === undefined) return;
-    if (call.cancelled !== null) {
-      call.reject(call.cancelled);
-      this.#next();
-      return;
-    }
     this.#running = call;
     call.attempts += 1;
     if (call.timeoutMs > 0) {
@@ -300,19 +313,15 @@ export class Analyst {
     this.#end(call, new SqlError(SQLSTATE.queryCanceled, message));
   }
 
-  #cancel(call: Waiting): void {
-    this.#end(
-      call,
-      new SqlError(SQLSTATE.queryCanceled, 'canceling statement due to user request'),
-    );
-  }
-
   /** Ends a call from outside: Postgres in there cannot be interrupted, so its thread is. */
   #end(call: Waiting, error: SqlError): void {
-    call.cancelled = error;
-    if (call !== this.#running) return;
-    this.#settle();
-    this.#restart();
+    const place = this.#queue.indexOf(call);
+    if (place >= 0) this.#queue.splice(place, 1);
+    else if (call !== this.#running) return;
+    else {
+      this.#settle();
+      this.#restart();
+    }
     call.reject(error);
   }
 
@@ -339,6 +348,16 @@ export class Analyst {
 }
 
 const LOAD_ID = 1;
+
+function waiting(
+  name: CallName,
+  args: readonly unknown[],
+  timeoutMs: number,
+  resolve: (result: never) => void,
+  reject: (error: Error) => void,
+): Waiting {
+  return { name, args, timeoutMs, attempts: 0, resolve, reject };
+}
 
 function failure(response: Response): Error {
   const what = 'failure' in response ? response.failure : 'unknown failure';

@@ -2,6 +2,7 @@
 
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { SqlErrorFields } from '../../ledger/error.ts';
+import type { Datum } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext, DdlAnalysis, DdlRecord } from '../analysis.ts';
 import type { CatalogAnswer, ColumnDefault, OidTable } from './mirror.ts';
 
@@ -12,6 +13,12 @@ export interface Calls {
   defaults: { arguments: [number, AnalysisContext]; result: readonly ColumnDefault[] };
   analyseDdl: { arguments: [string, AnalysisContext]; result: DdlAnalysis };
   applyDdl: { arguments: [DdlRecord, Catalog]; result: OidTable };
+  relationId: { arguments: [string | undefined, string, AnalysisContext]; result: number };
+  typeOids: { arguments: [readonly string[], AnalysisContext]; result: readonly number[] };
+  evaluate: {
+    arguments: [string, readonly number[], AnalysisContext];
+    result: readonly Datum[];
+  };
   catalogQuery: {
     arguments: [
       string,

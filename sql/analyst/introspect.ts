@@ -27,12 +27,12 @@ import type {
 import type { Expression } from '../../ledger/expression.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Scalar } from '../ir.ts';
-import { queryNodes, readExpression } from '../node-tree.ts';
+import { readExpression } from '../node-tree.ts';
 import { unsupported } from '../node-tree-scalar.ts';
-import { decodeConstant } from '../node-tree-constant.ts';
-import { parseTree, walkTree } from '../node-tree-text.ts';
+import { parseTree } from '../node-tree-text.ts';
 import type { TreeNode } from '../node-tree-text.ts';
 import { toExpression } from '../to-expression.ts';
+import { constantOf } from './lookup.ts';
 import { readNames } from './names.ts';
 import type { MirrorState } from './mirror.ts';
 import type { Postgres } from './postgres.ts';
@@ -505,18 +505,7 @@ class CatalogReader {
   /** Text of a value → Datum, through the constant that Postgres makes of it. */
   #missing(text: string | null, typeName: string, type: SqlType, resolver: CatalogResolver): Datum {
     if (text === null) return null;
-    const { rows } = this.#postgres.run(
-      `create function pg_temp.missing() returns void begin atomic select '${text.replaceAll("'", "''")}'::${typeName}; end; ` +
-        `select prosqlbody::text from pg_proc where proname = 'missing'; drop function pg_temp.missing()`,
-    );
-    let value: Datum = null;
-    walkTree(queryNodes(parseTree(rows[0]?.[0] ?? '()'))[0] ?? null, (node) => {
-      const bytes = node.fields.get('constvalue');
-      if (node.tag === 'CONST' && ArrayBuffer.isView(bytes) && value === null) {
-        value = decodeConstant(bytes as Uint8Array, type, (oid) => resolver.enumLabel(oid));
-      }
-    });
-    return value;
+    return constantOf(this.#postgres, text, typeName, type, resolver);
   }
 
   #index(

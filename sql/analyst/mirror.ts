@@ -7,7 +7,9 @@
 
 import { EMPTY_CATALOG, ID } from '../../ledger/catalog.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
-import { isSqlError } from '../../ledger/error.ts';
+import { SqlError, isSqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
 import type {
   Analysis,
   AnalysisContext,
@@ -23,6 +25,7 @@ import type { TreeNode } from '../node-tree-text.ts';
 import { parseStatement, useCatalogViews } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
+import { evaluateList, relationByName, typesByName } from './lookup.ts';
 import { identifier, literal, maintainHistory, makeUp } from './make-up.ts';
 import { readNames } from './names.ts';
 import type { Names } from './names.ts';
@@ -59,7 +62,9 @@ export interface ColumnDefault {
 
 export interface CatalogAnswer {
   readonly columns: readonly DescribedColumn[];
+  /** Finished DataRow messages, back to back. */
   readonly dataRows: Uint8Array;
+  readonly count: number;
   readonly tag: string;
 }
 
@@ -216,6 +221,36 @@ export class Mirror {
     });
   }
 
+  /** Ledger id of a relation by name. */
+  relationId(schema: string | undefined, name: string, context: AnalysisContext): number {
+    return this.#within(context, ({ names }) =>
+      relationByName(this.#postgres, names, schema, name),
+    );
+  }
+
+  /** OIDs of types by the texts of their names. */
+  typeOids(texts: readonly string[], context: AnalysisContext): readonly number[] {
+    return this.#within(context, () => typesByName(this.#postgres, texts));
+  }
+
+  /** Values of the arguments of EXECUTE, a list of expressions without tables. */
+  evaluate(list: string, typeOids: readonly number[], context: AnalysisContext): readonly Datum[] {
+    return this.#within(context, ({ names, resolver }) => {
+      const text = oneQuery(`select ${list}`);
+      const described = this.#postgres.describe(text, []);
+      const tree = this.#treeOf(text, described, { names, resolver, catalog: this.#base.catalog });
+      if (tree.fields.get('rtable') !== null || described.fields?.length !== typeOids.length) {
+        throw new SqlError(SQLSTATE.syntaxError, 'wrong number of parameters', {
+          detail: `Expected ${typeOids.length} parameters but got ${described.fields?.length ?? 0}.`,
+        });
+      }
+      runnable(tree, resolver, text);
+      const types = typeOids.map((oid) => resolver.type(oid, -1));
+      const typeNames = typeOids.map((oid) => this.#typeName(oid, names));
+      return evaluateList(this.#postgres, resolver, list, types, typeNames);
+    });
+  }
+
   // ---- transactions ----
 
   /** Calls `work` with the session's names, role and settings in force, and takes back all it did. */
@@ -280,24 +315,21 @@ export class Mirror {
   // ---- trees ----
 
   #treeOf(text: string, described: Description, { names }: MirrorState): TreeNode {
-    const types = names.types;
     return statementTree(
       this.#postgres,
       text,
       described.parameterOids,
-      (oid) => {
-        const named = types.get(oid);
-        return named === undefined
-          ? this.#builtinTypeName(oid)
-          : `${identifier(named.schema)}.${identifier(named.name)}`;
-      },
-      (oid) => types.get(oid)?.arrayOid ?? this.#builtins.types.get(oid)?.arrayOid ?? 0,
+      (oid) => this.#typeName(oid, names),
+      (oid) => names.types.get(oid)?.arrayOid ?? this.#builtins.types.get(oid)?.arrayOid ?? 0,
     );
   }
 
-  #builtinTypeName(oid: number): string {
-    const name = this.#builtins.types.get(oid)?.name;
-    if (name !== undefined) return `pg_catalog.${identifier(name)}`;
+  /** A type's name for use in SQL, whatever the search_path. */
+  #typeName(oid: number, { types }: Names): string {
+    const named = types.get(oid);
+    if (named !== undefined) return `${identifier(named.schema)}.${identifier(named.name)}`;
+    const builtin = this.#builtins.types.get(oid)?.name;
+    if (builtin !== undefined) return `pg_catalog.${identifier(builtin)}`;
     // The array of an enum or a domain.
     return this.#postgres.run(`select ${oid}::pg_catalog.regtype`).rows[0]?.[0] ?? 'unknown';
   }

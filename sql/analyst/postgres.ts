@@ -43,6 +43,7 @@ export interface Description {
 export interface PortalAnswer {
   /** Finished DataRow messages, back to back. */
   readonly dataRows: Uint8Array;
+  readonly count: number;
   readonly tag: string;
 }
 
@@ -120,6 +121,7 @@ export class Postgres {
     const complete = messages.findLast(({ type }) => type === 'C');
     return {
       dataRows: concat(rows),
+      count: rows.length,
       tag: complete === undefined ? '' : readString(complete.body, 0).text,
     };
   }

@@ -19,6 +19,9 @@ const METHODS: {
   defaults: (...args) => mirror.defaults(...args),
   analyseDdl: (...args) => mirror.analyseDdl(...args),
   applyDdl: (...args) => mirror.applyDdl(...args),
+  relationId: (...args) => mirror.relationId(...args),
+  typeOids: (...args) => mirror.typeOids(...args),
+  evaluate: (...args) => mirror.evaluate(...args),
   catalogQuery: (...args) => mirror.catalogQuery(...args),
 };
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { applyChanges } from '../../../../ledger/catalog.ts';
+import { SqlError } from '../../../../ledger/error.ts';
 import { Analyst } from '../../../../sql/analyst/analyst.ts';
 import { contextOf, ddlRecord, genesisCatalog } from './fixture.ts';
 
@@ -29,6 +30,23 @@ test('it follows the chain and translates OIDs', async () => {
   expect(analyst.oidOfType({ base: 'uuid', typmod: -1, array: false, userType: null })).toBe(2950);
 });
 
+test('names, types and arguments are looked up', async () => {
+  const context = contextOf();
+  expect(await analyst.relationId(undefined, 't', context)).toBe(100);
+  await expect(analyst.relationId('public', 'u', context)).rejects.toMatchObject({
+    sqlstate: '42P01',
+    message: 'relation "public.u" does not exist',
+  });
+  expect(await analyst.typeOids(['int', 'varchar(3)', 'text[]'], context)).toEqual([
+    23, 1043, 1009,
+  ]);
+  const values = await analyst.evaluate("1 + 1, 'a)', null, '{1,2}'", [20, 25, 16, 1007], context);
+  expect(values).toEqual([2n, 'a)', null, '[1,2]']);
+  await expect(analyst.evaluate('1', [23, 23], context)).rejects.toMatchObject({
+    sqlstate: '42601',
+  });
+});
+
 test('errors cross the threads whole', async () => {
   await expect(analyst.analyse('select x from t', [], contextOf())).rejects.toMatchObject({
     name: 'SqlError',
@@ -41,7 +59,7 @@ test(
   'a runaway catalog query ends with 57014 and disturbs nobody',
   async () => {
     const runaway = 'select count(*) from pg_class a, pg_class b, pg_class c, pg_class d';
-    const asked = analyst.catalogQuery(runaway, [], [], [], [], contextOf(), 500);
+    const asked = analyst.catalogQuery(runaway, [], [], [], [], contextOf(), 500).answer;
     const other = analyst.analyse('select b from t', [], contextOf());
     await expect(asked).rejects.toMatchObject({ sqlstate: '57014' });
     expect((await other).columns).toHaveLength(1);
@@ -52,11 +70,10 @@ test(
 test(
   'a cancelled query ends with 57014',
   async () => {
-    const cancel = new AbortController();
     const runaway = 'select count(*) from pg_class a, pg_class b, pg_class c, pg_class d';
-    const asked = analyst.catalogQuery(runaway, [], [], [], [], contextOf(), 0, cancel.signal);
-    setTimeout(() => cancel.abort(), 100);
-    await expect(asked).rejects.toMatchObject({ sqlstate: '57014' });
+    const asked = analyst.catalogQuery(runaway, [], [], [], [], contextOf(), 0);
+    setTimeout(() => asked.cancel(new SqlError('57014', 'canceling statement')), 100);
+    await expect(asked.answer).rejects.toMatchObject({ sqlstate: '57014' });
     expect((await analyst.defaults(100, contextOf())).map(({ column }) => column)).toEqual([2]);
   },
   TIMEOUT_MS,
