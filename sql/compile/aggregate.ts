@@ -185,7 +185,7 @@ function collected(final: string, node: Call, distinct: string, order: string, s
     const json = final.startsWith('final_json') ? rowJson(arg, final.includes('jsonb'), scope) : null;
     return json === null
       ? { text: general(typed(arg, scope)), type: generalType(arg.type) }
-      : { text: json, type: sqlType('jsonb') };
+      : { text: json, type: sqlType('record') };
   });
   const rows = `${call('collect', [distinct + values.map((value) => value.text).join(', ') + order])}${node.suffix}`;
   const types = [...values.map((value) => value.type), ...constant.map((arg) => generalType(arg.type))];

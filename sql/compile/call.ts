@@ -67,7 +67,7 @@ const ARITHMETIC_OPERATORS: Readonly<Record<string, string>> = {
 /** Casts and functions that are nothing in SQLite: the representation stays. */
 // prettier-ignore
 const IDENTITIES = new Set([
-  'i2toi4', 'int28', 'int48', 'bool_int4', 'oidtoi8', 'name_text', 'char_text', 'rtrim1', 'ftod', 'int2up',
+  'i2toi4', 'int28', 'int48', 'bool_int4', 'oidtoi8', 'name_text', 'char_text', 'ftod', 'int2up',
   'int4up', 'int8up', 'numeric_uplus',
 ]);
 
@@ -114,7 +114,9 @@ export function functionCall(node: Call, scope: Scope): string {
   const pattern = patternCall(node, scope);
   if (pattern !== null) return pattern;
   if (ARITHMETIC.test(fn.symbol)) return arithmetic(node, scope);
-  if (IDENTITIES.has(fn.symbol)) return represent(typed(node.args[0]!, scope), node.type);
+  // rtrim1 is both rtrim(text) and the cast of char(n), whose blanks are not stored.
+  const identity = IDENTITIES.has(fn.symbol) || (fn.symbol === 'rtrim1' && node.args[0]!.type.base === 'bpchar');
+  if (identity) return represent(typed(node.args[0]!, scope), node.type);
   const native = NATIVE[fn.symbol];
   if (native !== undefined) return native(node.args.map((arg) => scalar(arg, scope)));
   return registered(node, node.args.map((arg) => typed(arg, scope)), scope);

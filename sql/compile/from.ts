@@ -118,19 +118,22 @@ function relation(entry: RelationEntry, scope: Scope): { text: string; source: S
   return { text: `${tableText(table, scope)} AS ${alias}`, source: made };
 }
 
-/** xmin and the like have no counterpart; ctid and tableoid are asked for by drivers. */
+/** ctid is the row id, xmin the stamp of the version; the others have no counterpart. */
 function systemColumn(id: number): string {
   if (id === SYSTEM_CTID) return ROW_ID;
+  if (id === SYSTEM_XMIN) return VERSION;
   throw notSupported('this system column');
 }
 
 const SYSTEM_CTID = -1;
+const SYSTEM_XMIN = -2;
 
 /** Where the rows of a table are found: as they are now, in the session's overlay, or at a height. */
 function tableText(table: Table, scope: Scope): string {
   const { options } = scope.shared;
   const schema = shardSchema(table.shard);
-  const rows = `${schema}.${rowTable(table.id)}`;
+  // Unqualified: a temporary table or view of that name stands in for it while a transaction's DDL is open.
+  const rows = rowTable(table.id);
   const columns = [ROW_ID, VERSION, ...table.columns.map((column) => columnName(column.id))].join(', ');
   let text = rows;
   if (options.visibility === 'asOf') {

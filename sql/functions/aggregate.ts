@@ -319,7 +319,8 @@ const arrayAgg: Final = (rows, _direct, _session, signature) => {
 function jsonAgg(binary: boolean): Final {
   return (rows, _direct, session, signature) => {
     const items = rows.map(([value]) => jsonText(value!, signature.args[0]!, session));
-    const text = `[${items.join(', ')}]`;
+    const { array, base } = signature.args[0]!;
+    const text = `[${items.join(array || base === 'record' ? ', \n ' : ', ')}]`;
     return binary ? normalizeJsonb(text) : text;
   };
 }
@@ -381,6 +382,7 @@ const FINAL_TABLE: Readonly<Record<string, Final>> = {
   corr: regression(({ sxx, syy, sxy }) => (sxx === 0 || syy === 0 ? null : sxy / Math.sqrt(sxx * syy))),
   covar_pop: regression(({ n, sxy }) => sxy / n),
   covar_samp: regression(({ n, sxy }) => (n < 2 ? null : sxy / (n - 1))),
+  regr_count: (rows) => BigInt(complete(rows).length),
   regr_avgx: regression(({ n, sx }) => sx / n),
   regr_avgy: regression(({ n, sy }) => sy / n),
   regr_sxx: regression(({ sxx }) => sxx),

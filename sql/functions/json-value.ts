@@ -18,7 +18,8 @@ export function jsonText(value: Datum, type: SqlType, session: SessionFunctions)
     return arrayText(array, { ...type, array: false }, session);
   }
   const { base } = type;
-  if (base === 'json' || base === 'jsonb') return value as string;
+  // A row comes as the JSON object that the compiler has made of it.
+  if (base === 'json' || base === 'jsonb' || base === 'record') return value as string;
   if (base === 'bool') return value === 1n ? 'true' : 'false';
   const context = TIMES.has(base)
     ? { ...session.values, dateStyle: 'ISO' as const }

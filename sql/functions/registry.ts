@@ -4,6 +4,8 @@ import { AGGREGATE_FINALS, AGGREGATE_HELPERS } from './aggregate.ts';
 import { ARRAY } from './array.ts';
 import { CORE } from './core.ts';
 import { DATETIME } from './datetime.ts';
+import { FORMAT_DATETIME } from './format-datetime.ts';
+import { FORMAT_NUMBER } from './format-number.ts';
 import { JSON_FUNCTIONS } from './json.ts';
 import { LEDGER_FUNCTIONS } from './ledger.ts';
 import { NUMBER } from './number.ts';
@@ -15,7 +17,7 @@ import type { EdgeFunction } from './function.ts';
 
 // prettier-ignore
 const TABLES = [
-  CORE, ARRAY, TEXT, NUMBER, REGEX, JSON_FUNCTIONS, DATETIME, SESSION, AGGREGATE_HELPERS, AGGREGATE_FINALS,
+  CORE, ARRAY, TEXT, NUMBER, REGEX, JSON_FUNCTIONS, DATETIME, FORMAT_DATETIME, FORMAT_NUMBER, SESSION, AGGREGATE_HELPERS, AGGREGATE_FINALS,
 ];
 
 /** The ledger's own first; what is added here may depend on settings, zones and the random. */

@@ -162,7 +162,7 @@ export function power(base: Decimal, exponent: Decimal): Decimal {
     return { coefficient: 0n, scale: clampScale(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale, exponent.scale)) };
   }
   const whole = trimDecimal(exponent) as FiniteDecimal;
-  if (whole.scale === 0 && absolute(whole.coefficient) < 2n ** 31n) return integerPower(base, exponent, whole.coefficient);
+  if (whole.scale === 0 && absolute(whole.coefficient) < 2n ** 31n) return integerPower(base, whole.coefficient);
   if (base.coefficient < 0n) {
     throw new SqlError(
       SQLSTATE.invalidArgumentForPower,
@@ -204,11 +204,11 @@ function isOdd(value: FiniteDecimal): boolean {
   return whole.scale === 0 && whole.coefficient % 2n !== 0n;
 }
 
-/** power_var_int: exact by squaring, then rounded to 16 significant digits at least. */
-function integerPower(base: FiniteDecimal, exponent: FiniteDecimal, whole: bigint): Decimal {
+/** power_var_int: by squaring, to 16 digits after the point at least, as PostgreSQL 15 does. */
+function integerPower(base: FiniteDecimal, whole: bigint): Decimal {
   const size = Math.log10(Math.abs(approximate(base))) * Number(whole);
   if (size > 131_071) throw overflow();
-  const scale = clampScale(Math.max(SIGNIFICANT_DIGITS_MIN - Math.trunc(size), base.scale, exponent.scale));
+  const scale = clampScale(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale));
   if (size + scale < 0) return { coefficient: 0n, scale };
   const digits = scale + Math.max(0, Math.ceil(Math.abs(size))) + GUARD_DIGITS + String(whole).length;
   const one = pow10(digits);
