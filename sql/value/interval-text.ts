@@ -141,8 +141,9 @@ export function parseInterval(text: string, typmod: number, context: ValueContex
   }
 }
 
+/** A word runs to a sign that is no letter; digits may follow y, m, d, h and s only, as in 1y2m. */
 const FIELD =
-  /^\s*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<months>[+-]?\d+-\d+)|(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[a-z]+)\.?|(?<at>@))/;
+  /^\s*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<months>[+-]?\d+-\d+)|(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[ymdhs](?=\d)|[a-z]+(?![a-z0-9+]))|(?<at>@))/;
 
 function readFields(text: string, typmod: number, context: ValueContext): Sum | undefined {
   const fields: Record<string, string | undefined>[] = [];

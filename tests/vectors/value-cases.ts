@@ -46,7 +46,7 @@ const INTERVALS = [
   'P1Y2M3DT4H5M6S', 'P0001-02-03T04:05:06', 'PT0.5S', 'P-1Y', 'P1W', '@ 1 year ago', '1 hour ago', '1.5 days', '1.5 years',
   '1.5 months', '2.5 weeks', '0.3 sec', '-1.5 hours', '1 week', '1 decade 1 century 1 millennium', '30 mins', '90 seconds',
   '5', '-5', '5.25', '00:00', '0', '1 mon -1 day', '-1 mon +1 day', '1 year -1 mon', '1 day -00:00:01', '100:00:00',
-  'x', '', '1 foo', '1 day 1 day', 'P', 'PT', '178956970 years', '178956971 years', '2147483648 days', '1 y 2 m', '1d 2h 3m 4s',
+  'x', '', '1 foo', '1 day 1 day', 'P', 'PT', '178956970 years', '178956971 years', '2147483648 days', '1 y 2 m', '1d 2h 3m 4s', '1y2m3d', '1h30m', '2 mons3 days', '1 year2 mons', '1 mon. 1 day', '1day', '1day 2:03',
   '1 us', '5 ms', '1-13', '10:61', '1 day ago ago', '-00:00:00.000001', '1 year 1', '1e3 days', '3 days 4', '24:00:00', '1:02.5',
 ]; // prettier-ignore
 
