@@ -112,7 +112,8 @@ class Upsert {
     );
     if (index !== null && this.#arbiters[0]?.index.unique !== true) throw conflict();
     if (index === null && update !== null) throw malformed(store.table);
-    this.#where = update?.where == null ? null : store.compile(update.where);
+    const where = update?.where ?? null;
+    this.#where = where === null ? null : store.compile(where);
     if (update !== null) {
       refuseAppendOnly(store.table);
       const columns = update.set.map(({ column }) => column);

@@ -59,7 +59,7 @@ export function checkIntegrity(side: Side, file: string, catalog: Catalog | null
   const message = String(answer);
   const named = /index i(\d+)\b/.exec(message);
   const index = named === null ? null : indexOf(catalog, Number(named[1]));
-  return { file, message: `SQLite finds the file damaged: ${message}`, ...(index ?? {}) };
+  return { file, message: `SQLite finds the file damaged: ${message}`, ...index };
 }
 
 function indexOf(catalog: Catalog | null, id: number): { index: string; table: string } | null {
