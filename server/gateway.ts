@@ -9,12 +9,12 @@ import { encodeTransaction } from '../ledger/encoding.ts';
 import { SqlError } from '../ledger/error.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { partCommitment } from '../ledger/hash.ts';
-import type { Operation } from '../ledger/operation.ts';
+import type { Operation, OperationCounts } from '../ledger/operation.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { signBundle } from '../ledger/signing.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
-import type { Bundle, OperationCounts, Receipt } from '../ledger/transaction.ts';
+import type { Bundle, Receipt } from '../ledger/transaction.ts';
 
 /** Who signs for a hosted role: its public key, and its seed as long as the call lasts. */
 export interface RoleSigner {

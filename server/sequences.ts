@@ -28,7 +28,8 @@ const RESERVE_MAX = 4096n;
 
 export interface SequencesOptions {
   readonly stateOf: (sequence: number) => SequenceState | undefined;
-  readonly submit: (operation: Operation) => Promise<unknown>;
+  /** Submits in the name of a role. */
+  readonly submit: (author: number, operation: Operation) => Promise<unknown>;
 }
 
 export class Sequences {
@@ -42,10 +43,10 @@ export class Sequences {
   }
 
   /** Makes sure that `count` calls of `next` will not lack values. */
-  ensure(sequence: Sequence, count: number): void | Promise<void> {
+  ensure(sequence: Sequence, count: number, author: number): void | Promise<void> {
     const range = this.#ranges.get(sequence.id);
     if (range !== undefined && range.left >= BigInt(count)) return undefined;
-    return this.#reserve(sequence, count);
+    return this.#reserve(sequence, count, author);
   }
 
   /**
@@ -63,7 +64,7 @@ export class Sequences {
   }
 
   /** setval: moves the sequence on the chain; what was reserved is void. */
-  async set(sequence: Sequence, value: bigint, called: boolean): Promise<void> {
+  async set(sequence: Sequence, value: bigint, called: boolean, author: number): Promise<void> {
     if (value < sequence.min || value > sequence.max) {
       throw new SqlError(
         SQLSTATE.numericValueOutOfRange,
@@ -72,7 +73,7 @@ export class Sequences {
     }
     await this.#reserving.get(sequence.id);
     this.#ranges.delete(sequence.id);
-    await this.#options.submit({ kind: 'sequence', sequence: sequence.id, last: value, called });
+    await this.#options.submit(author, { kind: 'sequence', sequence: sequence.id, last: value, called });
   }
 
   /** Forgets what is reserved: the sequence has been changed, dropped or restarted. */
@@ -88,7 +89,7 @@ export class Sequences {
     }
   }
 
-  async #reserve(sequence: Sequence, count: number): Promise<void> {
+  async #reserve(sequence: Sequence, count: number, author: number): Promise<void> {
     for (;;) {
       const other = this.#reserving.get(sequence.id);
       if (other === undefined) break;
@@ -96,7 +97,7 @@ export class Sequences {
       const range = this.#ranges.get(sequence.id);
       if (range !== undefined && range.left >= BigInt(count)) return;
     }
-    const work = this.#reserveNow(sequence, BigInt(count));
+    const work = this.#reserveNow(sequence, BigInt(count), author);
     this.#reserving.set(sequence.id, work.catch(() => {}));
     try {
       await work;
@@ -105,7 +106,7 @@ export class Sequences {
     }
   }
 
-  async #reserveNow(sequence: Sequence, count: bigint): Promise<void> {
+  async #reserveNow(sequence: Sequence, count: bigint, author: number): Promise<void> {
     const range = this.#ranges.get(sequence.id);
     const state = this.#options.stateOf(sequence.id) ?? { last: sequence.start, called: false };
     let size = this.#sizes.get(sequence.id) ?? 0n;
@@ -120,7 +121,7 @@ export class Sequences {
     const room = (sequence.increment > 0n ? sequence.max - first : first - sequence.min) / abs(sequence.increment) + 1n;
     const taken = bigMin(size, room);
     const last = first + (taken - 1n) * sequence.increment;
-    await this.#options.submit({ kind: 'sequence', sequence: sequence.id, last, called: true });
+    await this.#options.submit(author, { kind: 'sequence', sequence: sequence.id, last, called: true });
     // What was left of the old range is contiguous with the new one unless the sequence was moved or cycled.
     const contiguous = range !== undefined && range.left > 0n && range.next + range.left * sequence.increment === first;
     this.#ranges.set(sequence.id, contiguous ? { next: range.next, left: range.left + taken } : { next: first, left: taken });

@@ -9,6 +9,7 @@ import type { Datum, Row } from '../../ledger/type.ts';
 import type { Database, Statement } from '../../storage/sqlite.ts';
 import { columnName } from '../../storage/names.ts';
 import type { OverlayRow } from '../session/overlay.ts';
+import type { StandIn } from './stand-in.ts';
 
 const STATEMENTS_MAX = 500;
 
@@ -28,6 +29,7 @@ export interface QueryRequest {
   /** Named parameters, without the colon; exactly those the text uses. */
   readonly parameters: Readonly<Record<string, Datum>>;
   readonly overlay: readonly OverlayImage[];
+  readonly standIns: readonly StandIn[];
 }
 
 export class QueryRunner {
@@ -37,24 +39,27 @@ export class QueryRunner {
   /** Revision and shape of what lies in each overlay table. */
   readonly #loaded = new Map<number, { revision: number; shape: string }>();
 
+  /** Stand-ins in place, by their text. */
+  readonly #standIns = new Map<string, StandIn>();
+
   constructor(database: Database) {
     this.#database = database;
   }
 
   /** All rows of the answer. */
   all(request: QueryRequest): Row[] {
-    this.#load(request.overlay);
+    this.#load(request);
     return this.#statement(request.text).all(request.parameters) as Row[];
   }
 
   first(request: QueryRequest): Row | undefined {
-    this.#load(request.overlay);
+    this.#load(request);
     return this.#statement(request.text).get(request.parameters) as Row | undefined;
   }
 
   /** The answer row by row. The connection is busy until the iterator is done or returned. */
   iterate(request: QueryRequest): IterableIterator<Row> {
-    this.#load(request.overlay);
+    this.#load(request);
     return this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
   }
 
@@ -75,8 +80,25 @@ export class QueryRunner {
     return statement;
   }
 
-  #load(images: readonly OverlayImage[]): void {
-    for (const image of images) this.#loadOne(image);
+  #load({ overlay, standIns }: QueryRequest): void {
+    for (const image of overlay) this.#loadOne(image);
+    if (standIns.length > 0 || this.#standIns.size > 0) this.#stand(standIns);
+  }
+
+  /** Puts the stand-ins of a request in place, and takes those of another away. */
+  #stand(standIns: readonly StandIn[]): void {
+    for (const [text, old] of this.#standIns) {
+      if (standIns.some((each) => each.text === text)) continue;
+      this.#database.exec(old.drop);
+      this.#standIns.delete(text);
+      this.#statements.clear();
+    }
+    for (const standIn of standIns) {
+      if (this.#standIns.has(standIn.text)) continue;
+      this.#database.exec(standIn.text);
+      this.#standIns.set(standIn.text, standIn);
+      this.#statements.clear();
+    }
   }
 
   #loadOne(image: OverlayImage): void {

@@ -9,7 +9,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Row } from '../../ledger/type.ts';
 import { registerFunctions } from '../../sql/functions/register.ts';
 import { dataRowEncoder } from '../../sql/value/data-row.ts';
-import { openReadOnly } from '../../storage/snapshot.ts';
+import { StateReader } from '../../storage/snapshot.ts';
 import type { FromReader, Run, ToReader } from './messages.ts';
 import { QueryRunner } from './query-runner.ts';
 import { EMPTY_CATALOG } from '../../ledger/catalog.ts';
@@ -26,7 +26,7 @@ const BATCH_VALUES = 2_000;
 const STRIDE = 16;
 
 const [dataDirectory, sqliteMib] = process.argv.slice(2) as [string, string];
-const database = openReadOnly(dataDirectory);
+const { database } = StateReader.open(dataDirectory);
 database.pragma(`hard_heap_limit = ${BigInt(sqliteMib) * 1024n * 1024n}`);
 let catalog: Catalog = EMPTY_CATALOG;
 let values: ValueContext = DEFAULT_CONTEXT;
@@ -75,7 +75,7 @@ function more(rowsMax: number): FromReader {
     }
     encoder.append(next.value);
     count += 1;
-    if (rowsMax === 0 && count % STRIDE === 0 && encoder.length > BATCH_BYTES) break;
+    if (rowsMax === 0 && count % STRIDE === 0 && encoder.size > BATCH_BYTES) break;
   }
   return { kind: 'rows', bytes: encoder.take(), count, done };
 }

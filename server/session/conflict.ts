@@ -7,7 +7,7 @@ import type { Datum } from '../../ledger/type.ts';
 import { rulesOf } from '../../storage/constraints.ts';
 import type { IndexShape } from '../../storage/table-shape.ts';
 import type { OnConflict, Scalar } from '../../sql/ir.ts';
-import { toExpression } from '../../sql/to-expression.ts';
+import { ledgerExpression } from '../../sql/to-expression.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge } from './edge-expression.ts';
 import type { Surroundings } from './edge-expression.ts';
@@ -27,7 +27,7 @@ export function conflictClause(plan: InsertPlan, surroundings: Surroundings): Co
   const conflict = plan.conflict!;
   if (conflict.action === 'nothing') return { index: conflict.index, update: null };
   const translate = (scalar: Scalar) =>
-    toExpression(scalar, (node) => {
+    ledgerExpression(scalar, (node) => {
       if (node.kind === 'var' && node.levelsUp === 0) {
         if (node.entry === conflict.excluded) return { kind: 'excluded', type: node.type, column: node.column };
         return node.entry === plan.query.target ? undefined : null;

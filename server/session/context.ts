@@ -7,7 +7,11 @@ import type { Datum } from '../../ledger/type.ts';
 import type { AnalysisContext } from '../../sql/analysis.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
+import { standIn } from '../readers/stand-in.ts';
+import type { StandIn } from '../readers/stand-in.ts';
 import type { LockMode } from '../lock-table.ts';
+import type { Portal } from './portal.ts';
+import type { Prepared } from './plan.ts';
 import { OpenTransaction } from './open-transaction.ts';
 import type { Isolation } from './open-transaction.ts';
 import type { NodeServices } from './services.ts';
@@ -30,6 +34,10 @@ export class SessionContext {
   lastDrawn: number | null = null;
   /** Microseconds since 2000-01-01 when the running statement arrived. */
   statementMicros = 0n;
+  readonly statements = new Map<string, Prepared>();
+  readonly portals = new Map<string, Portal>();
+  /** What SQL functions of the running statement have asked for that takes time: setval, locks, sleep. */
+  readonly effects: (() => Promise<void>)[] = [];
   /** Where notices of the running statement go. */
   sink: ResultSink | null = null;
 
@@ -62,6 +70,41 @@ export class SessionContext {
       pendingDdl: this.transaction?.pendingDdl ?? [],
       settings: this.settings.forAnalyst(),
     };
+  }
+
+  /**
+   * SET ROLE; null for RESET.
+   *
+   * @throws SqlError 22023 for an unknown role, 42501 without membership
+   */
+  assumeRole(name: string | null): void {
+    if (name !== null && name !== this.sessionRole.name) {
+      const roles = [...this.catalog.roles.values()];
+      const role = roles.find((each) => each.name === name);
+      if (role === undefined) {
+        throw new SqlError(SQLSTATE.invalidParameterValue, `role "${name}" does not exist`);
+      }
+      if (!this.sessionRole.superuser && !isMember(this.catalog, this.sessionRole.id, role.id)) {
+        throw new SqlError(SQLSTATE.insufficientPrivilege, `permission denied to set role "${name}"`);
+      }
+    }
+    this.assumedRole = name;
+    const role = [...this.catalog.roles.values()].find((each) => each.name === this.currentRole);
+    this.settings.setFixed('is_superuser', role?.superuser === true ? 'on' : 'off');
+  }
+
+  /** SET of anything but roles: some settings mean more than their text. */
+  setSetting(name: string, value: string, local: boolean): void {
+    if (name.toLowerCase() === 'ledger.as_of' && value !== '') {
+      if (this.transaction?.operations.length) {
+        throw new SqlError(SQLSTATE.activeSqlTransaction, 'ledger.as_of cannot be set after writing');
+      }
+      this.services.stampOfText(value, this);
+    }
+    if (name.toLowerCase() === 'transaction_isolation' && this.transaction !== null) {
+      this.transaction.isolation = isolationOf(value);
+    }
+    this.settings.set(name, value, local);
   }
 
   /** Opens a transaction if none is open. */
@@ -152,8 +195,34 @@ export class SessionContext {
 
   /** A request for text of our own over some tables. */
   request(text: string, parameters: Readonly<Record<string, Datum>>, tables: readonly number[]): QueryRequest {
-    return { text, parameters, overlay: this.overlayOf(tables) };
+    return { text, parameters, overlay: this.overlayOf(tables), standIns: this.standInsOf(tables) };
   }
+
+  /** Tables whose shape the transaction's own DDL has changed: their files still have the old one. */
+  standInsOf(tables: readonly number[]): StandIn[] {
+    const changed = this.transaction?.catalog ?? null;
+    if (changed === null) return [];
+    const committed = this.services.catalog();
+    return tables.flatMap((id) => {
+      const table = changed.relations.get(id);
+      const before = committed.relations.get(id);
+      if (table?.kind !== 'table' || table === before) return [];
+      return [standIn(table, before?.kind === 'table' ? before : null)];
+    });
+  }
+}
+
+/** Whether `member` belongs to `role`, through others or directly. */
+export function isMember(catalog: Catalog, member: number, role: number): boolean {
+  const seen = new Set<number>();
+  const pending = [member];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (next === role) return true;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    pending.push(...(catalog.roles.get(next)?.memberOf.map((each) => each.role) ?? []));
+  }
+  return false;
 }
 
 export function isolationOf(text: string): Isolation {

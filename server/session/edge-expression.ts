@@ -12,7 +12,7 @@ import type { Datum } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
 import type { Query, Scalar } from '../../sql/ir.ts';
-import { toExpression } from '../../sql/to-expression.ts';
+import { ledgerExpression } from '../../sql/to-expression.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import { requestOf } from './execute-read.ts';
@@ -88,7 +88,7 @@ function closure(scalar: Scalar, scope: EdgeScope): Source | null {
     const value = sessionFunction(name);
     return value === undefined ? undefined : outside(({ session }) => value(session), node.type);
   };
-  const expression = toExpression(scalar, (node) => {
+  const expression = ledgerExpression(scalar, (node) => {
     if (node.kind === 'var' && (node.entry !== scope.entry || node.levelsUp !== 0)) return null;
     return leaf(node);
   });

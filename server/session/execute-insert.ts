@@ -145,7 +145,7 @@ async function reserve(session: SessionContext, plan: InsertPlan, times: number)
     if (sequence?.kind !== 'sequence') {
       throw new SqlError(SQLSTATE.undefinedTable, `sequence ${id} does not exist`);
     }
-    const wait = session.services.sequences.ensure(sequence, draws * times);
+    const wait = session.services.sequences.ensure(sequence, draws * times, session.sessionRole.id);
     if (wait !== undefined) await wait;
   }
 }

@@ -7,6 +7,7 @@ import type { Catalog } from '../../ledger/catalog.ts';
 import { assert, SqlError } from '../../ledger/error.ts';
 import type { Operation, OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { DdlRecord } from '../../sql/analysis.ts';
 import { Overlay } from './overlay.ts';
 
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable';
@@ -34,7 +35,7 @@ export class OpenTransaction {
   /** Statement texts, in order: the transaction's text for human readers. */
   readonly texts: string[] = [];
   /** DDL so far, for the analyst. */
-  readonly pendingDdl: string[] = [];
+  readonly pendingDdl: DdlRecord[] = [];
   /** The catalog as the transaction's own DDL has made it, or null. */
   catalog: Catalog | null = null;
   isolation: Isolation;

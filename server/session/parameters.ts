@@ -40,7 +40,7 @@ export function decodeParameters(
     if (value === null) return null;
     const type = types[index]!;
     const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index]!;
-    if (format === 1) return fromBinary(value, type, context);
+    if (format === 1) return fromBinary(value, type);
     if (format === 0) return parseText(decodeUtf8(value), type, context);
     throw new SqlError(SQLSTATE.protocolViolation, `unsupported format code: ${format}`);
   });

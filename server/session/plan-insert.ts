@@ -82,7 +82,7 @@ async function defaultsOf(
 ): Promise<ReadonlyMap<number, EdgeExpression>> {
   const defaults = new Map<number, EdgeExpression>();
   const scalars = await session.services.analyst.defaults(table.id, session.analysisContext());
-  for (const [column, scalar] of scalars) defaults.set(column, compileEdge(scalar, scope));
+  for (const { column, expression } of scalars) defaults.set(column, compileEdge(expression, scope));
   for (const column of table.columns) {
     if (column.identity === null) continue;
     const sequence = ownedSequence(scope.catalog, table.id, column.id);

@@ -13,7 +13,7 @@ import { keyIndex } from '../../sql/compile/point-read.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
 import type { Query, Scalar, Target } from '../../sql/ir.ts';
-import { toExpression } from '../../sql/to-expression.ts';
+import { ledgerExpression } from '../../sql/to-expression.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge } from './edge-expression.ts';
@@ -62,13 +62,13 @@ export async function planModify(query: Query, session: SessionContext): Promise
   const targets = query.command === 'update' ? query.targets.filter((target) => target.assign !== 0) : [];
   const defaults = targets.some((target) => target.expression.kind === 'default')
     ? await analyst.defaults(table.id, session.analysisContext())
-    : new Map<number, Scalar>();
+    : [];
   const assigned = targets.map((target) => {
     const column = table.columns.find(({ id }) => id === target.assign)!;
     const byDefault = target.expression.kind === 'default';
     if (column.generated !== null && !byDefault) throw generatedUpdate(column.name);
     if (column.identity === 'always' && !byDefault) throw identityUpdate(column.name);
-    const scalar = defaults.get(column.id);
+    const scalar = defaults.find((each) => each.column === column.id)?.expression;
     const nothing: EdgeExpression = { evaluate: () => null, sequences: [] };
     return { column: column.id, byDefault: byDefault ? (scalar === undefined ? nothing : compileEdge(scalar, scope)) : null };
   });
@@ -220,7 +220,7 @@ function conjunction(terms: readonly Scalar[]): Scalar {
 function templateOf(scalar: Scalar, scope: EdgeScope): Template | null {
   if (scalar.kind === 'default') return null;
   const holes: EdgeExpression[] = [];
-  const expression = toExpression(scalar, (node) => {
+  const expression = ledgerExpression(scalar, (node) => {
     if (node.kind === 'var') return node.entry === scope.entry && node.levelsUp === 0 ? undefined : null;
     const outside = node.kind === 'param' || node.kind === 'session' || (node.kind === 'call' && node.fn.volatility !== 'immutable');
     if (!outside) return undefined;

@@ -6,8 +6,7 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import type { SqlType } from '../../ledger/type.ts';
-import type { DescribedColumn } from '../../sql/analysis.ts';
+import type { Analysis, DescribedColumn } from '../../sql/analysis.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { parseStatements } from '../../sql/parse.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
@@ -130,7 +129,7 @@ async function prepare(
   return {
     text,
     statement,
-    plan: planOf(text, statement, analysis, session),
+    plan: await planOf(text, analysis, session),
     parameterOids: analysis.parameters.map((parameter) => parameter.typeOid),
     parameterTypes: analysis.parameters.map((parameter) => parameter.type),
     columns: columns === null ? null : columns.map(describeColumn),
@@ -139,20 +138,15 @@ async function prepare(
   };
 }
 
-function planOf(
-  text: string,
-  statement: ParsedStatement,
-  analysis: import('../../sql/analysis.ts').Analysis,
-  session: SessionContext,
-): Plan {
+function planOf(text: string, analysis: Analysis, session: SessionContext): Plan | Promise<Plan> {
   const { query } = analysis;
   if (analysis.catalogOnly || query === null) return { kind: 'catalog', text, analysis };
   switch (query.command) {
     case 'insert':
-      return planInsert(query, statement, session.catalog);
+      return planInsert(query, session);
     case 'update':
     case 'delete':
-      return planModify(query, statement, session.catalog);
+      return planModify(query, session);
     case 'select': {
       const compiled = compileQuery(query, compileOptions(session.catalog, 'current', new Set()));
       return { kind: 'read', query, analysis, compiled, variants: new Map() };
@@ -169,9 +163,4 @@ export function describeColumn(column: DescribedColumn): ColumnDescription {
     typeSize: typeSize(column.type),
     typmod: column.typmod,
   };
-}
-
-/** A column of a utility's answer. */
-export function plainColumn(name: string, type: SqlType, typeOid: number): ColumnDescription {
-  return { name, tableOid: 0, columnNumber: 0, typeOid, typeSize: typeSize(type), typmod: -1 };
 }

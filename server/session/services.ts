@@ -34,6 +34,8 @@ export interface NodeServices {
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
   /** Microseconds since 2000-01-01. */
   nowMicros(): bigint;
-  /** Sessions by process id, for pg_terminate_backend and pg_stat_activity. */
+  /** pg_cancel_backend; false when there is no such session. */
+  cancelSession(processId: number): boolean;
+  /** pg_terminate_backend. */
   terminate(processId: number): boolean;
 }

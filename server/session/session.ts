@@ -44,8 +44,6 @@ export class Session implements WireSession {
   readonly processId: number;
   readonly secretKey: number;
   readonly #events: SessionEvents;
-  readonly statements = new Map<string, Prepared>();
-  readonly portals = new Map<string, Portal>();
   #held: Held | null = null;
   #running = false;
   #closed = false;
@@ -64,6 +62,14 @@ export class Session implements WireSession {
     this.#events = events;
     this.#onClose = onClose;
     this.#armIdleTimer();
+  }
+
+  get statements(): Map<string, Prepared> {
+    return this.context.statements;
+  }
+
+  get portals(): Map<string, Portal> {
+    return this.context.portals;
   }
 
   get status(): TransactionStatus {
@@ -154,11 +160,18 @@ export class Session implements WireSession {
     return this.#settleHeld();
   }
 
-  closeStatement(name: string): void {
-    this.statements.delete(name);
+  closeStatement(name: string): void | Promise<void> {
+    return this.#then(this.#settleHeld(), () => {
+      this.statements.delete(name);
+    });
   }
 
-  closePortal(name: string): void {
+  closePortal(name: string): void | Promise<void> {
+    return this.#then(this.#settleHeld(), () => this.dropPortal(name));
+  }
+
+  /** Closes a portal, with no held write to think of. */
+  dropPortal(name: string): void {
     this.portals.get(name)?.close();
     this.portals.delete(name);
   }
@@ -169,8 +182,7 @@ export class Session implements WireSession {
     const { transaction } = this.context;
     if (failed) return this.#afterSync(transaction !== null && !transaction.explicit ? rollbackTransaction(this.context) : undefined);
     if (held !== null) {
-      const done = this.#guarded(held.sink, () => this.#runPortal(held.portal, 0, held.sink));
-      return this.#afterSync(done as void | Promise<void>);
+      return this.#afterSync(this.#runHeld(held));
     }
     if (transaction !== null && !transaction.explicit) {
       return this.#afterSync(this.#guarded(null, () => commitTransaction(this.context)) as Promise<void>);
@@ -181,7 +193,7 @@ export class Session implements WireSession {
   query(text: string, sink: ResultSink): void | Promise<void> {
     return this.#then(this.#settleHeld(), () => {
       this.#arrive();
-      this.closePortal('');
+      this.dropPortal('');
       this.statements.delete('');
       const single = this.#tryCached(text, sink);
       return this.#afterSync(single === null ? this.#queryText(text, sink) : single);
@@ -384,7 +396,12 @@ export class Session implements WireSession {
     if (held === null) return undefined;
     this.#held = null;
     this.context.begin(false);
-    return this.#guarded(held.sink, () => this.#runPortal(held.portal, 0, held.sink)) as void | Promise<void>;
+    return this.#runHeld(held);
+  }
+
+  #runHeld(held: Held): void | Promise<void> {
+    const done = this.#guarded(held.sink, () => this.#runPortal(held.portal, 0, held.sink));
+    return isPromise(done) ? done.then(() => undefined) : undefined;
   }
 
   #failBlock(): void {

@@ -41,7 +41,7 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
   } catch (error) {
     session.transaction = null;
     session.settings.rollback();
-    throw unseenConflict(error, transaction.operations.length);
+    throw transaction.catalog === null ? unseenConflict(error, transaction.operations.length) : error;
   } finally {
     releaseTransactionLocks(session);
   }

@@ -1,0 +1,314 @@
+// The composition root: store, analyst, consensus, readers, sessions and listener make one node. Shell.
+//
+// The only place where sql/ and consensus/ meet.
+
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
+import { Solo } from '../consensus/solo.ts';
+import { verifierOfPassword } from '../identity/password.ts';
+import type { Catalog, Role } from '../ledger/catalog.ts';
+import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
+import { SqlError, StorageError } from '../ledger/error.ts';
+import { stampOf } from '../ledger/operation.ts';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
+import type { DdlRecord } from '../sql/analysis.ts';
+import { Analyst } from '../sql/analyst/analyst.ts';
+import { isDataDirectory } from '../storage/data-directory.ts';
+import { nativeCrypto } from '../storage/native-crypto.ts';
+import { StateReader } from '../storage/snapshot.ts';
+import { Writer } from '../storage/writer.ts';
+import { NodeBackend } from './backend.ts';
+import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import { ddlHistory, ddlOf } from './ddl-history.ts';
+import { Gateway } from './gateway.ts';
+import { initialise, openSecrets, writeAdminUrl } from './initialise.ts';
+import type { NodeSecrets } from './initialise.ts';
+import { Inline } from './inline.ts';
+import { LockTable } from './lock-table.ts';
+import type { Log } from './log.ts';
+import { makeLog } from './log.ts';
+import { makeEncryption } from './pgwire/encryption.ts';
+import { Listener } from './pgwire/listener.ts';
+import { ReaderPool } from './readers/reader-pool.ts';
+import { Sequences } from './sequences.ts';
+import { stampOfText } from './session/as-of.ts';
+import { Planner } from './session/planner.ts';
+import type { NodeServices } from './session/services.ts';
+
+export interface RunningNode {
+  readonly host: string;
+  readonly port: number;
+  /** The connection string with the password; only at the first start, which has made it. */
+  readonly adminUrl: string | undefined;
+  readonly firstStart: boolean;
+  /** Resolves when the node has stopped by itself, with the reason. */
+  readonly failed: Promise<unknown>;
+  /** Drains and stops. */
+  stop(): Promise<void>;
+}
+
+/** Microseconds from 1970 to 2000. */
+const EPOCH_2000_MICROS = 946_684_800_000_000n;
+
+/** How long a transaction made here stays valid, in milliseconds (architecture 5). */
+const VALID_FOR_MS = 60_000;
+
+/** Share of a reader's memory that SQLite may take; the rest is JavaScript's. */
+const READER_SQLITE_SHARE = 0.6;
+
+/**
+ * Starts a node, after making its data directory if there is none.
+ *
+ * @throws StorageError locked, foreign, damaged, full or io; a system error of the listener (EADDRINUSE)
+ */
+export async function startNode(config: Config): Promise<RunningNode> {
+  const firstStart = !isDataDirectory(config.data);
+  const made = firstStart ? initialise(config, nativeCrypto, systemClock) : null;
+  const log = openLog(config);
+  const core = await openCore(config, log);
+  const { services, secrets } = core;
+  try {
+    const backend = new NodeBackend({
+      services,
+      defaults: new Map([
+        ['statement_timeout', String(config.statementTimeoutMs)],
+        ['idle_in_transaction_session_timeout', String(config.idleInTransactionSessionTimeoutMs)],
+      ]),
+    });
+    core.sessions = backend;
+    const listener = await Listener.listen({
+      backend,
+      host: config.host,
+      port: config.port,
+      connectionsMax: config.maxConnections,
+      secret: secrets.nodeKey.seed,
+      log: (event, fields) => log.error(event, fields),
+      ...(secrets.tls === null ? {} : { encryption: makeEncryption(secrets.tls.key, secrets.tls.certificate) }),
+    });
+    log.info('listening', { host: config.host, port: listener.port, chain: Buffer.from(services.chainId).toString('hex') });
+    return {
+      host: config.host,
+      port: listener.port,
+      adminUrl: adminUrl(config, listener.port, made?.adminUrl),
+      firstStart,
+      failed: core.failed,
+      stop: async () => {
+        await listener.close(config.shutdownTimeoutMs);
+        await core.close();
+        log.info('stopped');
+      },
+    };
+  } catch (error) {
+    await core.close();
+    throw error;
+  }
+}
+
+function openLog(config: Config): Log {
+  const human = config.logFormat === 'human' || (config.logFormat === 'auto' && process.stderr.isTTY);
+  return makeLog({
+    level: config.logLevel,
+    format: human ? 'human' : 'json',
+    clock: systemClock,
+    write: (line) => void process.stderr.write(line),
+  });
+}
+
+/** admin.url names the port that clients connect to, also when it was chosen or changed at this start. */
+function adminUrl(config: Config, port: number, fresh: string | undefined): string | undefined {
+  let text = fresh;
+  try {
+    text ??= readFileSync(join(config.data, 'admin.url'), 'utf8').trim();
+    const url = new URL(text);
+    if (url.port === String(port)) return fresh;
+    const written = writeAdminUrl(config, port, decodeURIComponent(url.password));
+    return fresh === undefined ? undefined : written;
+  } catch {
+    // The file is a convenience: the owner may have removed it.
+    return fresh;
+  }
+}
+
+interface Core {
+  readonly services: NodeServices;
+  readonly secrets: NodeSecrets;
+  readonly failed: Promise<unknown>;
+  sessions: NodeBackend | null;
+  close(): Promise<void>;
+}
+
+/** Everything of a node but its listener. */
+async function openCore(config: Config, log: Log): Promise<Core> {
+  const crypto = nativeCrypto;
+  const { promise: failed, resolve: fail } = Promise.withResolvers<unknown>();
+  const onFailure = (error: unknown): void => {
+    log.error('storage failed', { error: (error as Error).message });
+    fail(error);
+  };
+  // The analyst needs seconds to start; the writer recovers meanwhile.
+  const secrets = openSecrets(config, crypto, systemClock);
+  const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
+  const { chainId } = secrets.data;
+  const database = writer.genesis.database;
+  const reader = StateReader.open(config.data);
+  const inline = new Inline(reader.database);
+  const analyst = await Analyst.start({ database });
+  let catalog: Catalog = reader.catalog();
+  await analyst.load(catalog, ddlHistory(config.data, inline));
+  const consensus = new Solo({
+    crypto,
+    chainId,
+    nodeSeed: secrets.nodeKey.seed,
+    nodePublicKey: secrets.nodeKey.publicKey,
+    ledger: ledgerOver(writer),
+    now: () => systemClock.now(),
+    idleProofMs: config.idleProofMs,
+    onFailure,
+  });
+  const follow = async (executed: ExecutedBlock): Promise<void> => {
+    const before = catalog;
+    const records = ddlIn(executed);
+    if (records.length === 0) return;
+    catalog = reader.catalog();
+    sequences.catalogChanged(before, catalog);
+    for (const record of records) await analyst.applyDdl(record, catalog);
+  };
+  const gateway = new Gateway({
+    crypto,
+    chainId,
+    consensus,
+    signerOf: (id) => signerOf(catalog, secrets, id),
+    now: () => systemClock.now(),
+    randomBytes: (count) => new Uint8Array(randomBytes(count)),
+    validForMs: VALID_FOR_MS,
+    onExecuted: follow,
+  });
+  const sequences = new Sequences({
+    stateOf: (id) => reader.sequence(id) ?? undefined,
+    submit: (author, operation) => gateway.submit(author, [operation], ''),
+  });
+  const readers = new ReaderPool({
+    dataDirectory: config.data,
+    readersMax: config.readers,
+    heapMib: Math.max(64, Math.round(config.readerMemoryMb * (1 - READER_SQLITE_SHARE))),
+    sqliteMib: Math.max(32, Math.round(config.readerMemoryMb * READER_SQLITE_SHARE)),
+    onDeath: (code, signal) => log.warn('reader ended', { code, signal }),
+  });
+  readers.warm();
+  const services: NodeServices = {
+    database,
+    chainId,
+    catalog: () => catalog,
+    appliedStamp: () => stampOf(writer.tip.height, 65_535),
+    stampOfText: (text, session) => stampOfText(text, session, reader),
+    analyst,
+    planner: new Planner(),
+    gateway,
+    locks: new LockTable(),
+    readers,
+    inline,
+    sequences,
+    keyring: secrets.keyring,
+    prove: () => consensus.prove(),
+    putChunk: (bytes) => writer.putChunk(bytes),
+    nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
+    cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
+    terminate: (processId) => core.sessions?.terminate(processId) ?? false,
+  };
+  const core: Core = {
+    services,
+    secrets,
+    failed,
+    sessions: null,
+    close: async () => {
+      await consensus.stop();
+      await readers.close();
+      await analyst.close();
+      inline.close();
+      await writer.close();
+      secrets.keyring.close();
+    },
+  };
+  return core;
+}
+
+function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
+  const role = catalog.roles.get(id);
+  const key = role?.publicKey === null || role === undefined ? undefined : secrets.keyring.keyOf(role.publicKey);
+  if (key !== undefined) return key;
+  throw new SqlError(
+    SQLSTATE.invalidAuthorizationSpecification,
+    `this node does not hold the key of role "${role?.name ?? id}"`,
+    { hint: 'Connect to a node of the organisation that hosts the role.' },
+  );
+}
+
+/** The writer thread as the consensus wants its ledger. */
+function ledgerOver(writer: Writer): Ledger {
+  return {
+    get tip(): Tip {
+      return writer.tip;
+    },
+    append: async ({ block, headerBytes, bodyBytes }: OrderedBlock): Promise<ExecutedBlock> => {
+      const { tip, receipts } = await writer.append({
+        height: block.header.height,
+        header: headerBytes,
+        body: bodyBytes,
+        certificate: encodeCertificate(block.certificate),
+      });
+      return { block, receipts: receipts.map(decodeReceipt), tip };
+    },
+  };
+}
+
+/** DDL that a block has committed. Chunks hold rows, never DDL: a catalog operation travels in its transaction. */
+function ddlIn({ block, receipts }: ExecutedBlock): DdlRecord[] {
+  const records: DdlRecord[] = [];
+  let position = 0;
+  for (const bundle of block.bundles) {
+    for (const bytes of bundle.transactions) {
+      const receipt = receipts[position];
+      position += 1;
+      if (receipt?.abort !== null) continue;
+      records.push(...ddlOf(decodeTransaction(bytes).operations, () => noChunks()));
+    }
+  }
+  return records;
+}
+
+function noChunks(): never {
+  throw new StorageError('damaged', 'a catalog operation was sent in a chunk');
+}
+
+/**
+ * Gives a role a new password, while no node runs on the data directory.
+ *
+ * @throws StorageError as startNode; SqlError 42704 for an unknown role
+ */
+export async function resetPassword(config: Config, name: string, password: string): Promise<void> {
+  const core = await openCore(config, openLog(config));
+  try {
+    const { services, secrets } = core;
+    const catalog = services.catalog();
+    const role = [...catalog.roles.values()].find((each) => each.name === name);
+    if (role === undefined) throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
+    const verifierCommitment = secrets.keyring.putVerifier(verifierOfPassword(password));
+    const object: Role = { ...role, verifierCommitment };
+    const quoted = `"${name.replaceAll('"', '""')}"`;
+    const operation = {
+      kind: 'catalog' as const,
+      base: catalog.version,
+      changes: [{ put: 'role' as const, object }],
+      role: role.name,
+      searchPath: 'public',
+      text: `ALTER ROLE ${quoted} PASSWORD NULL`,
+    };
+    await services.gateway.submit(role.id, [operation], operation.text);
+    if (role.superuser && name === 'admin') writeAdminUrl(config, config.port, password);
+  } finally {
+    await core.close();
+  }
+}

@@ -1,0 +1,41 @@
+// Tables as an open transaction's own DDL has made them, before its commit changes the files. Pure.
+//
+// A temporary table or view of the same name hides the real one on the connection that runs the query.
+
+import type { Table } from '../../ledger/catalog.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { columnName, hiddenKeyName, keyIsHidden, predicateName, rowTable, shardSchema } from '../../storage/names.ts';
+
+export interface StandIn {
+  readonly relation: number;
+  /** CREATE TEMP …; also its identity: equal texts are the same stand-in. */
+  readonly text: string;
+  readonly drop: string;
+}
+
+/** @param before  the table as its file has it, or null for a new one */
+export function standIn(table: Table, before: Table | null): StandIn {
+  const name = rowTable(table.id);
+  const hidden = table.indexes.flatMap((index) => [
+    ...index.keys.flatMap((key, i) => (keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [])),
+    ...(index.predicate === null ? [] : [predicateName(index.id)]),
+  ]);
+  if (before === null) {
+    const columns = ['_id INTEGER PRIMARY KEY', '_v', ...table.columns.map((column) => columnName(column.id)), ...hidden];
+    return { relation: table.id, text: `CREATE TEMP TABLE ${name}(${columns.join(', ')})`, drop: `DROP TABLE temp.${name}` };
+  }
+  const old = new Set(before.columns.map((column) => column.id));
+  const oldIndexes = new Set(before.indexes.map((index) => index.id));
+  const columns = table.columns.map((column) =>
+    old.has(column.id) ? columnName(column.id) : `${literal(column.missing)} AS ${columnName(column.id)}`,
+  );
+  const keys = hidden.map((each) => (oldIndexes.has(Number(/\d+/.exec(each)![0])) ? each : `NULL AS ${each}`));
+  const text = `SELECT ${['_id', '_v', ...columns, ...keys].join(', ')} FROM ${shardSchema(table.shard)}.${name}`;
+  return { relation: table.id, text: `CREATE TEMP VIEW ${name} AS ${text}`, drop: `DROP VIEW temp.${name}` };
+}
+
+function literal(value: Datum): string {
+  if (value === null) return 'NULL';
+  if (value instanceof Uint8Array) return `X'${[...value].map((byte) => byte.toString(16).padStart(2, '0')).join('')}'`;
+  return typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value);
+}

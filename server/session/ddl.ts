@@ -1,0 +1,239 @@
+// DDL, roles and grants: checked in the analyst, ordered as a catalog operation, with what it does to rows. Shell.
+//
+// One session at a time changes the catalog; another waits for its transaction to end, as for Postgres' locks.
+
+import { applyChanges } from '../../ledger/catalog.ts';
+import type { CatalogChange, Role, Table } from '../../ledger/catalog.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { sqlType } from '../../ledger/type.ts';
+import type { Datum } from '../../ledger/type.ts';
+import type { DdlAnalysis, DdlRecord, RowCheck } from '../../sql/analysis.ts';
+import { compileQuery } from '../../sql/compile/query.ts';
+import type { Query, Target } from '../../sql/ir.ts';
+import { innerText } from '../../sql/inner-statement.ts';
+import { passwordOf, redactSecrets } from '../../sql/parse.ts';
+import type { ParsedStatement } from '../../sql/parse.ts';
+import { verifierOfPassword } from '../../identity/password.ts';
+import { compileOptions } from './compile-options.ts';
+import type { SessionContext } from './context.ts';
+import { compileEdge } from './edge-expression.ts';
+import type { Outcome } from './execute.ts';
+import { readValues } from './execute-read.ts';
+import type { OpenTransaction } from './open-transaction.ts';
+import { ROW_ID_ATTRIBUTE, VERSION_ATTRIBUTE } from './plan-modify.ts';
+import type { ReadPlan } from './plan.ts';
+import type { Session } from './session.ts';
+import { showProgramsOf } from './show-programs.ts';
+import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
+import { executeInsert } from './execute-insert.ts';
+import { sessionImage } from './value-context.ts';
+
+// prettier-ignore
+const KINDS = new Set([
+  'CreateStmt', 'CreateTableAsStmt', 'CreateSchemaStmt', 'CreateSeqStmt', 'CreateEnumStmt', 'CreateDomainStmt',
+  'CreateRoleStmt', 'CreateExtensionStmt', 'CreateFunctionStmt', 'CreateTrigStmt', 'CreatePolicyStmt', 'CreatedbStmt',
+  'CompositeTypeStmt', 'CreateRangeStmt', 'DefineStmt', 'IndexStmt', 'ViewStmt', 'RuleStmt', 'CommentStmt',
+  'AlterTableStmt', 'AlterSeqStmt', 'AlterEnumStmt', 'AlterDomainStmt', 'AlterRoleStmt', 'AlterRoleSetStmt',
+  'AlterOwnerStmt', 'AlterObjectSchemaStmt', 'AlterDefaultPrivilegesStmt', 'AlterDatabaseStmt', 'AlterDatabaseSetStmt',
+  'AlterExtensionStmt', 'RenameStmt', 'DropStmt', 'DropRoleStmt', 'DropOwnedStmt', 'ReassignOwnedStmt', 'DropdbStmt',
+  'GrantStmt', 'GrantRoleStmt', 'DoStmt', 'RefreshMatViewStmt', 'ReindexStmt', 'CreateStatsStmt', 'SecLabelStmt',
+  'CreateCastStmt', 'CreateAmStmt', 'CreateFdwStmt', 'CreateForeignTableStmt', 'CreateForeignServerStmt',
+  'CreatePublicationStmt', 'CreateSubscriptionStmt', 'CreateTableSpaceStmt', 'CreateEventTrigStmt', 'AlterFunctionStmt',
+]);
+
+export function isDdl(kind: string): boolean {
+  return KINDS.has(kind);
+}
+
+export async function executeDdl(session: Session, statement: ParsedStatement): Promise<Outcome> {
+  const { context } = session;
+  const alone = context.transaction === null;
+  const transaction = context.begin(false);
+  try {
+    const tag = await runDdl(context, transaction, statement);
+    if (alone) await commitTransaction(context);
+    return { kind: 'complete', tag };
+  } catch (error) {
+    if (alone && context.transaction === transaction) await rollbackTransaction(context);
+    throw error;
+  }
+}
+
+async function runDdl(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  statement: ParsedStatement,
+): Promise<string> {
+  session.checkWritable(/^\w+(\s+\w+)?/.exec(statement.text)![0].toUpperCase());
+  await session.lock('ddl', 'update');
+  const text = redactSecrets(statement);
+  const analysis = await session.services.analyst.analyseDdl(text, session.analysisContext());
+  for (const { severity, sqlstate, message } of analysis.notices) {
+    session.notice(severity === 'WARNING' ? 'WARNING' : 'NOTICE', sqlstate, message);
+  }
+  // What a rewrite reads must be read before the catalog changes.
+  const rewrites = await readRewrites(session, transaction, analysis);
+  const changes = analysis.changes.map((change) => withKeys(session, statement, change));
+  const record: DdlRecord = { role: session.currentRole, searchPath: session.settings.get('search_path'), text };
+  const before = session.catalog;
+  transaction.push({ kind: 'catalog', base: before.version, changes, ...record });
+  transaction.catalog = applyChanges(before, changes);
+  transaction.pendingDdl.push(record);
+  transaction.texts.push(text);
+  for (const rewrite of rewrites) pushImages(transaction, rewrite);
+  for (const check of analysis.rowChecks) if (check.kind === 'fill') await fill(session, transaction, check);
+  if (statement.kind === 'CreateTableAsStmt') return insertQuery(session, statement, analysis);
+  return analysis.tag;
+}
+
+// ── Roles ────────────────────────────────────────────────────────────────────────────────────────
+
+/** A role that can log in gets a key, and its password becomes a verifier that only this node keeps. */
+function withKeys(session: SessionContext, statement: ParsedStatement, change: CatalogChange): CatalogChange {
+  if (!('put' in change) || change.put !== 'role') return change;
+  const { keyring } = session.services;
+  const password = passwordOf(statement);
+  let role: Role = change.object;
+  if (role.login && role.publicKey === null) {
+    role = { ...role, publicKey: keyring.makeKey(), custody: 'hosted' };
+  }
+  const named = statement.kind === 'CreateRoleStmt' || statement.kind === 'AlterRoleStmt';
+  if (named && password !== undefined) {
+    const commitment = password === null ? null : keyring.putVerifier(verifierOfPassword(password));
+    role = { ...role, verifierCommitment: commitment };
+  }
+  return { put: 'role', object: role };
+}
+
+// ── Rows that a change of the schema rewrites ────────────────────────────────────────────────────
+
+interface Rewrite {
+  readonly table: Table;
+  readonly columns: readonly number[];
+  readonly rows: readonly { readonly rowId: bigint; readonly version: bigint; readonly values: readonly Datum[] }[];
+}
+
+/** ALTER COLUMN … TYPE: the new values of every row, in terms of the old ones. */
+async function readRewrites(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  analysis: DdlAnalysis,
+): Promise<Rewrite[]> {
+  const byTable = new Map<number, Extract<RowCheck, { kind: 'rewrite' }>[]>();
+  for (const check of analysis.rowChecks) {
+    if (check.kind !== 'rewrite') continue;
+    byTable.set(check.relation, [...(byTable.get(check.relation) ?? []), check]);
+  }
+  const rewrites: Rewrite[] = [];
+  for (const [relation, checks] of byTable) {
+    const table = tableOf(session, relation);
+    await showProgramsOf(session, transaction, [relation]);
+    const schema = session.catalog.schemas.get(table.schema)!.name;
+    const text = `SELECT ${checks.map((check) => check.using).join(', ')} FROM ${quoted(schema)}.${quoted(table.name)}`;
+    const { query } = await session.services.analyst.analyse(text, [], session.analysisContext());
+    if (query === null) throw new SqlError(SQLSTATE.internalError, 'a rewrite reads no table');
+    const rows = await readValues(session, withRowIds(query, session), []);
+    const after = analysis.changes.find((change) => 'put' in change && change.put === 'relation' && change.object.id === relation);
+    const changed = after !== undefined && 'put' in after ? (after.object as Table) : table;
+    rewrites.push({
+      table: changed,
+      columns: checks.map((check) => check.column),
+      rows: rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint, values: row.slice(2) })),
+    });
+  }
+  return rewrites;
+}
+
+function withRowIds(query: Query, session: SessionContext): ReadPlan {
+  const item = query.from[0];
+  const entry = item?.kind === 'ref' ? item.entry : 1;
+  const system = (column: number): Target => ({
+    expression: { kind: 'var', type: sqlType('int8'), entry, column, levelsUp: 0 },
+    name: '',
+    hidden: false,
+    relation: 0,
+    column: 0,
+    assign: 0,
+  });
+  const select: Query = { ...query, targets: [system(ROW_ID_ATTRIBUTE), system(VERSION_ATTRIBUTE), ...query.targets] };
+  const compiled = compileQuery(select, compileOptions(session.catalog, 'current', new Set()));
+  const analysis = { parameters: [], columns: null, query: select, catalogOnly: false };
+  return { kind: 'read', query: select, analysis, compiled, variants: new Map() };
+}
+
+function pushImages(transaction: OpenTransaction, { table, columns, rows }: Rewrite): void {
+  if (rows.length === 0) return;
+  transaction.push({ kind: 'update', relation: table.id, schemaVersion: table.schemaVersion, columns, rows });
+}
+
+/** ADD COLUMN with a volatile default, or generated: every row gets its own value. */
+async function fill(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  check: Extract<RowCheck, { kind: 'fill' }>,
+): Promise<void> {
+  const table = tableOf(session, check.relation);
+  const before = session.services.catalog().relations.get(check.relation);
+  if (before?.kind !== 'table') return;
+  const { analyst } = session.services;
+  const found = await session.services.readers.values(
+    session.services.catalog(),
+    {
+      kind: 'run',
+      request: { text: `SELECT _id, _v FROM r${table.id}`, parameters: {}, overlay: [], standIns: [] },
+      session: sessionImage(session),
+      columns: null,
+    },
+    session.stop,
+  );
+  const column = table.columns.find(({ id }) => id === check.column)!;
+  const defaults = await analyst.defaults(table.id, session.analysisContext());
+  const scalar = defaults.find((each) => each.column === check.column)?.expression;
+  const scope = { catalog: session.catalog, sequenceOf: (oid: bigint) => analyst.relationOfOid(Number(oid)), entry: 0 };
+  const edge = scalar === undefined ? null : compileEdge(scalar, scope);
+  for (const id of edge?.sequences ?? []) {
+    const sequence = session.catalog.relations.get(id);
+    if (sequence?.kind === 'sequence') await session.services.sequences.ensure(sequence, found.length, session.sessionRole.id);
+  }
+  const columns = column.generated === null && edge !== null ? [column.id] : [];
+  transaction.push({
+    kind: 'update',
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    columns,
+    rows: found.map((row) => ({
+      rowId: row[0] as bigint,
+      version: row[1] as bigint,
+      values: columns.length === 0 ? [] : [edge!.evaluate({ session, parameters: [] })],
+    })),
+  });
+}
+
+function tableOf(session: SessionContext, relation: number): Table {
+  const table = session.catalog.relations.get(relation);
+  if (table?.kind === 'table') return table;
+  throw new SqlError(SQLSTATE.internalError, `relation ${relation} is not a table`);
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+// ── CREATE TABLE AS ──────────────────────────────────────────────────────────────────────────────
+
+/** The rows of CREATE TABLE … AS: an INSERT of the query into the table just made. */
+async function insertQuery(session: SessionContext, statement: ParsedStatement, analysis: DdlAnalysis): Promise<string> {
+  const into = statement.tree['into'] as { skipData?: boolean };
+  const made = analysis.changes.find((change) => 'put' in change && change.put === 'relation');
+  if (made === undefined || !('put' in made)) return analysis.tag;
+  if (into.skipData === true) return 'CREATE TABLE AS';
+  const table = made.object as Table;
+  const schema = session.catalog.schemas.get(table.schema)!.name;
+  const query = innerText(statement).text.replace(/\s+with(\s+no)?\s+data\s*$/i, '');
+  const insert = `INSERT INTO ${quoted(schema)}.${quoted(table.name)} ${query}`;
+  const prepared = await session.services.planner.prepare(insert, [], session);
+  if (prepared.plan?.kind !== 'insert') throw new SqlError(SQLSTATE.internalError, 'not an INSERT');
+  const outcome = await executeInsert(session, prepared, prepared.plan, [], []);
+  return outcome.kind === 'complete' ? outcome.tag.replace(/^INSERT 0/, 'SELECT') : 'SELECT 0';
+}

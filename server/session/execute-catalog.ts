@@ -1,0 +1,44 @@
+// SELECTs that touch no ledger table: the analyst, which is Postgres, answers them. Shell.
+
+import type { Datum } from '../../ledger/type.ts';
+import { formatText } from '../../sql/value/text.ts';
+import { CATALOG_QUERY_MS_MAX } from '../limits.ts';
+import { BufferedRows } from '../readers/row-source.ts';
+import type { SessionContext } from './context.ts';
+import type { Outcome } from './execute.ts';
+import { selectTag } from './execute-read.ts';
+import type { CatalogPlan, Prepared } from './plan.ts';
+import { durationMs } from './settings.ts';
+import { valueContext } from './value-context.ts';
+
+const encoder = new TextEncoder();
+
+export async function executeCatalogQuery(
+  session: SessionContext,
+  prepared: Prepared,
+  plan: CatalogPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Promise<Outcome> {
+  const context = valueContext(session);
+  const values = parameters.map((value, i) =>
+    value === null ? null : encoder.encode(formatText(value, prepared.parameterTypes[i]!, context)),
+  );
+  const timeout = durationMs(session.settings.get('statement_timeout'));
+  const call = session.services.analyst.catalogQuery(
+    plan.text,
+    prepared.parameterOids,
+    values,
+    [],
+    formats,
+    session.analysisContext(),
+    timeout === 0 ? CATALOG_QUERY_MS_MAX : timeout,
+  );
+  session.stop.onStop((reason) => call.cancel(reason));
+  try {
+    const { dataRows, count } = await call.answer;
+    return { kind: 'rows', columns: null, source: new BufferedRows(dataRows, count), tag: selectTag };
+  } finally {
+    session.stop.onStop(() => {});
+  }
+}

@@ -1,0 +1,89 @@
+// PREPARE, EXECUTE, DEALLOCATE: the protocol's named statements, from SQL. Shell.
+
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { innerText } from '../../sql/inner-statement.ts';
+import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
+import type { ResultSink } from '../pgwire/backend.ts';
+import type { Outcome } from './execute.ts';
+import { execute } from './execute.ts';
+import type { Session } from './session.ts';
+
+export async function prepareNamed(session: Session, statement: ParsedStatement): Promise<string> {
+  const { context } = session;
+  const name = statement.tree['name'] as string;
+  if (session.statements.has(name)) {
+    throw new SqlError(SQLSTATE.duplicatePreparedStatement, `prepared statement "${name}" already exists`);
+  }
+  const types = (statement.tree['argtypes'] as readonly RawNode[] | undefined) ?? [];
+  const oids = types.length === 0 ? [] : await context.services.analyst.typeOids(argumentTypes(statement, types.length), context.analysisContext());
+  const prepared = await context.services.planner.prepare(innerText(statement).text, oids, context);
+  session.statements.set(name, prepared);
+  return 'PREPARE';
+}
+
+/** The texts of the types in PREPARE name (type, …). */
+function argumentTypes(statement: ParsedStatement, count: number): string[] {
+  const open = statement.text.indexOf('(');
+  const texts: string[] = [];
+  let depth = 0;
+  let from = open + 1;
+  for (let i = open; i < statement.text.length && texts.length < count; i += 1) {
+    const character = statement.text[i]!;
+    if (character === '(') depth += 1;
+    else if (character === ')') depth -= 1;
+    if ((character === ',' && depth === 1) || (character === ')' && depth === 0)) {
+      texts.push(statement.text.slice(from, i).trim());
+      from = i + 1;
+    }
+  }
+  return texts;
+}
+
+export async function executePrepared(
+  session: Session,
+  statement: ParsedStatement,
+  formats: readonly number[],
+  sink: ResultSink,
+): Promise<Outcome> {
+  const name = statement.tree['name'] as string;
+  const prepared = session.statements.get(name);
+  if (prepared === undefined) {
+    throw new SqlError(SQLSTATE.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
+  }
+  const params = (statement.tree['params'] as readonly RawNode[] | undefined) ?? [];
+  if (params.length !== prepared.parameterTypes.length) {
+    throw new SqlError(SQLSTATE.syntaxError, `wrong number of parameters for prepared statement "${name}"`, {
+      detail: `Expected ${prepared.parameterTypes.length} parameters but got ${params.length}.`,
+    });
+  }
+  const values = params.length === 0 ? [] : await argumentValues(session, statement, prepared.parameterOids);
+  const outcome = await execute(session, prepared, values, formats, sink);
+  if (outcome.kind !== 'rows') return outcome;
+  return { ...outcome, columns: outcome.columns ?? prepared.columns };
+}
+
+/** EXECUTE's arguments are expressions; they are evaluated as a SELECT with the parameters' types. */
+async function argumentValues(
+  session: Session,
+  statement: ParsedStatement,
+  oids: readonly number[],
+): Promise<readonly Datum[]> {
+  const { context } = session;
+  const list = statement.text.slice(statement.text.indexOf('(') + 1, statement.text.lastIndexOf(')'));
+  return context.services.analyst.evaluate(list, oids, context.analysisContext());
+}
+
+export function deallocate(session: Session, tree: RawNode): string {
+  const name = tree['name'] as string | undefined;
+  if (name === undefined || tree['isall'] === true) {
+    for (const each of [...session.statements.keys()]) if (each !== '') session.statements.delete(each);
+    return 'DEALLOCATE ALL';
+  }
+  if (!session.statements.has(name)) {
+    throw new SqlError(SQLSTATE.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
+  }
+  session.statements.delete(name);
+  return 'DEALLOCATE';
+}

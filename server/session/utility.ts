@@ -1,0 +1,128 @@
+// Statements that are not queries: settings, transactions, prepared statements, cursors, DDL, COPY. Shell.
+
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
+import type { ResultSink } from '../pgwire/backend.ts';
+import type { SessionContext } from './context.ts';
+import { closeCursor, declareCursor, fetchCursor } from './cursor.ts';
+import { executeCopy } from './copy.ts';
+import { executeDdl, isDdl } from './ddl.ts';
+import type { Outcome } from './execute.ts';
+import { explain } from './explain.ts';
+import { deallocate, executePrepared, prepareNamed } from './prepared-statements.ts';
+import type { Session } from './session.ts';
+import { discardAll, setVariable, showVariable } from './set-show.ts';
+import { runTransactionStatement } from './transaction-commands.ts';
+import { truncate } from './truncate.ts';
+
+const done = (tag: string): Outcome => ({ kind: 'complete', tag });
+
+export async function executeUtility(
+  session: Session,
+  statement: ParsedStatement,
+  formats: readonly number[],
+  sink: ResultSink,
+): Promise<Outcome> {
+  const { context } = session;
+  const { tree } = statement;
+  switch (statement.kind) {
+    case 'TransactionStmt':
+      return done(await runTransactionStatement(context, tree));
+    case 'VariableSetStmt':
+      return done(setVariable(context, tree));
+    case 'VariableShowStmt':
+      return showVariable(context, tree, formats);
+    case 'DiscardStmt':
+      return done(discardAll(session, tree));
+    case 'PrepareStmt':
+      return done(await prepareNamed(session, statement));
+    case 'ExecuteStmt':
+      return executePrepared(session, statement, formats, sink);
+    case 'DeallocateStmt':
+      return done(deallocate(session, tree));
+    case 'DeclareCursorStmt':
+      return done(await declareCursor(session, statement, sink));
+    case 'FetchStmt':
+      return fetchCursor(session, tree);
+    case 'ClosePortalStmt':
+      return done(closeCursor(session, tree));
+    case 'ExplainStmt':
+      return explain(session, statement, formats, sink);
+    case 'CopyStmt':
+      return executeCopy(session, statement);
+    case 'TruncateStmt':
+      return done(await truncate(context, statement));
+    case 'LockStmt':
+      return done(await lockTables(context, tree));
+    case 'VacuumStmt':
+    case 'CheckPointStmt':
+      return done(maintenance(context, statement));
+    case 'ConstraintsSetStmt':
+      return done(setConstraints(context, tree));
+    case 'ListenStmt':
+    case 'NotifyStmt':
+      throw notSupported(statement.kind === 'ListenStmt' ? 'LISTEN' : 'NOTIFY', 'Poll ledger.transactions instead.');
+    case 'UnlistenStmt':
+      return done('UNLISTEN');
+    default:
+      if (isDdl(statement.kind)) return executeDdl(session, statement);
+      throw notSupported(commandName(statement), 'See docs/sql.md for what is supported.');
+  }
+}
+
+export function notSupported(what: string, hint: string): SqlError {
+  return new SqlError(SQLSTATE.featureNotSupported, `${what} is not supported`, { hint });
+}
+
+/** The words a statement begins with, for messages. */
+export function commandName(statement: ParsedStatement): string {
+  return /^[a-z]+( [a-z]+)?/i.exec(statement.text)?.[0].toUpperCase() ?? statement.kind;
+}
+
+/**
+ * VACUUM and ANALYZE: there are no dead rows and no planner statistics that a user would have to look after,
+ * so there is nothing to do; the relation must exist.
+ */
+function maintenance(session: SessionContext, statement: ParsedStatement): string {
+  if (statement.kind === 'CheckPointStmt') return 'CHECKPOINT';
+  const vacuum = statement.tree['is_vacuumcmd'] === true;
+  if (vacuum && session.transaction?.explicit === true) {
+    throw new SqlError(SQLSTATE.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
+  }
+  return vacuum ? 'VACUUM' : 'ANALYZE';
+}
+
+/** No constraint is deferrable, so only ALL means anything, and it changes nothing. */
+function setConstraints(session: SessionContext, tree: RawNode): string {
+  const named = (tree['constraints'] as readonly { RangeVar: { relname: string } }[] | undefined) ?? [];
+  if (named.length === 0) return 'SET CONSTRAINTS';
+  const name = named[0]!.RangeVar.relname;
+  const exists = [...session.catalog.relations.values()].some(
+    (relation) => relation.kind === 'table' && relation.foreignKeys.some((key) => key.name === name),
+  );
+  throw exists
+    ? new SqlError(SQLSTATE.wrongObjectType, `constraint "${name}" is not deferrable`)
+    : new SqlError(SQLSTATE.undefinedObject, `constraint "${name}" does not exist`);
+}
+
+/** LOCK TABLE: modes that conflict with themselves exclude each other; the others need nothing. */
+async function lockTables(session: SessionContext, tree: RawNode): Promise<string> {
+  if (session.transaction?.explicit !== true) {
+    throw new SqlError(SQLSTATE.noActiveSqlTransaction, 'LOCK TABLE can only be used in transaction blocks');
+  }
+  const SHARE_UPDATE_EXCLUSIVE = 4;
+  const mode = tree['mode'] as number;
+  for (const item of tree['relations'] as readonly { RangeVar: { schemaname?: string; relname: string } }[]) {
+    const { schemaname, relname } = item.RangeVar;
+    const id = await session.services.analyst.relationId(schemaname, relname, session.analysisContext());
+    if (mode < SHARE_UPDATE_EXCLUSIVE) continue;
+    const key = `table:${id}`;
+    if (tree['nowait'] !== true) await session.lock(key, 'update');
+    else if (!session.services.locks.tryAcquire(session, key, 'update')) {
+      throw new SqlError(SQLSTATE.lockNotAvailable, `could not obtain lock on relation "${relname}"`);
+    }
+  }
+  return 'LOCK TABLE';
+}
+
