@@ -9,7 +9,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Catalog } from '../../ledger/catalog.ts';
-import { EMPTY_CATALOG } from '../../ledger/catalog.ts';
+import { EMPTY_CATALOG, ID } from '../../ledger/catalog.ts';
 import { AssertionError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { sqlType } from '../../ledger/type.ts';
@@ -45,6 +45,8 @@ export interface CatalogCall {
 export interface AnalystOptions {
   /** What current_database() says. */
   readonly database: string;
+  /** Folder for images of the mirror; without one, every start takes seconds. */
+  readonly imageDirectory?: string;
 }
 
 export class Analyst {
@@ -52,6 +54,10 @@ export class Analyst {
   #worker: Worker | null = null;
   #ready = false;
   #closed = false;
+  /** Why no worker can be had any more; `load` tries again. */
+  #broken: Error | null = null;
+  /** Workers that died one after the other before they were ready. */
+  #deaths = 0;
   readonly #queue: Waiting[] = [];
   #running: Waiting | null = null;
   #deadline: NodeJS.Timeout | null = null;
@@ -65,25 +71,19 @@ export class Analyst {
     this.#options = options;
   }
 
-  /** Starts the worker; resolves when it can be asked. */
-  static async start(options: AnalystOptions): Promise<Analyst> {
-    const analyst = new Analyst(options);
-    analyst.#start();
-    await analyst.#call('load', [EMPTY_CATALOG, []], LOAD_TIMEOUT_MS);
-    return analyst;
+  /** An analyst of nothing yet: `load` gives it a ledger. */
+  static start(options: AnalystOptions): Promise<Analyst> {
+    return Promise.resolve(new Analyst(options));
   }
 
-  /** Rebuilds the mirror from the chain's DDL, oldest first; `catalog` is what it led to. */
+  /** Builds the mirror from the chain's DDL, oldest first; `catalog` is what it led to. */
   async load(catalog: Catalog, ddl: readonly DdlRecord[]): Promise<void> {
-    // What a worker has replayed cannot be taken back: then a fresh one loads it.
-    const fresh = this.#loaded.catalog === EMPTY_CATALOG;
     this.#loaded = { catalog, records: [...ddl] };
-    if (!fresh) {
-      this.#restart();
-      await this.#call('load', [catalog, []], LOAD_TIMEOUT_MS);
-      return;
-    }
-    this.#learn(await this.#call('load', [catalog, ddl], LOAD_TIMEOUT_MS));
+    this.#broken = null;
+    this.#deaths = 0;
+    // What a worker has replayed cannot be taken back: a fresh one loads it.
+    this.#restart();
+    await this.#call('typeOids', [[], contextOfRole(catalog)], LOAD_TIMEOUT_MS);
   }
 
   /**
@@ -211,6 +211,10 @@ export class Analyst {
   }
 
   #enqueue(call: Waiting): void {
+    if (this.#broken !== null) {
+      call.reject(this.#broken);
+      return;
+    }
     this.#queue.push(call);
     this.#next();
   }
@@ -218,7 +222,10 @@ export class Analyst {
   #start(): void {
     if (this.#worker !== null || this.#closed) return;
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: { database: this.#options.database },
+      workerData: {
+        database: this.#options.database,
+        imageDirectory: this.#options.imageDirectory ?? null,
+      },
     });
     this.#worker = worker;
     worker.on('message', (response: Response) => {
@@ -240,11 +247,12 @@ export class Analyst {
     }
     if (response.id === LOAD_ID) {
       if (!('result' in response)) {
-        this.#fail(response);
+        this.#fail(failure(response));
         return;
       }
       this.#learn(response.result as OidTable);
       this.#ready = true;
+      this.#deaths = 0;
       this.#next();
       return;
     }
@@ -264,12 +272,9 @@ export class Analyst {
     this.#next();
   }
 
-  /** The chain's DDL cannot be replayed: nothing can be analysed. */
-  #fail(response: Response): void {
-    const error =
-      'sqlError' in response
-        ? new SqlError(SQLSTATE.internalError, `analyst: ${response.sqlError.message}`)
-        : failure(response);
+  /** The chain's DDL cannot be replayed, or no worker lives: nothing can be analysed. */
+  #fail(error: Error): void {
+    this.#broken = error;
     for (const { reject } of this.#queue.splice(0)) reject(error);
   }
 
@@ -332,7 +337,9 @@ export class Analyst {
     this.#ready = false;
     if (call !== null && call.attempts < ATTEMPTS_MAX) this.#queue.unshift(call);
     else call?.reject(error);
-    this.#start();
+    this.#deaths += 1;
+    if (this.#deaths < ATTEMPTS_MAX) this.#start();
+    else this.#fail(error);
   }
 
   /** Ends the worker and starts another; a call that runs is made again. */
@@ -360,6 +367,16 @@ function waiting(
 }
 
 function failure(response: Response): Error {
-  const what = 'failure' in response ? response.failure : 'unknown failure';
-  return new AssertionError(`analyst: ${what}`);
+  if ('sqlError' in response) {
+    const { sqlstate, message } = response.sqlError;
+    return new AssertionError(`analyst: ${sqlstate} ${message}`);
+  }
+  return new AssertionError(
+    `analyst: ${'failure' in response ? response.failure : 'unexpected answer'}`,
+  );
+}
+
+function contextOfRole(catalog: Catalog): AnalysisContext {
+  const role = catalog.roles.get(ID.adminRole)?.name ?? 'postgres';
+  return { role, sessionRole: role, searchPath: '', pendingDdl: [], settings: new Map() };
 }

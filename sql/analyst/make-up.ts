@@ -40,9 +40,16 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Settings that every mirror runs with; an image does not keep them. */
+export function setUp(postgres: Postgres): void {
+  postgres.run('set allow_system_table_mods = on; set client_min_messages = notice');
+}
+
 export function makeUp(postgres: Postgres, database: string): void {
-  postgres.run(`set allow_system_table_mods = on; set client_min_messages = notice;
-    update pg_catalog.pg_database set datname = ${literal(database)} where datname = current_database();`);
+  setUp(postgres);
+  postgres.run(
+    `update pg_catalog.pg_database set datname = ${literal(database)} where datname = current_database();`,
+  );
   postgres.run(`
     create or replace function pg_catalog.version() returns text language sql stable parallel safe
       as $$ select ${literal(VERSION)}::text $$;

@@ -26,7 +26,7 @@ import { parseStatement, useCatalogViews } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
 import { evaluateList, relationByName, typesByName } from './lookup.ts';
-import { identifier, literal, maintainHistory, makeUp } from './make-up.ts';
+import { identifier, literal, maintainHistory, makeUp, setUp } from './make-up.ts';
 import { readNames } from './names.ts';
 import type { Names } from './names.ts';
 import { checkNeeds, needsOf } from './permission.ts';
@@ -92,10 +92,26 @@ export class Mirror {
     this.#base = this.#stateOf(EMPTY_CATALOG);
   }
 
+  /** A mirror of an empty ledger. */
   static async start(database: string): Promise<Mirror> {
     const postgres = await Postgres.start(null);
     makeUp(postgres, database);
     return new Mirror(postgres);
+  }
+
+  /** The mirror that `dump` was called on, before its next `load`. */
+  static async reopen(
+    database: string,
+    admin: string,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<Mirror> {
+    const postgres = await Postgres.start({ bytes, database, admin });
+    setUp(postgres);
+    return new Mirror(postgres);
+  }
+
+  dump(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#postgres.dump();
   }
 
   close(): Promise<void> {

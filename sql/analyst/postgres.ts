@@ -57,9 +57,23 @@ export class Postgres {
     this.#database = database;
   }
 
-  /** Starts one, empty or from an image made by `dump`. */
-  static async start(image: Uint8Array<ArrayBuffer> | null): Promise<Postgres> {
-    const database = await PGlite.create(image === null ? {} : { loadDataDir: new Blob([image]) });
+  /** Starts one: empty, or from an image made by `dump` whose database and first role have these names. */
+  static async start(
+    image: {
+      readonly bytes: Uint8Array<ArrayBuffer>;
+      readonly database: string;
+      readonly admin: string;
+    } | null,
+  ): Promise<Postgres> {
+    const database = await PGlite.create(
+      image === null
+        ? {}
+        : {
+            loadDataDir: new Blob([image.bytes]),
+            database: image.database,
+            username: image.admin,
+          },
+    );
     return new Postgres(database);
   }
 
@@ -69,6 +83,7 @@ export class Postgres {
 
   /** The whole data folder as a tar file. */
   async dump(): Promise<Uint8Array<ArrayBuffer>> {
+    this.run('checkpoint');
     const file = await this.#database.dumpDataDir('none');
     return new Uint8Array(await file.arrayBuffer());
   }

@@ -2,19 +2,58 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, isSqlError } from '../../ledger/error.ts';
+import { ID } from '../../ledger/catalog.ts';
+import type { Catalog } from '../../ledger/catalog.ts';
+import type { DdlRecord } from '../analysis.ts';
 import type { Calls, Request, Response } from './calls.ts';
+import { findImage, keepImage } from './image.ts';
+import type { Image } from './image.ts';
 import { Mirror } from './mirror.ts';
+import type { OidTable } from './mirror.ts';
 
 assert(parentPort !== null, 'worker.ts runs in a worker thread');
 const port = parentPort;
-const { database } = workerData as { readonly database: string };
+const { database, imageDirectory } = workerData as {
+  readonly database: string;
+  readonly imageDirectory: string | null;
+};
 
-const mirror = await Mirror.start(database);
+let mirror: Mirror;
+
+/** The first call: the mirror comes from an image if one fits, and an image of it is kept. */
+async function load(catalog: Catalog, records: readonly DdlRecord[]): Promise<OidTable> {
+  const admin = catalog.roles.get(ID.adminRole)?.name;
+  if (imageDirectory === null || admin === undefined) {
+    mirror = await Mirror.start(database);
+    return mirror.load(catalog, records);
+  }
+  const base = `${database}\0${admin}`;
+  const image = findImage(imageDirectory, base, records);
+  const reopened = image === null ? null : await tryReopen(admin, image);
+  mirror = reopened ?? (await Mirror.start(database));
+  const held = reopened === null ? 0 : (image?.count ?? 0);
+  const oids = mirror.load(catalog, records.slice(held));
+  if (reopened === null || held !== records.length) {
+    keepImage(imageDirectory, base, records, await mirror.dump());
+  }
+  return oids;
+}
+
+/** An image that cannot be opened is as good as none: it is a cache. */
+async function tryReopen(admin: string, { bytes }: Image): Promise<Mirror | null> {
+  try {
+    return await Mirror.reopen(database, admin, bytes);
+  } catch {
+    return null;
+  }
+}
 
 const METHODS: {
-  readonly [N in keyof Calls]: (...args: Calls[N]['arguments']) => Calls[N]['result'];
+  readonly [N in keyof Calls]: (
+    ...args: Calls[N]['arguments']
+  ) => Calls[N]['result'] | Promise<Calls[N]['result']>;
 } = {
-  load: (...args) => mirror.load(...args),
+  load,
   analyse: (...args) => mirror.analyse(...args),
   defaults: (...args) => mirror.defaults(...args),
   analyseDdl: (...args) => mirror.analyseDdl(...args),
@@ -25,11 +64,11 @@ const METHODS: {
   catalogQuery: (...args) => mirror.catalogQuery(...args),
 };
 
-function answer(request: Request): Response {
+async function answer(request: Request): Promise<Response> {
   const { id } = request;
   try {
     const method = METHODS[request.name] as (...args: readonly unknown[]) => unknown;
-    return { id, result: method(...request.arguments) };
+    return { id, result: await method(...request.arguments) };
   } catch (error) {
     if (isSqlError(error)) {
       const { sqlstate, message, fields } = error;
@@ -40,6 +79,7 @@ function answer(request: Request): Response {
 }
 
 port.on('message', (request: Request) => {
-  port.postMessage(answer(request));
+  // The main thread asks one thing at a time.
+  void answer(request).then((response) => port.postMessage(response));
 });
 port.postMessage({ id: 0 } satisfies Response);

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { applyChanges } from '../../../../ledger/catalog.ts';
 import { SqlError } from '../../../../ledger/error.ts';
@@ -7,18 +10,23 @@ import { contextOf, ddlRecord, genesisCatalog } from './fixture.ts';
 const TIMEOUT_MS = 180_000;
 const TABLE = "create table t (a int primary key, b text default 'x')";
 
+const imageDirectory = mkdtempSync(join(tmpdir(), 'analyst-'));
+
 let analyst: Analyst;
 let catalog = genesisCatalog();
 
 beforeAll(async () => {
-  analyst = await Analyst.start({ database: 'ledger' });
+  analyst = await Analyst.start({ database: 'ledger', imageDirectory });
   await analyst.load(catalog, []);
   const { changes } = await analyst.analyseDdl(TABLE, contextOf());
   catalog = applyChanges(catalog, changes);
   await analyst.applyDdl(ddlRecord(TABLE), catalog);
 }, TIMEOUT_MS);
 
-afterAll(() => analyst.close());
+afterAll(async () => {
+  await analyst.close();
+  rmSync(imageDirectory, { recursive: true });
+});
 
 test('it follows the chain and translates OIDs', async () => {
   const [table] = [...catalog.relations.values()];
