@@ -260,13 +260,17 @@ function differences(
   return { catalog, changes };
 }
 
-/** A table whose columns have another shape gets the next schema version. */
+/** A table whose rows or files are affected by the change gets the next schema version; names and grants are not. */
 function grown(old: Relation | undefined, now: Relation): Relation {
   if (now.kind !== 'table' || old?.kind !== 'table') return now;
+  const unnamed = <T extends { name: string }>({ name: _, ...rest }: T): Omit<T, 'name'> => rest;
   const shape = (table: Table): string =>
-    stable(
-      table.columns.map(({ id, type, generated, missing }) => ({ id, type, generated, missing })),
-    );
+    stable([
+      table.columns.map(({ name: _, grants: __, defaultText: ___, ...rest }) => rest),
+      table.indexes.map(unnamed),
+      table.checks.map(unnamed),
+      table.foreignKeys.map(unnamed),
+    ]);
   return shape(old) === shape(now) ? now : { ...now, schemaVersion: old.schemaVersion + 1 };
 }
 
