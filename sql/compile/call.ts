@@ -119,7 +119,15 @@ export function functionCall(node: Call, scope: Scope): string {
   if (identity) return represent(typed(node.args[0]!, scope), node.type);
   const native = NATIVE[fn.symbol];
   if (native !== undefined) return native(node.args.map((arg) => scalar(arg, scope)));
-  return registered(node, node.args.map((arg) => typed(arg, scope)), scope);
+  const ofSession = EDGE_FUNCTIONS.get(fn.symbol)?.session === true;
+  const args = ofSession ? node.args.map(relationById) : node.args;
+  return registered(node, args.map((arg) => typed(arg, scope)), scope);
+}
+
+/** OIDs are the mirror's own, and passing for what an open transaction has made: the session gets the id, negated. */
+function relationById(arg: Scalar): Scalar {
+  if (arg.kind !== 'const' || arg.relation === undefined) return arg;
+  return { ...arg, value: BigInt(-arg.relation) };
 }
 
 /** A call of a registered function: general numerics in, the node's representation out. */

@@ -16,7 +16,7 @@ import { contains, openScope, startCompilation } from './scope.ts';
 import { setOperationText } from './set-operation.ts';
 import { direction, notOrdinal } from './window.ts';
 import type { SqlType } from '../../ledger/type.ts';
-import type { Query, SortRef, Target } from '../ir.ts';
+import type { Query, Scalar, SortRef, Target } from '../ir.ts';
 import type { CompiledQuery } from '../query.ts';
 import type { Compilation, CompileOptions, Scope, Typed } from './scope.ts';
 
@@ -206,13 +206,21 @@ function limitText(scope: Scope): string {
   const { limit, offset } = scope.query;
   const limited = limit !== null && !(limit.kind === 'const' && limit.value === null);
   if (!limited && offset === null) return '';
-  const count = (name: string, node: typeof limit): string =>
-    node!.kind === 'const' && typeof node!.value === 'bigint' && node!.value >= 0n
-      ? String(node!.value)
-      : call(name, [scalar(node!, scope)]);
+  const count = (name: string, node: Scalar): string => {
+    const constant = constantInteger(node);
+    return constant !== null && constant >= 0n ? String(constant) : call(name, [scalar(node, scope)]);
+  };
   const rows = limited ? count('row_limit', limit) : '-1';
   return ` LIMIT ${rows}${offset === null ? '' : ` OFFSET ${count('row_offset', offset)}`}`;
 }
+
+/** A constant that stands alone or under a widening cast, as in LIMIT 1; else null. */
+export function constantInteger(node: Scalar): bigint | null {
+  if (node.kind === 'call' && WIDENING.has(node.fn.symbol)) return constantInteger(node.args[0]!);
+  return node.kind === 'const' && typeof node.value === 'bigint' ? node.value : null;
+}
+
+const WIDENING = new Set(['int48', 'int28']);
 
 /** A SELECT of c1 … whose columns are brought from one list of types to another. */
 export function convertColumns(

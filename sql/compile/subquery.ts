@@ -7,7 +7,7 @@ import { comparisonOf } from './call.ts';
 import { quantified } from './array.ts';
 import { call } from './registered.ts';
 import { general, generalType, plainEquality, quote, typeCode } from './representation.ts';
-import { selectText, visibleTargets } from './query.ts';
+import { constantInteger, selectText, visibleTargets } from './query.ts';
 import { scalar } from './scalar.ts';
 import { newAlias, notSupported } from './scope.ts';
 import type { Query, Scalar } from '../ir.ts';
@@ -47,8 +47,8 @@ function oneRow(text: string, column: string, scope: Scope): string {
 
 function atMostOneRow(query: Query): boolean {
   if (query.set !== null || query.groupingSets !== null) return false;
-  const { limit } = query;
-  if (limit?.kind === 'const' && !query.withTies && (limit.value === 1n || limit.value === 0n)) return true;
+  const limit = query.limit === null || query.withTies ? null : constantInteger(query.limit);
+  if (limit !== null && limit <= 1n) return true;
   if (query.aggregates && query.group.length === 0) return true;
   return query.from.length === 0 && !query.targets.some((target) => returnsSet(target.expression));
 }

@@ -16,7 +16,7 @@ import { formatText } from '../../sql/value/text.ts';
 import { columnName, rowTable } from '../../storage/names.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { Datum } from '../../ledger/type.ts';
-import type { AnalysisContext } from '../../sql/analysis.ts';
+import type { Analysis, AnalysisContext } from '../../sql/analysis.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
 import type { CompileOptions } from '../../sql/compile/scope.ts';
 
@@ -112,7 +112,7 @@ export class Ledger {
   }
 
   #insert(text: string): void {
-    const { query } = this.#mirror.analyse(text, [], CONTEXT);
+    const { query } = this.analyse(text);
     const source = compileInsertSource(query!, this.options);
     const rows = this.#all(source.query) as Datum[][];
     const names = source.columns.map(columnName);
@@ -123,8 +123,12 @@ export class Ledger {
     for (const row of rows) insert.run(...row);
   }
 
-  compile(text: string): CompiledQuery {
-    return compileQuery(this.#mirror.analyse(text, [], CONTEXT).query!, this.options);
+  analyse(text: string): Analysis {
+    return this.#mirror.analyse(text, [], CONTEXT);
+  }
+
+  compileText(text: string): CompiledQuery {
+    return compileQuery(this.analyse(text).query!, this.options);
   }
 
   #all(compiled: CompiledQuery): unknown[] {
@@ -141,7 +145,7 @@ export class Ledger {
   answer(text: string): Answer & { readonly sqlite: string } {
     let sqlite = '';
     try {
-      const compiled = this.compile(text);
+      const compiled = this.compileText(text);
       sqlite = compiled.text;
       const rows = this.#all(compiled) as Datum[][];
       const texts = rows.map((row) =>

@@ -1,0 +1,30 @@
+// What the compiler and SQLite answer is what PostgreSQL 15 answers, statement by statement.
+
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { Ledger } from './compile.ts';
+import { CORPORA, readAnswers, readCorpus } from './reference.ts';
+import type { Answer } from './compile.ts';
+
+/** Rows in their order where the statement asks for one, else as a bag. */
+function comparable(statement: string, { error, rows }: Answer): unknown {
+  const texts = rows.map((row) => JSON.stringify(row));
+  return { error, rows: /order by/i.test(statement) ? texts : texts.sort() };
+}
+
+describe.each(CORPORA)('%s', (name) => {
+  const corpus = readCorpus(name);
+  const answers = readAnswers(name);
+  let ledger: Ledger;
+
+  beforeAll(async () => {
+    ledger = await Ledger.start();
+    ledger.setUp(corpus.setUp);
+  }, 60_000);
+
+  test.each(corpus.statements)('%s', (statement) => {
+    const expected = answers[statement];
+    expect(expected).toBeDefined();
+    const { error, rows } = ledger.answer(statement);
+    expect(comparable(statement, { error, rows })).toEqual(comparable(statement, expected!));
+  });
+});
