@@ -64,6 +64,7 @@ export const SQLSTATE = {
   windowingError: '42P20',
   datatypeMismatch: '42804',
   indeterminateDatatype: '42P18',
+  invalidName: '42602',
   undefinedColumn: '42703',
   undefinedFunction: '42883',
   undefinedTable: '42P01',

@@ -5,7 +5,7 @@
 // (2) `next` is synchronous, because SQL functions are; callers reserve before they evaluate (`ensure`).
 
 import type { Catalog, Sequence } from '../ledger/catalog.ts';
-import { SqlError } from '../ledger/error.ts';
+import { isSqlError, SqlError } from '../ledger/error.ts';
 import type { Operation } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 
@@ -63,6 +63,11 @@ export class Sequences {
     return value;
   }
 
+  /** Where a sequence stands on the chain. */
+  stateOf(sequence: Sequence): SequenceState {
+    return this.#options.stateOf(sequence.id) ?? { last: sequence.start, called: false };
+  }
+
   /** setval: moves the sequence on the chain; what was reserved is void. */
   async set(sequence: Sequence, value: bigint, called: boolean, author: number): Promise<void> {
     if (value < sequence.min || value > sequence.max) {
@@ -108,16 +113,11 @@ export class Sequences {
 
   async #reserveNow(sequence: Sequence, count: bigint, author: number): Promise<void> {
     const range = this.#ranges.get(sequence.id);
-    const state = this.#options.stateOf(sequence.id) ?? { last: sequence.start, called: false };
     let size = this.#sizes.get(sequence.id) ?? 0n;
     size = size === 0n ? bigMax(RESERVE_MIN, sequence.cache) : bigMin(size * 2n, RESERVE_MAX);
     this.#sizes.set(sequence.id, size);
     size = bigMax(size, count);
-    let first = state.called ? state.last + sequence.increment : state.last;
-    if (beyond(sequence, first)) {
-      if (!sequence.cycle) throw exhausted(sequence);
-      first = sequence.increment > 0n ? sequence.min : sequence.max;
-    }
+    const first = firstAfter(sequence, this.stateOf(sequence));
     const room = (sequence.increment > 0n ? sequence.max - first : first - sequence.min) / abs(sequence.increment) + 1n;
     const taken = bigMin(size, room);
     const last = first + (taken - 1n) * sequence.increment;
@@ -126,6 +126,23 @@ export class Sequences {
     const contiguous = range !== undefined && range.left > 0n && range.next + range.left * sequence.increment === first;
     this.#ranges.set(sequence.id, contiguous ? { next: range.next, left: range.left + taken } : { next: first, left: taken });
   }
+}
+
+/**
+ * The value that comes after a state.
+ *
+ * @throws SqlError 2200H at the end of a sequence that does not cycle
+ */
+export function firstAfter(sequence: Sequence, { last, called }: SequenceState): bigint {
+  const next = called ? last + sequence.increment : last;
+  if (!beyond(sequence, next)) return next;
+  if (!sequence.cycle) throw exhausted(sequence);
+  return sequence.increment > 0n ? sequence.min : sequence.max;
+}
+
+/** Whether `next` failed for want of reserved values. */
+export function isNotReserved(error: unknown): boolean {
+  return isSqlError(error) && error.message.endsWith(NOT_RESERVED);
 }
 
 function beyond(sequence: Sequence, value: bigint): boolean {
@@ -140,8 +157,10 @@ function exhausted(sequence: Sequence): SqlError {
   );
 }
 
+const NOT_RESERVED = ' is reserved here';
+
 function notReserved(name: string): SqlError {
-  return new SqlError(SQLSTATE.serializationFailure, `no value of sequence "${name}" is reserved here`, {
+  return new SqlError(SQLSTATE.serializationFailure, `no value of sequence "${name}"${NOT_RESERVED}`, {
     hint: 'Run the statement again.',
   });
 }

@@ -1,7 +1,7 @@
-// The views of schema `ledger`: the one definition of their names, columns and sources. Pure.
+// The views of schema `ledger`: the one definition of their names and columns. Pure.
 //
-// The analyst makes a view of each in its mirror, so that names resolve and catalogs show them; the compiler
-// puts `source` in FROM.
+// The analyst makes a view of each in its mirror, so that names resolve and catalogs show them; what the
+// compiler puts in FROM is in sql/ledger-source.ts.
 
 /** PostgreSQL type names; see ledger/type.ts for how values are held. */
 export type LedgerColumnType = 'int4' | 'int8' | 'bytea' | 'bool' | 'text' | 'name' | 'timestamptz';
@@ -17,8 +17,6 @@ export interface LedgerView {
   readonly name: string;
   readonly description: string;
   readonly columns: readonly LedgerColumn[];
-  /** SQLite SELECT that gives the columns in order. */
-  readonly source: string;
 }
 
 function columns(list: string): LedgerColumn[] {
@@ -35,9 +33,9 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
     description: 'Blocks of the chain',
     columns: columns(
       'height int8, hash bytea, parent bytea, time timestamptz, transactions int4, ' +
-        'receipts_root bytea, proposer bytea',
+        'transactions_root bytea, executed_height int8, receipts_root bytea, history_root bytea, ' +
+        'proposer bytea',
     ),
-    source: '',
   },
   {
     id: -2,
@@ -46,7 +44,6 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
     columns: columns(
       'height int8, position int4, id bytea, author name, time timestamptz, status text, statement text',
     ),
-    source: '',
   },
   {
     id: -3,
@@ -56,28 +53,38 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
       'height int8, position int4, transaction bytea, sqlstate text, message text, inserted int8, ' +
         'updated int8, deleted int8, versions int8, versions_root bytea',
     ),
-    source: '',
   },
   {
     id: -4,
     name: 'accounts',
     description: 'Roles that sign, and their public keys',
     columns: columns('name name, public_key bytea, custody text'),
-    source: '',
   },
   {
     id: -5,
     name: 'shards',
     description: 'Files that hold the state, and how far each is applied',
     columns: columns('shard int4, file text, bytes int8, height int8, tables int4'),
-    source: '',
   },
   {
     id: -6,
     name: 'nodes',
     description: 'Nodes of the ledger',
-    columns: columns('public_key bytea, name text, role text'),
-    source: '',
+    columns: columns('public_key bytea, role text'),
+  },
+  {
+    id: -7,
+    name: 'chain',
+    description: 'The ledger itself, in one row',
+    columns: columns('chain_id bytea, height int8, hash bytea, time timestamptz'),
+  },
+  {
+    id: -8,
+    name: 'relations',
+    description: 'Tables, views and sequences as the chain knows them',
+    columns: columns(
+      'id int8, schema name, name name, kind text, shard int4, schema_version int4, append_only bool',
+    ),
   },
 ];
 

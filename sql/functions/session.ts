@@ -18,15 +18,22 @@ const SYMBOLS = [
   'pg_try_advisory_lock_shared_int4', 'pg_try_advisory_xact_lock_shared_int8',
   'pg_try_advisory_xact_lock_shared_int4', 'pg_advisory_unlock_int8', 'pg_advisory_unlock_int4',
   'pg_advisory_unlock_shared_int8', 'pg_advisory_unlock_shared_int4', 'pg_advisory_unlock_all',
-  'proof', 'digest', 'receipt',
+  'current_setting', 'set_config', 'version', 'text_regclass', 'pg_get_serial_sequence',
+  'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_cancel_backend', 'pg_terminate_backend',
 ];
+
+/** Called with NULL arguments too. */
+const NULLABLE: ReadonlySet<string> = new Set(['set_config', 'set_config_by_name']);
 
 function asked(symbol: string): EdgeFunction {
   return {
     session: true,
     volatile: true,
+    ...(NULLABLE.has(symbol) ? { nullable: true as const } : {}),
     impl: (args, session) => session.call(symbol, args),
   };
 }
 
-export const SESSION: FunctionTable = Object.fromEntries(SYMBOLS.map((symbol) => [symbol, asked(symbol)]));
+export const SESSION: FunctionTable = Object.fromEntries(
+  SYMBOLS.map((symbol) => [symbol, asked(symbol)]),
+);

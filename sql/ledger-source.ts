@@ -1,0 +1,216 @@
+// Where the views of schema ledger, the sequences and the histories of tables come from: SQLite text. Pure.
+//
+// The text stands in FROM. The main file is shard 0, other shards are s1 …, the block index is `chain`. What
+// the index does not hold is read out of encoded headers and receipts (sql/functions/ledger-view.ts).
+
+import type { Catalog, Relation, Sequence, Table } from '../ledger/catalog.ts';
+import { hex } from '../ledger/bytes.ts';
+import { assert } from '../ledger/error.ts';
+import { STAMP_POSITIONS } from '../ledger/operation.ts';
+import type { Datum } from '../ledger/type.ts';
+import { columnName, FROM, historyTable, ROW_ID, rowTable, shardSchema, TO, VERSION } from '../storage/names.ts';
+import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
+import { call } from './compile/registered.ts';
+import { ledgerView } from './ledger-schema.ts';
+
+/**
+ * A view of schema ledger, or a sequence.
+ *
+ * @param relation  id of the view (negative) or of the sequence
+ * @returns a SELECT in brackets with columns c1, c2 …
+ */
+export function ledgerViewSource(relation: number, catalog: Catalog): string {
+  if (relation > 0) {
+    const sequence = catalog.relations.get(relation);
+    assert(sequence?.kind === 'sequence', 'a relation of this kind is no view');
+    return sequenceSource(sequence);
+  }
+  const view = ledgerView(relation);
+  assert(view !== undefined, 'an unknown view of schema ledger');
+  return SOURCES[view.name]!(catalog);
+}
+
+/** Microseconds since 2000-01-01 of milliseconds since 1970. */
+function instant(ms: string): string {
+  return `(${ms} * 1000 - 946684800000000)`;
+}
+
+function literal(value: Datum): string {
+  if (value === null) return 'NULL';
+  if (typeof value === 'string') return `'${value.replaceAll("'", "''")}'`;
+  if (value instanceof Uint8Array) return `x'${hex(value)}'`;
+  return String(value);
+}
+
+/** A SELECT in brackets of the columns given. */
+function select(columns: readonly string[], rest: string): string {
+  return `(SELECT ${columns.map((column, i) => `${column} AS c${i + 1}`).join(', ')} ${rest})`;
+}
+
+/** Rows known when the query is compiled. */
+function constant(width: number, rows: readonly (readonly Datum[])[]): string {
+  const columns = Array.from({ length: width }, (_, i) => `column${i + 1}`);
+  if (rows.length === 0) return select(columns.map(() => 'NULL'), 'WHERE 0');
+  const values = rows.map((row) => `(${row.map(literal).join(', ')})`);
+  return select(columns, `FROM (VALUES ${values.join(', ')})`);
+}
+
+const height = (stamp: string): string => `(${stamp} / ${STAMP_POSITIONS})`;
+const position = (stamp: string): string => `(${stamp} % ${STAMP_POSITIONS})`;
+const role = (id: string): string => call('role_name', [id]);
+const fromHeader = (field: string): string => call('header_field', ['b.header', literal(field)]);
+const fromReceipt = (field: string): string => call('receipt_field', ['r.receipt', literal(field)]);
+const APPLIED = "(SELECT value FROM main._meta WHERE key = 'height')";
+
+/** By name; columns as in sql/ledger-schema.ts. */
+const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
+  blocks: () =>
+    select(
+      [
+        'b.height',
+        'b.hash',
+        fromHeader('parent'),
+        instant('b.time_ms'),
+        'b.transactions',
+        fromHeader('transactions_root'),
+        fromHeader('executed_height'),
+        fromHeader('receipts_root'),
+        fromHeader('history_root'),
+        fromHeader('proposer'),
+      ],
+      'FROM chain.block b',
+    ),
+  transactions: () =>
+    select(
+      [
+        height('t.stamp'),
+        position('t.stamp'),
+        't.id',
+        role('t.author'),
+        instant('b.time_ms'),
+        "CASE WHEN t.sqlstate IS NULL THEN 'committed' ELSE 'aborted' END",
+        call('statement_text', ['t.stamp']),
+      ],
+      `FROM chain.transactions t JOIN chain.block b ON b.height = ${height('t.stamp')}`,
+    ),
+  receipts: () =>
+    select(
+      [
+        height('r.stamp'),
+        position('r.stamp'),
+        ...['transaction', 'sqlstate', 'message', 'inserted', 'updated', 'deleted'].map(fromReceipt),
+        ...['versions', 'versions_root'].map(fromReceipt),
+      ],
+      'FROM main._receipt r',
+    ),
+  accounts: (catalog) =>
+    constant(
+      3,
+      [...catalog.roles.values()]
+        .filter(({ publicKey }) => publicKey !== null)
+        .map(({ name, publicKey, custody }) => [name, publicKey, custody]),
+    ),
+  shards: shardsSource,
+  nodes: () =>
+    select(
+      [fromHeader('proposer'), "'primary'"],
+      'FROM chain.block b WHERE b.height = (SELECT max(height) FROM chain.block)',
+    ),
+  chain: () =>
+    select(
+      [fromHeader('chain_id'), 'b.height', 'b.hash', instant('b.time_ms')],
+      `FROM chain.block b WHERE b.height = ${APPLIED}`,
+    ),
+  relations: (catalog) =>
+    constant(7, [...catalog.relations.values()].map((relation) => describe(catalog, relation))),
+};
+
+function describe(catalog: Catalog, relation: Relation): Datum[] {
+  const table = relation.kind === 'table' ? relation : null;
+  return [
+    BigInt(relation.id),
+    catalog.schemas.get(relation.schema)?.name ?? null,
+    relation.name,
+    relation.kind,
+    table === null ? null : BigInt(table.shard),
+    table === null ? null : BigInt(table.schemaVersion),
+    table === null ? null : table.appendOnly ? 1n : 0n,
+  ];
+}
+
+/** One row for each file attached as a shard; those without tables have applied what the first has. */
+function shardsSource(catalog: Catalog): string {
+  const counts = new Map<number, number>();
+  for (const relation of catalog.relations.values()) {
+    if (relation.kind === 'table') counts.set(relation.shard, (counts.get(relation.shard) ?? 0) + 1);
+  }
+  const shard = "(CASE d.name WHEN 'main' THEN 0 ELSE CAST(substr(d.name, 2) AS INTEGER) END)";
+  const own = [...counts].map(([number]) => {
+    const schema = shardSchema(number);
+    return `WHEN '${schema}' THEN (SELECT value FROM ${schema}._meta WHERE key = 'height') `;
+  });
+  const tables = [...counts].map(([number, count]) => `WHEN '${shardSchema(number)}' THEN ${count} `);
+  const choice = (cases: readonly string[], otherwise: string): string =>
+    cases.length === 0 ? otherwise : `CASE d.name ${cases.join('')}ELSE ${otherwise} END`;
+  return select(
+    [
+      shard,
+      `printf('state/shard-%02d.sqlite', ${shard})`,
+      '(SELECT page_count FROM pragma_page_count(d.name)) * (SELECT page_size FROM pragma_page_size(d.name))',
+      choice(own, APPLIED),
+      choice(tables, '0'),
+    ],
+    "FROM pragma_database_list d WHERE d.name = 'main' OR d.name GLOB 's[0-9]*'",
+  );
+}
+
+/** As Postgres shows a sequence: `last_value` is the newest that may have been handed out. */
+function sequenceSource({ id, start }: Sequence): string {
+  const newest = `SELECT last, called FROM main._sequence WHERE id = ${id} ORDER BY _from DESC LIMIT 1`;
+  return select(
+    [`coalesce(s.last, ${start})`, '0', 'coalesce(s.called, 0)'],
+    `FROM (SELECT 1) LEFT JOIN (${newest}) s`,
+  );
+}
+
+/**
+ * The history of a table: one row for each version a row has had, and one for its end.
+ *
+ * A version says who wrote it (`insert` or `update`) and from which block to which it held; the end of a row
+ * (`delete`) shows its last values, who deleted it, and holds for no time: `_valid_to` is `_valid_from`.
+ *
+ * @returns a SELECT in brackets with columns c<id>, c10001 … (HISTORY_COLUMNS) and `_id`
+ */
+export function historySource(table: Table): string {
+  const schema = shardSchema(table.shard);
+  const rows = `${schema}.${rowTable(table.id)}`;
+  const closed = `${schema}.${historyTable(table.id)}`;
+  const own = table.columns.map(({ id }) => `, v.${columnName(id)}`).join('');
+  const version = (from: string, to: string, deed: string, source: string): string =>
+    `SELECT v.${ROW_ID}, ${from} AS f, ${to} AS t, ${deed} AS deed${own} FROM ${source}`;
+  const deed = (from: string): string => {
+    const before = `SELECT 1 FROM ${closed} p WHERE p.${ROW_ID} = v.${ROW_ID} AND p.${TO} = v.${from}`;
+    return `CASE WHEN EXISTS (${before}) THEN 'update' ELSE 'insert' END`;
+  };
+  const ended =
+    `${closed} v WHERE NOT EXISTS (SELECT 1 FROM ${closed} n WHERE n.${ROW_ID} = v.${ROW_ID} AND n.${FROM} = v.${TO})` +
+    ` AND NOT EXISTS (SELECT 1 FROM ${rows} n WHERE n.${ROW_ID} = v.${ROW_ID} AND n.${VERSION} = v.${TO})`;
+  const versions = [
+    version(`v.${VERSION}`, 'NULL', deed(VERSION), `${rows} v`),
+    version(`v.${FROM}`, `v.${TO}`, deed(FROM), `${closed} v`),
+    version(`v.${TO}`, `v.${TO}`, "'delete'", ended),
+  ];
+  const about = [
+    `v.${ROW_ID}`,
+    height('v.f'),
+    height('v.t'),
+    instant('b.time_ms'),
+    'x.id',
+    'v.deed',
+    role('x.author'),
+  ].map((text, i) => `${text} AS ${columnName(HISTORY_COLUMN_BASE + i)}`);
+  return (
+    `(SELECT v.${ROW_ID}${own}, ${about.join(', ')} FROM (${versions.join(' UNION ALL ')}) v` +
+    ` LEFT JOIN chain.transactions x ON x.stamp = v.f LEFT JOIN chain.block b ON b.height = ${height('v.f')})`
+  );
+}
