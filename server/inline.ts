@@ -21,10 +21,12 @@ import { valueContext } from './session/value-context.ts';
 export class Inline {
   readonly #database: Database;
   readonly #runner: QueryRunner;
+  readonly #statementText: (stamp: bigint) => string | null;
   #session: SessionContext | null = null;
   #catalog: Catalog = EMPTY_CATALOG;
 
-  constructor(database: Database) {
+  constructor(database: Database, statementText: (stamp: bigint) => string | null) {
+    this.#statementText = statementText;
     this.#database = database;
     this.#runner = new QueryRunner(database);
     registerFunctions(database, this.#functions());
@@ -58,6 +60,7 @@ export class Inline {
       get catalog() {
         return current()?.catalog ?? EMPTY_CATALOG;
       },
+      statementText: this.#statementText,
       call: (symbol, args) => {
         const session = current();
         if (session === null) throw new SqlError(SQLSTATE.internalError, 'no session is running');

@@ -33,6 +33,7 @@ import { makeLog } from './log.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
+import { statementTexts } from './readers/statement-texts.ts';
 import { Sequences } from './sequences.ts';
 import { stampOfText } from './session/as-of.ts';
 import { Planner } from './session/planner.ts';
@@ -154,7 +155,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const { chainId } = secrets.data;
   const database = writer.genesis.database;
   const reader = StateReader.open(config.data);
-  const inline = new Inline(reader.database);
+  const inline = new Inline(reader.database, statementTexts(config.data));
   const analyst = await Analyst.start({ database });
   let catalog: Catalog = reader.catalog();
   await analyst.load(catalog, ddlHistory(config.data, inline));
@@ -204,6 +205,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     catalog: () => catalog,
     appliedStamp: () => stampOf(writer.tip.height, 65_535),
     stampOfText: (text, session) => stampOfText(text, session, reader),
+    catalogAt: (stamp) => reader.catalogAt(stamp),
     analyst,
     planner: new Planner(),
     gateway,

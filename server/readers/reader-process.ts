@@ -12,6 +12,7 @@ import { dataRowEncoder } from '../../sql/value/data-row.ts';
 import { StateReader } from '../../storage/snapshot.ts';
 import type { FromReader, Run, ToReader } from './messages.ts';
 import { QueryRunner } from './query-runner.ts';
+import { statementTexts } from './statement-texts.ts';
 import { EMPTY_CATALOG } from '../../ledger/catalog.ts';
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { SessionFunctions } from '../../sql/functions/function.ts';
@@ -40,6 +41,7 @@ const session: SessionFunctions = {
   call(symbol) {
     throw new SqlError(SQLSTATE.internalError, `${symbol} was sent to a reader`);
   },
+  statementText: statementTexts(dataDirectory),
 };
 registerFunctions(database, session);
 const runner = new QueryRunner(database);

@@ -1,6 +1,6 @@
 // The state of one session that its statements work on. Shell only in that it holds the node's services.
 
-import type { Catalog, Role } from '../../ledger/catalog.ts';
+import type { Catalog, Role, Sequence } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
@@ -10,6 +10,7 @@ import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
 import { standIn } from '../readers/stand-in.ts';
 import type { StandIn } from '../readers/stand-in.ts';
 import type { LockMode } from '../lock-table.ts';
+import { firstAfter } from '../sequences.ts';
 import type { Portal } from './portal.ts';
 import type { Prepared } from './plan.ts';
 import { OpenTransaction } from './open-transaction.ts';
@@ -151,16 +152,40 @@ export class SessionContext {
       });
   }
 
-  /** nextval: a value must have been reserved (Sequences.ensure). */
+  /** Whether a sequence moves with the open transaction: it was made, changed or restarted in it. */
+  ownsSequence(id: number): boolean {
+    const { transaction } = this;
+    if (transaction === null) return false;
+    if (transaction.sequences.has(id)) return true;
+    const made = transaction.catalog?.relations.get(id);
+    return made !== undefined && made !== this.services.catalog().relations.get(id);
+  }
+
+  /** Makes sure that `count` calls of `drawNext` will not lack values. */
+  reserve(sequence: Sequence, count: number): void | Promise<void> {
+    if (this.ownsSequence(sequence.id)) return undefined;
+    return this.services.sequences.ensure(sequence, count, this.sessionRole.id);
+  }
+
+  /** nextval: a value must have been reserved. */
   drawNext(id: number): bigint {
     const sequence = this.catalog.relations.get(id);
     if (sequence?.kind !== 'sequence') {
       throw new SqlError(SQLSTATE.undefinedTable, `sequence ${id} does not exist`);
     }
-    const value = this.services.sequences.next(sequence);
+    const value = this.#nextOf(sequence);
     this.drawn.set(id, value);
     this.lastDrawn = id;
     return value;
+  }
+
+  #nextOf(sequence: Sequence): bigint {
+    const { services, transaction } = this;
+    if (transaction === null || !this.ownsSequence(sequence.id)) return services.sequences.next(sequence);
+    const before = transaction.sequences.get(sequence.id)?.state ?? services.sequences.stateOf(sequence);
+    const last = firstAfter(sequence, before);
+    transaction.moveSequence(sequence.id, { last, called: true });
+    return last;
   }
 
   /** The newest stamp this session may see, or null for "whatever is there". */
@@ -173,7 +198,11 @@ export class SessionContext {
     return transaction.snapshot;
   }
 
-  /** Uncommitted rows of those of `tables` that have any. */
+  /**
+   * Uncommitted rows of those of `tables` that have any.
+   *
+   * @throws SqlError 0A000 for a table with rows that have been spooled: nobody can read them before COMMIT
+   */
   overlayOf(tables: readonly number[]): OverlayImage[] {
     const { transaction } = this;
     if (transaction === null) return [];
@@ -181,6 +210,7 @@ export class SessionContext {
     for (const relation of tables) {
       const overlay = transaction.overlay.table(relation);
       const table = this.catalog.relations.get(relation);
+      if (transaction.spooled.has(relation)) throw spooledError(table?.name ?? '');
       if (overlay === undefined || table?.kind !== 'table') continue;
       images.push({
         relation,
@@ -210,6 +240,22 @@ export class SessionContext {
       return [standIn(table, before?.kind === 'table' ? before : null)];
     });
   }
+}
+
+export function roleNamed(catalog: Catalog, name: string): Role | undefined {
+  for (const role of catalog.roles.values()) if (role.name === name) return role;
+  return undefined;
+}
+
+function spooledError(table: string): SqlError {
+  return new SqlError(
+    SQLSTATE.featureNotSupported,
+    `table "${table}" cannot be looked at in the transaction that has loaded it`,
+    {
+      detail: 'A large COPY goes to the ledger while it runs; its rows are there when the transaction commits.',
+      hint: 'COMMIT first.',
+    },
+  );
 }
 
 /** Whether `member` belongs to `role`, through others or directly. */

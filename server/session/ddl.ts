@@ -190,11 +190,11 @@ async function fill(
   const column = table.columns.find(({ id }) => id === check.column)!;
   const defaults = await analyst.defaults(table.id, session.analysisContext());
   const scalar = defaults.find((each) => each.column === check.column)?.expression;
-  const scope = { catalog: session.catalog, sequenceOf: (oid: bigint) => analyst.relationOfOid(Number(oid)), entry: 0 };
+  const scope = { catalog: session.catalog, entry: 0 };
   const edge = scalar === undefined ? null : compileEdge(scalar, scope);
   for (const id of edge?.sequences ?? []) {
     const sequence = session.catalog.relations.get(id);
-    if (sequence?.kind === 'sequence') await session.services.sequences.ensure(sequence, found.length, session.sessionRole.id);
+    if (sequence?.kind === 'sequence') await session.reserve(sequence, found.length);
   }
   const columns = column.generated === null && edge !== null ? [column.id] : [];
   transaction.push({

@@ -139,13 +139,14 @@ async function makeRows(
   );
 }
 
-async function reserve(session: SessionContext, plan: InsertPlan, times: number): Promise<void> {
+/** Makes sure that `times` rows will not lack values of sequences. */
+export async function reserve(session: SessionContext, plan: InsertPlan, times: number): Promise<void> {
   for (const [id, draws] of plan.sequences) {
     const sequence = session.catalog.relations.get(id);
     if (sequence?.kind !== 'sequence') {
       throw new SqlError(SQLSTATE.undefinedTable, `sequence ${id} does not exist`);
     }
-    const wait = session.services.sequences.ensure(sequence, draws * times, session.sessionRole.id);
+    const wait = session.reserve(sequence, draws * times);
     if (wait !== undefined) await wait;
   }
 }

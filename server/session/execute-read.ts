@@ -10,12 +10,13 @@ import { INLINE_OVERLAY_ROWS_MAX } from '../limits.ts';
 import type { QueryRequest } from '../readers/query-runner.ts';
 import { BufferedRows } from '../readers/row-source.ts';
 import type { RowSource } from '../readers/row-source.ts';
+import { checkTablesThen } from './as-of.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
 import { lockRows, withoutRows } from './lock-rows.ts';
 import type { Prepared, ReadPlan } from './plan.ts';
-import { reserveSequences } from './sequence-functions.ts';
+import { drawsValues, withSequences } from './sequence-functions.ts';
 import { showPrograms } from './show-programs.ts';
 import { sessionImage, valueContext } from './value-context.ts';
 
@@ -40,8 +41,9 @@ export function executeRead(
     const shown = showPrograms(session, plan, parameters);
     if (shown !== undefined) return shown.then(() => start(session, plan, parameters, formats));
   }
-  const reserved = reserveSequences(session, plan.compiled.sessionFunctions, plan.query);
-  if (reserved !== undefined) return reserved.then(() => start(session, plan, parameters, formats));
+  if (drawsValues(plan.compiled.sessionFunctions)) {
+    return withSequences(session, plan.query, () => start(session, plan, parameters, formats));
+  }
   return start(session, plan, parameters, formats);
 }
 
@@ -52,6 +54,7 @@ function start(
   formats: readonly number[],
 ): Outcome {
   const stamp = session.visibleStamp();
+  if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
   const columns = compiled.columns.map((column, index) => ({ type: column.type, format: formats[index] === 1 ? (1 as const) : (0 as const) }));
@@ -168,9 +171,13 @@ export function readValues(
   parameters: readonly Datum[],
 ): Row[] | Promise<Row[]> {
   const stamp = session.visibleStamp();
+  if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
-  if (runsInline(plan, compiled, request)) return session.services.inline.all(session, request);
+  if (runsInline(plan, compiled, request)) {
+    const run = () => session.services.inline.all(session, request);
+    return drawsValues(compiled.sessionFunctions) ? withSequences(session, plan.query, run) : run();
+  }
   const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
   return session.services.readers.values(session.catalog, run, session.stop);
 }

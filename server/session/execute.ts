@@ -5,12 +5,14 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { ColumnDescription, ResultSink } from '../pgwire/backend.ts';
 import type { RowSource } from '../readers/row-source.ts';
+import type { SessionContext } from './context.ts';
 import { executeCatalogQuery } from './execute-catalog.ts';
 import { executeInsert } from './execute-insert.ts';
 import { executeModify } from './execute-modify.ts';
 import { executeRead } from './execute-read.ts';
 import type { Prepared } from './plan.ts';
 import type { Session } from './session.ts';
+import { runEffects } from './sql-functions.ts';
 import { executeUtility } from './utility.ts';
 
 /** What a statement gives. */
@@ -41,9 +43,28 @@ export function execute(
   formats: readonly number[],
   sink: ResultSink,
 ): Outcome | Promise<Outcome> {
-  const { plan } = prepared;
   const { context } = session;
   context.sink = sink;
+  context.effects.length = 0;
+  const outcome = run(session, prepared, parameters, formats, sink);
+  if (outcome instanceof Promise) return outcome.then((done) => afterEffects(context, done));
+  return afterEffects(context, outcome);
+}
+
+/** The client hears of the answer when what its functions have begun is done. */
+function afterEffects(context: SessionContext, outcome: Outcome): Outcome | Promise<Outcome> {
+  return context.effects.length === 0 ? outcome : runEffects(context).then(() => outcome);
+}
+
+function run(
+  session: Session,
+  prepared: Prepared,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+  sink: ResultSink,
+): Outcome | Promise<Outcome> {
+  const { plan } = prepared;
+  const { context } = session;
   switch (plan?.kind) {
     case 'read':
       return executeRead(context, prepared, plan, parameters, formats);

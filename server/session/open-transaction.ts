@@ -8,6 +8,7 @@ import { assert, SqlError } from '../../ledger/error.ts';
 import type { Operation, OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { DdlRecord } from '../../sql/analysis.ts';
+import type { SequenceState } from '../sequences.ts';
 import { Overlay } from './overlay.ts';
 
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable';
@@ -18,6 +19,12 @@ export interface UnseenProgram {
   readonly operation: number;
   readonly relation: number;
   readonly rowId: bigint;
+}
+
+/** A sequence that moves with the transaction: where it stands, and the operation that says so. */
+interface OwnSequence {
+  readonly state: SequenceState;
+  readonly operation: number;
 }
 
 interface Savepoint {
@@ -44,11 +51,15 @@ export class OpenTransaction {
   snapshot: bigint | null = null;
   /** Tables read by a SERIALIZABLE transaction. */
   readonly tablesRead = new Set<number>();
+  /** By id; see SessionContext.ownsSequence. */
+  readonly sequences = new Map<number, OwnSequence>();
   failed = false;
   /** Microseconds since 2000-01-01 at its start: now(). */
   readonly startedMicros: bigint;
   /** Opened by BEGIN, as opposed to the implicit one of a query string or pipeline. */
   explicit: boolean;
+  /** Tables with rows that lie in chunks, not in the overlay; with the operation that first says so. */
+  readonly spooled = new Map<number, number>();
   readonly #programs: UnseenProgram[] = [];
   readonly #savepoints: Savepoint[] = [];
   #inserted = 0;
@@ -69,6 +80,12 @@ export class OpenTransaction {
     this.operations.push(operation);
   }
 
+  /** Rows of a table that have gone ahead in chunks. */
+  pushSpooled(relation: number, operation: OperationOf<'chunks'>): void {
+    if (!this.spooled.has(relation)) this.spooled.set(relation, this.operations.length);
+    this.operations.push(operation);
+  }
+
   /** Row id, inside this transaction, of the next row it inserts. */
   nextInsertedId(): bigint {
     this.#inserted += 1;
@@ -78,6 +95,13 @@ export class OpenTransaction {
   pushProgram(operation: OperationOf<'program'>, rowId: bigint): void {
     this.#programs.push({ operation: this.operations.length, relation: operation.relation, rowId });
     this.operations.push(operation);
+  }
+
+  /** Moves a sequence of the transaction's own: one operation holds where it stands. */
+  moveSequence(sequence: number, state: SequenceState): void {
+    const operation = this.sequences.get(sequence)?.operation ?? this.operations.length;
+    this.operations[operation] = { kind: 'sequence', sequence, ...state };
+    this.sequences.set(sequence, { state, operation });
   }
 
   /** Takes out the unseen programs of a table (of one row, when given), oldest first. */
@@ -129,6 +153,12 @@ export class OpenTransaction {
     this.#savepoints.length = index + 1;
     this.operations.length = savepoint.operations;
     this.overlay.rollbackTo(savepoint.operations);
+    for (const [id, { operation }] of this.sequences) {
+      if (operation >= savepoint.operations) this.sequences.delete(id);
+    }
+    for (const [relation, operation] of this.spooled) {
+      if (operation >= savepoint.operations) this.spooled.delete(relation);
+    }
     this.#inserted = savepoint.inserted;
     this.pendingDdl.length = savepoint.ddl;
     this.catalog = savepoint.catalog;

@@ -20,6 +20,8 @@ export interface NodeServices {
   appliedStamp(): bigint;
   /** Stamp that `SET ledger.as_of` means: a height or a timestamp. */
   stampOfText(text: string, session: SessionContext): bigint;
+  /** The catalog as it was after the transaction of `stamp`. */
+  catalogAt(stamp: bigint): Catalog;
   readonly analyst: Analyst;
   readonly planner: Planner;
   readonly gateway: Gateway;

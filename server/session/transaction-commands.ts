@@ -1,21 +1,16 @@
 // BEGIN, COMMIT, ROLLBACK, SAVEPOINT and what belongs to them. Shell.
 
-import { encodeOperations } from '../../ledger/encoding.ts';
 import { isSqlError, SqlError } from '../../ledger/error.ts';
 import type { Operation } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Committed } from '../gateway.ts';
-import { CHUNK_BYTES } from '../limits.ts';
+import { releaseAdvisory } from './advisory-locks.ts';
 import type { SessionContext } from './context.ts';
 import { isolationOf } from './context.ts';
 import { OpenTransaction } from './open-transaction.ts';
+import { isHeavy, spooled } from './spool.ts';
 import { hex } from '../../ledger/bytes.ts';
 import type { RawNode } from '../../sql/parse.ts';
-
-/** Operations that travel in the transaction itself; more of them go ahead in chunks. */
-const INLINE_OPERATIONS_MAX = 1_000;
-/** Rows of operations encoded at a time: the size of a chunk is looked at between them. */
-const ROWS_AT_A_TIME = 1_000;
 
 export function rowLockKey(relation: number, rowId: bigint): string {
   return `r${relation}:${rowId}`;
@@ -36,12 +31,15 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
       await lockPrograms(session, transaction);
       await submit(session, transaction.operations, transaction.texts.join(';\n'));
     }
+    for (const id of transaction.sequences.keys()) session.services.sequences.forget(id);
     session.transaction = null;
     session.settings.commit();
   } catch (error) {
     session.transaction = null;
     session.settings.rollback();
-    throw transaction.catalog === null ? unseenConflict(error, transaction.operations.length) : error;
+    // What was spooled has not been checked against other rows until now.
+    const checked = transaction.catalog === null && transaction.spooled.size === 0;
+    throw checked ? unseenConflict(error, transaction.operations.length) : error;
   } finally {
     releaseTransactionLocks(session);
   }
@@ -56,6 +54,7 @@ export function rollbackTransaction(session: SessionContext): Promise<void> {
 
 /** Everything but session-level advisory locks. */
 export function releaseTransactionLocks(session: SessionContext): void {
+  releaseAdvisory(session, 'transaction');
   session.services.locks.releaseAll(session, (key) => !key.startsWith('session-advisory:'));
 }
 
@@ -69,67 +68,11 @@ export async function submit(
   text: string,
 ): Promise<Committed> {
   const { gateway, putChunk } = session.services;
-  let travelling = operations;
-  if (operations.length > INLINE_OPERATIONS_MAX || weighs(operations)) {
-    const hashes: Uint8Array[] = [];
-    let bytes = 0;
-    for (const chunk of chunksOf(operations)) {
-      hashes.push(await putChunk(chunk));
-      bytes += chunk.length;
-    }
-    travelling = [{ kind: 'chunks', hashes, bytes }];
-  }
+  const travelling = isHeavy(operations) ? [await spooled(operations, putChunk)] : operations;
   const committed = await gateway.submit(session.sessionRole.id, travelling, text);
   session.settings.setFixed('ledger.last_transaction', hex(committed.id));
   session.settings.setFixed('ledger.last_block', String(committed.height));
   return committed;
-}
-
-/** Whether a single operation may be too large for a block. */
-function weighs(operations: readonly Operation[]): boolean {
-  let bytes = 0;
-  for (const operation of operations) {
-    if (operation.kind !== 'insert' && operation.kind !== 'update') continue;
-    const rows: readonly (readonly unknown[])[] = operation.kind === 'insert' ? operation.rows : operation.rows.map((row) => row.values);
-    for (const row of rows) {
-      for (const value of row) bytes += typeof value === 'string' || value instanceof Uint8Array ? value.length + 5 : 9;
-    }
-    if (bytes > CHUNK_BYTES / 2) return true;
-  }
-  return bytes > CHUNK_BYTES / 2;
-}
-
-/** The operations as encoded chunks; operations of very many rows are cut into several of the same kind. */
-function* chunksOf(operations: readonly Operation[]): Generator<Uint8Array> {
-  let pending: Operation[] = [];
-  let weight = 0;
-  for (const operation of operations) {
-    for (const piece of pieces(operation)) {
-      pending.push(piece);
-      weight += encodeOperations([piece]).length;
-      if (weight < CHUNK_BYTES) continue;
-      yield encodeOperations(pending);
-      pending = [];
-      weight = 0;
-    }
-  }
-  if (pending.length > 0) yield encodeOperations(pending);
-}
-
-function* pieces(operation: Operation): Generator<Operation> {
-  if (operation.kind === 'insert' && operation.rows.length > ROWS_AT_A_TIME) {
-    for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
-      yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) };
-    }
-  } else if (operation.kind === 'update' && operation.rows.length > ROWS_AT_A_TIME) {
-    for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
-      yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) };
-    }
-  } else if ((operation.kind === 'delete' || operation.kind === 'require') && operation.rows.length > ROWS_AT_A_TIME) {
-    for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
-      yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) };
-    }
-  } else yield operation;
 }
 
 /** SERIALIZABLE: what was read must not have changed. */

@@ -13,7 +13,8 @@ import type { Postgres } from './postgres.ts';
 /** What the node says it is; PostgreSQL 15 is what the catalogs are shaped as. */
 export const SERVER_VERSION = '15.18';
 const SERVER_VERSION_NUM = '150018';
-const VERSION = `PostgreSQL ${SERVER_VERSION} (TrustSQL 0.1.0)`;
+/** What version() says. */
+export const VERSION = `PostgreSQL ${SERVER_VERSION} (TrustSQL 0.1.0)`;
 
 /** Catalogs whose columns or rows have changed since 15, with the columns they had. */
 const CATALOGS_OF_15 = {
