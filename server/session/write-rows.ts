@@ -40,7 +40,10 @@ export function insertRows(
   const { tag } = transaction;
   const ids = rows.map((values) => {
     rules.complete(values);
-    const duplicate = uniqueError(edge, session.catalog, values, null);
+    // Rows that were spooled cannot be looked at; duplicates are found at COMMIT.
+    const duplicate = transaction.spooled.has(table.id)
+      ? null
+      : uniqueError(edge, session.catalog, values, null);
     if (duplicate !== null) throw duplicate;
     const rowId = transaction.nextInsertedId();
     transaction.overlay.put(tag, table.id, { rowId, version: 0n, deleted: false, values });

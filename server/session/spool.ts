@@ -1,0 +1,124 @@
+// Operations that go ahead of their transaction, as chunks. Shell.
+//
+// What is too large for a block is stored first; the transaction names the chunks by their hashes (ledger/
+// operation.ts). A spool takes operations one after another and holds no more than one chunk of them.
+
+import { encodeOperations } from '../../ledger/encoding.ts';
+import type { Operation, OperationOf } from '../../ledger/operation.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { CHUNK_BYTES } from '../limits.ts';
+
+/** Operations that travel in the transaction itself; more of them go ahead in chunks. */
+const INLINE_OPERATIONS_MAX = 1_000;
+/** Rows of an operation looked at together: more are cut into several operations. */
+const ROWS_AT_A_TIME = 1_000;
+/** Bytes that an operation takes beside its rows, roughly. */
+const OPERATION_BYTES = 256;
+
+export class Spool {
+  readonly #put: (chunk: Uint8Array) => Promise<Uint8Array>;
+  readonly #hashes: Uint8Array[] = [];
+  #bytes = 0;
+  #pending: Operation[] = [];
+  #weight = 0;
+
+  /** @param put  makes a chunk durable and gives its hash */
+  constructor(put: (chunk: Uint8Array) => Promise<Uint8Array>) {
+    this.#put = put;
+  }
+
+  async add(operation: Operation): Promise<void> {
+    if (operation.kind === 'chunks') {
+      await this.#flush();
+      for (const hash of operation.hashes) this.#hashes.push(hash);
+      this.#bytes += operation.bytes;
+      return;
+    }
+    for (const piece of pieces(operation)) {
+      this.#pending.push(piece);
+      this.#weight += weightOf(piece);
+      if (this.#weight >= CHUNK_BYTES) await this.#flush();
+    }
+  }
+
+  /** The operation that stands for all that was added; at least one must have been. */
+  async finish(): Promise<OperationOf<'chunks'>> {
+    await this.#flush();
+    return { kind: 'chunks', hashes: this.#hashes, bytes: this.#bytes };
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#pending.length === 0) return;
+    const chunk = encodeOperations(this.#pending);
+    this.#pending = [];
+    this.#weight = 0;
+    this.#bytes += chunk.length;
+    this.#hashes.push(await this.#put(chunk));
+  }
+}
+
+/** Spools operations. */
+export async function spooled(
+  operations: readonly Operation[],
+  put: (chunk: Uint8Array) => Promise<Uint8Array>,
+): Promise<OperationOf<'chunks'>> {
+  const spool = new Spool(put);
+  for (const operation of operations) await spool.add(operation);
+  return spool.finish();
+}
+
+/** Whether operations should be spooled rather than travel in their transaction. */
+export function isHeavy(operations: readonly Operation[]): boolean {
+  if (operations.length > INLINE_OPERATIONS_MAX) return true;
+  let weight = 0;
+  for (const operation of operations) {
+    weight += weightOf(operation);
+    if (weight > CHUNK_BYTES / 2) return true;
+  }
+  return false;
+}
+
+/** About how many bytes an operation takes, encoded. */
+function weightOf(operation: Operation): number {
+  let weight = OPERATION_BYTES;
+  switch (operation.kind) {
+    case 'insert':
+      for (const row of operation.rows) weight += rowWeight(row);
+      return weight;
+    case 'update':
+      for (const { values } of operation.rows) weight += 18 + rowWeight(values);
+      return weight;
+    case 'delete':
+    case 'require':
+      return weight + 18 * operation.rows.length;
+    case 'catalog':
+      return weight + operation.text.length;
+    case 'chunks':
+      return weight + 34 * operation.hashes.length;
+    default:
+      return weight;
+  }
+}
+
+function rowWeight(row: readonly Datum[]): number {
+  let weight = 1;
+  for (const value of row) {
+    weight += typeof value === 'string' || value instanceof Uint8Array ? value.length + 5 : 9;
+  }
+  return weight;
+}
+
+function* pieces(operation: Operation): Generator<Operation> {
+  const cut =
+    operation.kind === 'insert' ||
+    operation.kind === 'update' ||
+    operation.kind === 'delete' ||
+    operation.kind === 'require';
+  if (!cut || operation.rows.length <= ROWS_AT_A_TIME) {
+    yield operation;
+    return;
+  }
+  for (let at = 0; at < operation.rows.length; at += ROWS_AT_A_TIME) {
+    yield { ...operation, rows: operation.rows.slice(at, at + ROWS_AT_A_TIME) } as Operation;
+  }
+}
