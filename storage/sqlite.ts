@@ -44,7 +44,8 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
       database.pragma('trusted_schema = OFF');
       database.pragma(`cache_size = -${CACHE_KIB}`);
       database.pragma(`mmap_size = ${MMAP_BYTES}`);
-      database.pragma('temp_store = MEMORY');
+      // Not MEMORY: the journal of a savepoint would be a linked list there, and a big delete quadratic.
+      database.pragma('temp_store = FILE');
       if (!readonly) {
         database.pragma(`page_size = ${PAGE_BYTES}`);
         database.pragma('journal_mode = WAL');
