@@ -19,6 +19,8 @@ export interface ExpressionPlaces {
   readonly excluded: number;
   /** The only entry that may be read as the row at hand; 0: any. */
   readonly row: number;
+  /** Asked first for every scalar: its expression, null when it does not fit, undefined to go on. */
+  readonly leaf?: (scalar: Scalar) => Expression | null | undefined;
   /** now(), current_date and the like, evaluated by the caller; undefined: does not fit. */
   readonly session?: (scalar: Scalar) => Datum | undefined;
 }
@@ -34,6 +36,14 @@ export function toExpression(
   return new Reader(bind, places).read(scalar, null);
 }
 
+/** The expression, where the caller answers for what is not the row at hand; see ExpressionPlaces.leaf. */
+export function ledgerExpression(
+  scalar: Scalar,
+  leaf: (scalar: Scalar) => Expression | null | undefined,
+): Expression | null {
+  return toExpression(scalar, () => undefined, { ...ANYWHERE, leaf });
+}
+
 class Reader {
   readonly #bind: BindParameter;
   readonly #places: ExpressionPlaces;
@@ -45,6 +55,8 @@ class Reader {
 
   /** @param operand  what `caseValue` stands for */
   read(scalar: Scalar, operand: Expression | null): Expression | null {
+    const given = this.#places.leaf?.(scalar);
+    if (given !== undefined) return given;
     switch (scalar.kind) {
       case 'const':
         return { kind: 'const', type: scalar.type, value: scalar.value };
@@ -152,10 +164,7 @@ class Reader {
     return arg && { kind, type, arg };
   }
 
-  #pair(
-    scalar: ScalarOf<'distinct' | 'nullIf'>,
-    operand: Expression | null,
-  ): Expression | null {
+  #pair(scalar: ScalarOf<'distinct' | 'nullIf'>, operand: Expression | null): Expression | null {
     const { kind, type, equal } = scalar;
     const left = this.read(scalar.left, operand);
     const right = this.read(scalar.right, operand);
@@ -199,7 +208,10 @@ function fitted(expression: Expression, type: SqlType): Expression | null {
   return { kind: 'call', type, name: 'numeric_uplus', args: [expression] };
 }
 
-function allFitted(expressions: readonly Expression[], type: SqlType): readonly Expression[] | null {
+function allFitted(
+  expressions: readonly Expression[],
+  type: SqlType,
+): readonly Expression[] | null {
   const list = expressions.map((expression) => fitted(expression, type));
   return list.every((item) => item !== null) ? list : null;
 }

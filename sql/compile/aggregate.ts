@@ -65,7 +65,8 @@ export function windowCall(node: WindowCall, scope: Scope): string {
     const first = node.args[0];
     if (first !== undefined) args[0] = represent(typed(first, scope), node.type);
     const fallback = node.args[2];
-    if (fallback !== undefined && args.length > 2) args[2] = represent(typed(fallback, scope), node.type);
+    if (fallback !== undefined && args.length > 2)
+      args[2] = represent(typed(fallback, scope), node.type);
   }
   return `${node.fn.name}(${args.join(', ')})${suffix}`;
 }
@@ -105,7 +106,10 @@ function aggregateText(node: Call, scope: Scope): string {
   }
   const final = `final_${name}`;
   if (!FINALS.has(final)) {
-    throw unknownFunction(node.fn, node.args.map((item) => item.type));
+    throw unknownFunction(
+      node.fn,
+      node.args.map((item) => item.type),
+    );
   }
   return collected(final, node, distinct, order, scope);
 }
@@ -140,7 +144,8 @@ function total(name: 'sum' | 'avg', arg: Typed, node: Call): string {
   const scale = numericScale(arg.type);
   const integer = base === 'int2' || base === 'int4' || base === 'int8';
   if (integer && name === 'sum' && base !== 'int8') return `sum(${distinct}${arg.text})${suffix}`;
-  const native = (integer || scale !== null) && !node.distinct && arg.text.length <= REPEATED_TEXT_MAX;
+  const native =
+    (integer || scale !== null) && !node.distinct && arg.text.length <= REPEATED_TEXT_MAX;
   if (native) {
     const halves = [
       `sum(${arg.text} >> 32)${suffix}`,
@@ -178,17 +183,28 @@ function orderText(node: Call, scope: Scope): string {
 }
 
 /** Collects the arguments of every row and computes the answer from them. */
-function collected(final: string, node: Call, distinct: string, order: string, scope: Scope): string {
+function collected(
+  final: string,
+  node: Call,
+  distinct: string,
+  order: string,
+  scope: Scope,
+): string {
   const varying = node.distinct ? node.args.slice(0, 1) : node.args;
   const constant = [...node.direct, ...(node.distinct ? node.args.slice(1) : [])];
   const values = varying.map((arg) => {
-    const json = final.startsWith('final_json') ? rowJson(arg, final.includes('jsonb'), scope) : null;
+    const json = final.startsWith('final_json')
+      ? rowJson(arg, final.includes('jsonb'), scope)
+      : null;
     return json === null
       ? { text: general(typed(arg, scope)), type: generalType(arg.type) }
       : { text: json, type: sqlType('record') };
   });
   const rows = `${call('collect', [distinct + values.map((value) => value.text).join(', ') + order])}${node.suffix}`;
-  const types = [...values.map((value) => value.type), ...constant.map((arg) => generalType(arg.type))];
+  const types = [
+    ...values.map((value) => value.type),
+    ...constant.map((arg) => generalType(arg.type)),
+  ];
   const signature = `${types.map(typeCode).join(',')};${typeCode(generalType(node.type))};`;
   const rest = constant.map((arg) => general(typed(arg, scope)));
   return represent(
@@ -209,13 +225,16 @@ function isGrouped(arg: Scalar, scope: Scope): boolean {
   const columns = new Set<number>();
   walk(arg, (node) => {
     if (!('kind' in node) || node.kind !== 'var' || node.levelsUp !== 0) return;
-    if (outerScope(scope, 0).query.entries[node.entry - 1]?.kind === 'group') columns.add(node.column);
+    if (outerScope(scope, 0).query.entries[node.entry - 1]?.kind === 'group')
+      columns.add(node.column);
   });
   if (columns.size > 0) return [...columns].every((column) => scope.grouping!.has(column));
   const entry = scope.query.entries.find((item) => item.kind === 'group');
   if (entry?.kind !== 'group') throw notSupported('this use of GROUPING');
   const same = JSON.stringify(arg, spell);
-  const at = entry.expressions.findIndex((expression) => JSON.stringify(expression, spell) === same);
+  const at = entry.expressions.findIndex(
+    (expression) => JSON.stringify(expression, spell) === same,
+  );
   return scope.grouping.has(at + 1);
 }
 

@@ -7,7 +7,14 @@ import { elementForm } from '../../ledger/array-value.ts';
 import { sqlType } from '../../ledger/type.ts';
 import { comparisonOf, functionCall } from './call.ts';
 import { call } from './registered.ts';
-import { general, generalType, plainEquality, quote, represent, typeCode } from './representation.ts';
+import {
+  general,
+  generalType,
+  plainEquality,
+  quote,
+  represent,
+  typeCode,
+} from './representation.ts';
 import { junction, scalar, typed } from './scalar.ts';
 import { newAlias } from './scope.ts';
 import type { SqlType } from '../../ledger/type.ts';
@@ -22,7 +29,11 @@ export function elementType(type: SqlType): SqlType {
 
 export function arrayLiteral(node: Of<'array'>, scope: Scope): string {
   const elements = node.elements.map((element) => general(typed(element, scope)));
-  return call('array', [quote(typeCode(elementType(node.type))), node.nested ? '1' : '0', ...elements]);
+  return call('array', [
+    quote(typeCode(elementType(node.type))),
+    node.nested ? '1' : '0',
+    ...elements,
+  ]);
 }
 
 export function subscript(node: Of<'subscript'>, scope: Scope): string {
@@ -30,12 +41,14 @@ export function subscript(node: Of<'subscript'>, scope: Scope): string {
   const bound = (item: Scalar | null | undefined): string =>
     item === null || item === undefined ? 'NULL' : scalar(item, scope);
   if (node.arg.type.base === 'jsonb' && !node.arg.type.array) {
-    const path = node.upper.map((item) => call('via_text', [bound(item), quote(typeCode(item!.type)), "'text'"]));
+    const path = node.upper.map((item) =>
+      call('via_text', [bound(item), quote(typeCode(item!.type)), "'text'"]),
+    );
     return call('jsonb_path', [array, ...path]);
   }
   if (node.slice) {
     const pairs = node.upper.flatMap((upper, at) => [
-      node.lower[at] == null ? "''" : bound(node.lower[at]),
+      (node.lower[at] ?? null) === null ? "''" : bound(node.lower[at]),
       upper === null ? "''" : bound(upper),
     ]);
     return call('array_slice', [array, quote(typeCode(elementType(node.arg.type))), ...pairs]);
@@ -75,7 +88,11 @@ export function anyOfArray(node: Of<'anyOf'>, scope: Scope, filter = false): str
 /** Elements of an array that is written out; null when it is a value of run time. */
 function spelt(array: Scalar): readonly Scalar[] | null {
   if (array.kind === 'array' && !array.nested && array.elements.length > 0) return array.elements;
-  if (array.kind === 'arrayCoerce' && array.arg.kind === 'array' && array.element.kind === 'relabel') {
+  if (
+    array.kind === 'arrayCoerce' &&
+    array.arg.kind === 'array' &&
+    array.element.kind === 'relabel'
+  ) {
     return spelt(array.arg);
   }
   return null;
@@ -84,7 +101,8 @@ function spelt(array: Scalar): readonly Scalar[] | null {
 function overList(node: Of<'anyOf'>, elements: readonly Scalar[], scope: Scope): string {
   const op = comparisonOf(node.fn);
   const member = node.any ? '=' : '<>';
-  const plain = plainEquality(node.arg.type) && elements.every((element) => sameBytes(node.arg, element));
+  const plain =
+    plainEquality(node.arg.type) && elements.every((element) => sameBytes(node.arg, element));
   if (op === member && plain) {
     const list = elements.map((element) => scalar(element, scope)).join(', ');
     return `(${scalar(node.arg, scope)} ${node.any ? 'IN' : 'NOT IN'} (${list}))`;
@@ -120,7 +138,11 @@ function overArray(node: Of<'anyOf'>, scope: Scope, filter: boolean): string {
   const nested = node.array.type.array ? call('flat', [array]) : array;
   const from = `json_each(${nested}) AS ${alias}`;
   const value = elementText(alias, element);
-  if (op === (node.any ? '=' : '<>') && plainEquality(node.arg.type) && element.base !== 'numeric') {
+  if (
+    op === (node.any ? '=' : '<>') &&
+    plainEquality(node.arg.type) &&
+    element.base !== 'numeric'
+  ) {
     const word = node.any ? 'IN' : 'NOT IN';
     const test = `(${scalar(node.arg, scope)} ${word} (SELECT ${value} FROM ${from}))`;
     if (filter && node.any) return test;
@@ -157,4 +179,3 @@ export function elementText(alias: string, type: SqlType): string {
       return value;
   }
 }
-

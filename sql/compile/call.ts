@@ -49,7 +49,9 @@ const PATTERN_COMPARISON = /^(?:text|bpchar)_pattern_(lt|le|gt|ge)$/;
 
 export function comparisonOf(fn: FunctionRef): Comparison | null {
   const found =
-    COMPARISON.exec(fn.symbol) ?? TEXT_NAME_COMPARISON.exec(fn.symbol) ?? PATTERN_COMPARISON.exec(fn.symbol);
+    COMPARISON.exec(fn.symbol) ??
+    TEXT_NAME_COMPARISON.exec(fn.symbol) ??
+    PATTERN_COMPARISON.exec(fn.symbol);
   return found === null ? null : OPERATORS[found[1]!]!;
 }
 
@@ -115,13 +117,18 @@ export function functionCall(node: Call, scope: Scope): string {
   if (pattern !== null) return pattern;
   if (ARITHMETIC.test(fn.symbol)) return arithmetic(node, scope);
   // rtrim1 is both rtrim(text) and the cast of char(n), whose blanks are not stored.
-  const identity = IDENTITIES.has(fn.symbol) || (fn.symbol === 'rtrim1' && node.args[0]!.type.base === 'bpchar');
+  const identity =
+    IDENTITIES.has(fn.symbol) || (fn.symbol === 'rtrim1' && node.args[0]!.type.base === 'bpchar');
   if (identity) return represent(typed(node.args[0]!, scope), node.type);
   const native = NATIVE[fn.symbol];
   if (native !== undefined) return native(node.args.map((arg) => scalar(arg, scope)));
   const ofSession = EDGE_FUNCTIONS.get(fn.symbol)?.session === true;
   const args = ofSession ? node.args.map(relationById) : node.args;
-  return registered(node, args.map((arg) => typed(arg, scope)), scope);
+  return registered(
+    node,
+    args.map((arg) => typed(arg, scope)),
+    scope,
+  );
 }
 
 /** OIDs are the mirror's own, and passing for what an open transaction has made: the session gets the id, negated. */
@@ -138,7 +145,11 @@ export function registered(
 ): string {
   const { fn } = node;
   const name = registeredName(fn, args);
-  if (name === null) throw unknownFunction(fn, args.map((arg) => arg.type));
+  if (name === null)
+    throw unknownFunction(
+      fn,
+      args.map((arg) => arg.type),
+    );
   const edge = EDGE_FUNCTIONS.get(name);
   if (edge?.session === true) scope.shared.sessionFunctions.add(fn.name);
   const texts = args.map(general);
@@ -179,7 +190,8 @@ export function guarded(text: string, base: BaseType): string {
   const range = INTEGER_RANGES[base];
   const check = call('in_range', [text, quote(base)]);
   if (text.length > GUARD_TEXT_MAX) return check;
-  if (range === undefined) return `(CASE typeof(${text}) WHEN 'real' THEN ${check} ELSE ${text} END)`;
+  if (range === undefined)
+    return `(CASE typeof(${text}) WHEN 'real' THEN ${check} ELSE ${text} END)`;
   return `(CASE WHEN ${text} BETWEEN ${range[0]} AND ${range[1]} THEN ${text} ELSE ${check} END)`;
 }
 
@@ -236,10 +248,14 @@ function compareNumeric(op: Comparison | 'IS', left: Typed, right: Typed): strin
 
 function turned(op: Comparison | 'IS'): Comparison | 'IS' {
   switch (op) {
-    case '<': return '>';
-    case '<=': return '>=';
-    case '>': return '<';
-    case '>=': return '<=';
+    case '<':
+      return '>';
+    case '<=':
+      return '>=';
+    case '>':
+      return '<';
+    case '>=':
+      return '<=';
     default: return op; // prettier-ignore
   }
 }

@@ -24,7 +24,9 @@ export function commonTables(scope: Scope): string {
 function commonTable(cte: Cte, name: string, scope: Scope): string {
   if (cte.query.command !== 'select') throw notSupported('a data-modifying statement in WITH');
   const columns = cte.types.map((_, at) => `c${at + 1}`).join(', ');
-  const hint = { default: '', always: 'MATERIALIZED ', never: 'NOT MATERIALIZED ' }[cte.materialized];
+  const hint = { default: '', always: 'MATERIALIZED ', never: 'NOT MATERIALIZED ' }[
+    cte.materialized
+  ];
   if (!cte.recursive) return `${name}(${columns}) AS ${hint}(${selectText(cte.query, scope)})`;
   const { set } = cte.query;
   if (set?.kind === 'union' && !set.all && !cte.types.every(plainEquality)) {

@@ -1,7 +1,16 @@
 // FROM: tables, subqueries, joins, VALUES, functions. Pure.
 
 import { assert } from '../../ledger/error.ts';
-import { columnName, historyTable, rowTable, ROW_ID, VERSION, FROM, TO, shardSchema } from '../../storage/names.ts';
+import {
+  columnName,
+  historyTable,
+  rowTable,
+  ROW_ID,
+  VERSION,
+  FROM,
+  TO,
+  shardSchema,
+} from '../../storage/names.ts';
 import { selectText, visibleTargets } from './query.ts';
 import { functionSource, lateralTable } from './set-returning.ts';
 import { as, condition } from './scalar.ts';
@@ -16,7 +25,12 @@ export function fromText(scope: Scope): string {
   return items.join(', ');
 }
 
-const JOIN_WORDS = { inner: 'JOIN', left: 'LEFT JOIN', right: 'RIGHT JOIN', full: 'FULL JOIN' } as const;
+const JOIN_WORDS = {
+  inner: 'JOIN',
+  left: 'LEFT JOIN',
+  right: 'RIGHT JOIN',
+  full: 'FULL JOIN',
+} as const;
 
 /** @param nested  the item stands where a bare join would bind to what is left of it */
 function fromItem(item: FromItem, scope: Scope, nested: boolean): string {
@@ -25,13 +39,16 @@ function fromItem(item: FromItem, scope: Scope, nested: boolean): string {
   // Inner joins need no order of their own, so they are written flat and SQLite may reorder them.
   const flat = item.right.kind === 'join' && onlyInner(item.right) && item.join === 'inner';
   const right = fromItem(item.right, scope, !flat);
-  const on = item.on === null ? (item.join === 'inner' ? '' : ' ON 1') : ` ON ${condition(item.on, scope)}`;
+  const on =
+    item.on === null ? (item.join === 'inner' ? '' : ' ON 1') : ` ON ${condition(item.on, scope)}`;
   const text = `${left} ${JOIN_WORDS[item.join]} ${right}${on}`;
   return nested ? `(${text})` : text;
 }
 
 function onlyInner(item: FromItem): boolean {
-  return item.kind === 'ref' || (item.join === 'inner' && onlyInner(item.left) && onlyInner(item.right));
+  return (
+    item.kind === 'ref' || (item.join === 'inner' && onlyInner(item.left) && onlyInner(item.right))
+  );
 }
 
 function source(number: number, scope: Scope): string {
@@ -54,7 +71,10 @@ function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Sour
         const text = lateralTable(selectText(entry.query, scope), columns, alias, scope);
         return { text, source: byPosition(alias, 'v', `${alias}.ord`) };
       }
-      return { text: `(${selectText(entry.query, scope)}) AS ${alias}`, source: byPosition(alias, 'c', null) };
+      return {
+        text: `(${selectText(entry.query, scope)}) AS ${alias}`,
+        source: byPosition(alias, 'c', null),
+      };
     }
     case 'cte': {
       const alias = newAlias(shared, 't');
@@ -67,7 +87,10 @@ function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Sour
       const rows = entry.rows.map(
         (row) => `(${row.map((cell, at) => as(cell, entry.types[at]!, scope)).join(', ')})`,
       );
-      return { text: `(VALUES ${rows.join(', ')}) AS ${alias}`, source: byPosition(alias, 'column', null) };
+      return {
+        text: `(VALUES ${rows.join(', ')}) AS ${alias}`,
+        source: byPosition(alias, 'column', null),
+      };
     }
     case 'function':
       return functionSource(entry, scope);
@@ -80,7 +103,10 @@ function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Sour
 }
 
 /** Whether a subquery of FROM refers to the query it stands in: any reference one level out of it. */
-function referencesSiblings(entry: Extract<RangeEntry, { kind: 'subquery' }>, scope: Scope): boolean {
+function referencesSiblings(
+  entry: Extract<RangeEntry, { kind: 'subquery' }>,
+  scope: Scope,
+): boolean {
   const visit = (node: unknown, depth: number): boolean => {
     if (node === null || typeof node !== 'object' || node instanceof Uint8Array) return false;
     if (Array.isArray(node)) return node.some((item) => visit(item, depth));
@@ -134,11 +160,17 @@ function tableText(table: Table, scope: Scope): string {
   const schema = shardSchema(table.shard);
   // Unqualified: a temporary table or view of that name stands in for it while a transaction's DDL is open.
   const rows = rowTable(table.id);
-  const columns = [ROW_ID, VERSION, ...table.columns.map((column) => columnName(column.id))].join(', ');
+  const columns = [ROW_ID, VERSION, ...table.columns.map((column) => columnName(column.id))].join(
+    ', ',
+  );
   let text = rows;
   if (options.visibility === 'asOf') {
     const at = parameter(scope.shared, 'as_of');
-    const closed = [ROW_ID, `${FROM} AS ${VERSION}`, ...table.columns.map((column) => columnName(column.id))];
+    const closed = [
+      ROW_ID,
+      `${FROM} AS ${VERSION}`,
+      ...table.columns.map((column) => columnName(column.id)),
+    ];
     text =
       `(SELECT ${columns} FROM ${rows} WHERE ${VERSION} <= ${at} UNION ALL ` +
       `SELECT ${closed.join(', ')} FROM ${schema}.${historyTable(table.id)} WHERE ${FROM} <= ${at} AND ${TO} > ${at})`;

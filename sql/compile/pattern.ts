@@ -11,7 +11,8 @@ import type { Scope } from './scope.ts';
 
 type Call = Extract<Scalar, { kind: 'call' }>;
 
-const PATTERN = /^(?:text|bpchar|name)(n?)(like|iclike|icnlike|regexeq|regexne|icregexeq|icregexne)$/;
+const PATTERN =
+  /^(?:text|bpchar|name)(n?)(like|iclike|icnlike|regexeq|regexne|icregexeq|icregexne)$/;
 
 export function patternCall(node: Call, scope: Scope): string | null {
   const found = PATTERN.exec(node.fn.symbol);

@@ -43,10 +43,13 @@ export function keyIndex(table: Table, entry: number, where: Scalar | null): Key
   const fixed = new Map<number, { key: Scalar; term: Scalar }>();
   for (const term of terms) {
     const found = equality(term, entry);
-    if (found !== null && !fixed.has(found.column)) fixed.set(found.column, { key: found.key, term });
+    if (found !== null && !fixed.has(found.column))
+      fixed.set(found.column, { key: found.key, term });
   }
   for (const index of uniqueIndexes(table)) {
-    const matches = index.keys.map((key) => (key.column === null ? undefined : fixed.get(key.column)));
+    const matches = index.keys.map((key) =>
+      key.column === null ? undefined : fixed.get(key.column),
+    );
     if (matches.some((match) => match === undefined)) continue;
     const used = new Set(matches.map((match) => match!.term));
     return {

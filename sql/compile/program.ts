@@ -21,7 +21,8 @@ export interface Program {
   readonly keyTypes: readonly SqlType[];
   readonly where: Scalar | null;
   /** null: DELETE. */
-  readonly set: readonly { readonly column: number; readonly type: SqlType; readonly value: Scalar }[] | null;
+  readonly set:
+    readonly { readonly column: number; readonly type: SqlType; readonly value: Scalar }[] | null;
   /** Range table entry of the row. */
   readonly entry: number;
 }
@@ -42,7 +43,8 @@ export function programOf(query: Query, catalog: Catalog): Program | null {
   if (!alone || contains([query.where, query.targets], (node) => 'command' in node)) return null;
   const table = tableOf(catalog, entry.relation);
   const match = keyIndex(table, query.target, query.where);
-  if (match === null || !match.keys.every((key, at) => sameForm(key, match.index.keys[at]!))) return null;
+  if (match === null || !match.keys.every((key, at) => sameForm(key, match.index.keys[at]!)))
+    return null;
   const [first, ...rest] = match.rest;
   const where: Scalar | null =
     first === undefined || rest.length === 0

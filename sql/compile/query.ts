@@ -13,6 +13,7 @@ import { call } from './registered.ts';
 import { equalityKey, plainEquality, represent, sortKey } from './representation.ts';
 import { condition, scalar, typed } from './scalar.ts';
 import { contains, openScope, startCompilation } from './scope.ts';
+import { setReturningFrom } from './set-returning.ts';
 import { setOperationText } from './set-operation.ts';
 import { direction, notOrdinal } from './window.ts';
 import type { SqlType } from '../../ledger/type.ts';
@@ -34,7 +35,10 @@ export function finish(
   shared: Compilation,
   targets: readonly Target[],
 ): CompiledQuery {
-  const reads = contains(query, (node) => 'command' in node && node.entries.some((e) => e.kind === 'relation'));
+  const reads = contains(
+    query,
+    (node) => 'command' in node && node.entries.some((e) => e.kind === 'relation'),
+  );
   return {
     text,
     parameters: [...shared.parameters],
@@ -89,14 +93,18 @@ function needsWrapper(query: Query): boolean {
 }
 
 function containsSet(target: Target): boolean {
-  return contains(target.expression, (node) => 'kind' in node && node.kind === 'call' && node.fn.returnsSet);
+  return contains(
+    target.expression,
+    (node) => 'kind' in node && node.kind === 'call' && node.fn.returnsSet,
+  );
 }
 
 /** A visible column sorts by its number, so that SQLite computes it once. */
 function sortTerm(target: Target, position: number, scope: Scope): string {
-  const value = typed(target.expression, scope);
-  const key = sortKey(value, scope.shared.options.catalog);
-  return target.hidden || key !== value.text ? notOrdinal(key) : String(position + 1);
+  const { catalog } = scope.shared.options;
+  const { type } = target.expression;
+  if (!target.hidden && sortKey({ text: 'c', type }, catalog) === 'c') return String(position + 1);
+  return notOrdinal(sortKey(typed(target.expression, scope), catalog));
 }
 
 /** NULLS LAST is left out where no NULL can be: SQLite then sorts by an index in one pass. */
@@ -115,12 +123,10 @@ function sortDirection(ref: SortRef, target: Target, scope: Scope): string {
 export function plainSelect(scope: Scope, targets: readonly Target[], distinct: string): string {
   const { query } = scope;
   const from = fromText(scope);
-  const list = targets.map(
-    (target, at) => `${scalar(target.expression, scope)} AS c${at + 1}`,
-  );
+  const list = targets.map((target, at) => `${scalar(target.expression, scope)} AS c${at + 1}`);
   if (list.length === 0) list.push('NULL AS c1');
   const where = query.where === null ? '' : ` WHERE ${condition(query.where, scope)}`;
-  const sources = [from, ...scope.extraFrom].filter((item) => item !== '').join(', ');
+  const sources = [from, setReturningFrom(scope)].filter((item) => item !== '').join(', ');
   const tail = `${sources === '' ? '' : ` FROM ${sources}`}${where}${groupText(scope)}`;
   if (!oneGroup(scope)) return `SELECT ${distinct}${list.join(', ')}${tail}`;
   // One row for all rows, also for none: SQLite wants to see an aggregate among the columns for that.
@@ -160,7 +166,7 @@ function groupingSetsText(scope: Scope): string {
     const name = [...columns].sort((left, right) => left - right).join();
     if (query.groupDistinct && seen.has(name)) continue;
     seen.add(name);
-    const own = { ...scope, sources: new Map(), extraFrom: [], grouping: new Set(columns) };
+    const own = { ...scope, sources: new Map(), selectSets: [], grouping: new Set(columns) };
     parts.push(plainSelect(own, query.targets, ''));
   }
   return parts.join(' UNION ALL ');
@@ -186,7 +192,9 @@ function wrapped(inner: string, scope: Scope): string {
     const keys = query.distinct.map((ref) => equalityKey(column(ref))).join(', ');
     rows = `SELECT ${list} FROM (${rows}) GROUP BY ${keys}`;
   }
-  const visible = visibleTargets(query).map((_, at) => `c${at + 1}`).join(', ');
+  const visible = visibleTargets(query)
+    .map((_, at) => `c${at + 1}`)
+    .join(', ');
   if (query.withTies) return withTies(rows, visible, orderBy, scope);
   const limit = limitText(scope);
   const plain = orderBy === '' && limit === '' && visible === list;
@@ -198,7 +206,8 @@ function withTies(rows: string, visible: string, orderBy: string, scope: Scope):
   const window = `OVER (${orderBy.trim()})`;
   const skipped = offset === null ? '0' : call('row_offset', [scalar(offset, scope)]);
   const ranked = `SELECT *, row_number() ${window} AS n, rank() ${window} AS r FROM (${rows})`;
-  const taken = limit === null ? '' : ` AND r <= ${skipped} + ${call('row_limit', [scalar(limit, scope)])}`;
+  const taken =
+    limit === null ? '' : ` AND r <= ${skipped} + ${call('row_limit', [scalar(limit, scope)])}`;
   return `SELECT ${visible} FROM (${ranked}) WHERE n > ${skipped}${taken} ORDER BY n`;
 }
 
@@ -208,7 +217,9 @@ function limitText(scope: Scope): string {
   if (!limited && offset === null) return '';
   const count = (name: string, node: Scalar): string => {
     const constant = constantInteger(node);
-    return constant !== null && constant >= 0n ? String(constant) : call(name, [scalar(node, scope)]);
+    return constant !== null && constant >= 0n
+      ? String(constant)
+      : call(name, [scalar(node, scope)]);
   };
   const rows = limited ? count('row_limit', limit) : '-1';
   return ` LIMIT ${rows}${offset === null ? '' : ` OFFSET ${count('row_offset', offset)}`}`;

@@ -76,7 +76,9 @@ export function columnsOf(entry: RangeEntry, scope: Scope): readonly EntryColumn
       return table.columns.map(({ name, id, type }) => ({ name, number: id, type }));
     }
     case 'subquery':
-      return named(entry.query.targets.filter((target) => !target.hidden).map((t) => t.expression.type));
+      return named(
+        entry.query.targets.filter((target) => !target.hidden).map((t) => t.expression.type),
+      );
     case 'values':
     case 'cte':
       return named(entry.types);
@@ -93,7 +95,9 @@ export function columnsOf(entry: RangeEntry, scope: Scope): readonly EntryColumn
 
 /** Functions whose arguments may be rows: to_json and its kin, and comparisons of rows. */
 export function composite(node: Call, scope: Scope): string | null {
-  const comparison = node.fn.symbol.startsWith('record_') ? comparisonOf({ ...node.fn, symbol: node.fn.symbol.slice(7) }) : null;
+  const comparison = node.fn.symbol.startsWith('record_')
+    ? comparisonOf({ ...node.fn, symbol: node.fn.symbol.slice(7) })
+    : null;
   if (comparison !== null) return recordComparison(node, scope);
   switch (node.fn.symbol) {
     case 'row_to_json':

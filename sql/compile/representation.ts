@@ -21,7 +21,9 @@ export function literal(value: Datum): string {
   if (value === null) return 'NULL';
   if (typeof value === 'bigint') return value < 0n ? `(${value})` : String(value);
   if (typeof value === 'string') {
-    return value.includes('\0') ? `CAST(X'${Buffer.from(value).toString('hex')}' AS TEXT)` : quote(value);
+    return value.includes('\0')
+      ? `CAST(X'${Buffer.from(value).toString('hex')}' AS TEXT)`
+      : quote(value);
   }
   if (typeof value === 'number') return realLiteral(value);
   return `X'${Buffer.from(value).toString('hex')}'`;
@@ -49,7 +51,8 @@ export function represent(value: Typed, type: SqlType): string {
   const to = numericScale(type);
   if (from === to || value.text === 'NULL') return value.text;
   if (to === null) return call('numeric_widen', [value.text, String(from)]);
-  if (from === null) return call('numeric_narrow', [value.text, String(scaledPrecision(type)), String(to)]);
+  if (from === null)
+    return call('numeric_narrow', [value.text, String(scaledPrecision(type)), String(to)]);
   const widened = call('numeric_widen', [value.text, String(from)]);
   return call('numeric_narrow', [widened, String(scaledPrecision(type)), String(to)]);
 }

@@ -40,7 +40,10 @@ export function scalar(node: Scalar, scope: Scope): string {
       return toDomain(node, scope);
     case 'and':
     case 'or':
-      return junction(node.args.map((arg) => scalar(arg, scope)), node.kind === 'and' ? 'AND' : 'OR');
+      return junction(
+        node.args.map((arg) => scalar(arg, scope)),
+        node.kind === 'and' ? 'AND' : 'OR',
+      );
     case 'not':
       return `(NOT ${scalar(node.arg, scope)})`;
     case 'isNull':
@@ -114,7 +117,10 @@ export function typed(node: Scalar, scope: Scope): Typed {
 /** A condition of WHERE, ON, HAVING or FILTER, where NULL means the same as false. */
 export function condition(node: Scalar, scope: Scope): string {
   if (node.kind === 'and') {
-    return junction(node.args.map((arg) => condition(arg, scope)), 'AND');
+    return junction(
+      node.args.map((arg) => condition(arg, scope)),
+      'AND',
+    );
   }
   return node.kind === 'anyOf' ? anyOfArray(node, scope, true) : scalar(node, scope);
 }
@@ -157,7 +163,8 @@ function viaText(node: Of<'viaText'>, scope: Scope): string {
   const arg = typed(node.arg, scope);
   const from = node.arg.type;
   const textual = (type: SqlType): boolean =>
-    !type.array && ['text', 'varchar', 'bpchar', 'name', 'unknown', 'json', 'enum'].includes(type.base);
+    !type.array &&
+    ['text', 'varchar', 'bpchar', 'name', 'unknown', 'json', 'enum'].includes(type.base);
   if (textual(from) && ['text', 'varchar', 'name'].includes(node.type.base) && !node.type.array) {
     return arg.text;
   }
@@ -217,8 +224,7 @@ function nullIf(node: Of<'nullIf'>, scope: Scope): string {
 }
 
 function caseText(node: Of<'case'>, scope: Scope): string {
-  const inner =
-    node.operand === null ? scope : { ...scope, caseValue: typed(node.operand, scope) };
+  const inner = node.operand === null ? scope : { ...scope, caseValue: typed(node.operand, scope) };
   const whens = node.whens.map(
     ({ when, then }) => `WHEN ${scalar(when, inner)} THEN ${as(then, node.type, scope)}`,
   );

@@ -60,8 +60,12 @@ export interface Scope {
   readonly caseValue: Typed | null;
   /** Columns of the subquery that a test compares with. */
   readonly subColumns: ((number: number) => string) | null;
-  /** Items that set-returning functions in the target list add to FROM. */
-  readonly extraFrom: string[];
+  /** Set-returning functions of the select list: one source of FROM, in lockstep. */
+  readonly selectSets: {
+    readonly alias: string;
+    readonly table: string;
+    readonly packed: string;
+  }[];
 }
 
 export function startCompilation(options: CompileOptions): Compilation {
@@ -84,7 +88,7 @@ export function openScope(shared: Compilation, query: Query, parent: Scope | nul
     grouping: null,
     caseValue: null,
     subColumns: null,
-    extraFrom: [],
+    selectSets: [],
   };
 }
 

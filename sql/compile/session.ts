@@ -61,11 +61,18 @@ export function sessionCall(node: Call, scope: Scope): string | null {
     const midnight = `(${parameter(shared, 'today')} * 86400000000)`;
     const fn = { ...node.fn, symbol: zoned ? 'timestamptz_age' : 'timestamp_age' };
     const today = zoned ? call('timestamp_timestamptz', [midnight]) : midnight;
-    return registered({ fn, type: node.type }, [{ text: today, type }, typed(node.args[0]!, scope)], scope);
+    return registered(
+      { fn, type: node.type },
+      [{ text: today, type }, typed(node.args[0]!, scope)],
+      scope,
+    );
   }
   if (node.fn.symbol === 'pg_typeof') {
     const arg = node.args[0]!;
-    return represent({ text: call('typeof', [quote(typeCode(arg.type))]), type: node.type }, node.type);
+    return represent(
+      { text: call('typeof', [quote(typeCode(arg.type))]), type: node.type },
+      node.type,
+    );
   }
   return null;
 }

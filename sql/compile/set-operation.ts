@@ -38,7 +38,13 @@ function keys(types: readonly SqlType[], prefix: string): string {
 }
 
 /** Equal rows are numbered on both sides; the n-th on the left stays if there is an n-th on the right, or not. */
-function numbered(operation: Compound, left: string, right: string, list: string, scope: Scope): string {
+function numbered(
+  operation: Compound,
+  left: string,
+  right: string,
+  list: string,
+  scope: Scope,
+): string {
   const { all, types } = operation;
   const number = `row_number() OVER (PARTITION BY ${keys(types, '')}) AS n`;
   const one = newAlias(scope.shared, 't');

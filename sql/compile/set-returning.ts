@@ -17,29 +17,56 @@ import type { Scope, Source } from './scope.ts';
 type Call = Extract<Scalar, { kind: 'call' }>;
 type FunctionEntry = Extract<RangeEntry, { kind: 'function' }>;
 
+/** Set-returning functions that may run in lockstep. */
+const ZIPPED_MAX = 8;
+
 /** Columns that a packed row may have. */
 export const PACKED_COLUMNS_MAX = 100;
 
-function virtualTable(node: Call, scope: Scope): string {
+/** The arguments of a set-returning function as its virtual table takes them. */
+function argumentsOf(node: Call, scope: Scope): readonly string[] {
   const args = node.args.map((arg) => typed(arg, scope));
-  const name = node.fn.symbol;
-  const found = SET_RETURNING.get(name);
-  if (found === undefined) {
-    throw unknownFunction(node.fn, node.args.map((arg) => arg.type));
-  }
+  const unknown = (): Error =>
+    unknownFunction(
+      node.fn,
+      args.map((arg) => arg.type),
+    );
+  const found = SET_RETURNING.get(node.fn.symbol);
+  if (found === undefined) throw unknown();
   const texts = args.map(general);
-  if (found.typed) texts.unshift(quote(args.map((arg) => typeCode(generalType(arg.type))).join(',')));
-  if (texts.length > found.parameters) throw unknownFunction(node.fn, args.map((arg) => arg.type));
-  while (texts.length < found.parameters) texts.push('NULL');
-  return `${PREFIX}${name}(${texts.join(', ')})`;
+  if (found.typed)
+    texts.unshift(quote(args.map((arg) => typeCode(generalType(arg.type))).join(',')));
+  if (texts.length > found.parameters) throw unknown();
+  // SQLite gives no rows for a NULL argument, which is right for strict functions.
+  return found.nullable ? texts.map((text) => `coalesce(${text}, ${NULL_ARGUMENT})`) : texts;
+}
+
+/** Stands for NULL where a function takes it. */
+const NULL_ARGUMENT = "X''";
+
+function virtualTable(node: Call, scope: Scope): string {
+  return call(node.fn.symbol, argumentsOf(node, scope));
+}
+
+/** All rows in one value, for functions that run in lockstep. */
+function packedRows(node: Call, scope: Scope): string {
+  return call('set_rows', [quote(node.fn.symbol), ...argumentsOf(node, scope)]);
+}
+
+/** Functions side by side, the shorter ones filled up with NULLs. `widths` counts the columns of each. */
+function zipped(widths: readonly number[], packed: readonly string[]): string {
+  if (packed.length > ZIPPED_MAX) throw notSupported('so many set-returning functions at once');
+  return call('zip', [quote(widths.join(',')), ...packed]);
 }
 
 /** One function entry of FROM. */
-export function functionSource(entry: FunctionEntry, scope: Scope): { text: string; source: Source } {
+export function functionSource(
+  entry: FunctionEntry,
+  scope: Scope,
+): { text: string; source: Source } {
   const alias = newAlias(scope.shared, 't');
-  if (entry.calls.length !== 1) throw notSupported('ROWS FROM with several functions');
   const item = entry.calls[0]!;
-  const types = item.columnTypes;
+  const types = entry.calls.flatMap((one) => one.columnTypes);
   const column = (number: number): string => {
     if (entry.ordinality && number === types.length + 1) return `${alias}.ord`;
     return outColumn(alias, number, types[number - 1]!);
@@ -48,6 +75,18 @@ export function functionSource(entry: FunctionEntry, scope: Scope): { text: stri
     text: `${text} AS ${alias}`,
     source: { column, presence: `${alias}.ord`, table: null, alias },
   });
+  if (entry.calls.length > 1) {
+    const packed = entry.calls.map(({ call: one }) => {
+      if (one.kind !== 'call' || !one.fn.returnsSet) throw notSupported('this form of ROWS FROM');
+      return packedRows(one, scope);
+    });
+    return source(
+      zipped(
+        entry.calls.map((one) => one.columnTypes.length),
+        packed,
+      ),
+    );
+  }
   if (item.call.kind === 'call' && item.call.fn.returnsSet) {
     return source(virtualTable(item.call, scope));
   }
@@ -64,14 +103,33 @@ function outColumn(alias: string, number: number, type: SqlType): string {
 /** A set-returning function in the select list: one row of the answer for each of its own. */
 export function setReturningColumn(node: Call, scope: Scope): string {
   if (scope.query.aggregates || scope.query.group.length > 0) {
-    throw notSupported('a set-returning function together with aggregates', 'Put the function in FROM.');
+    throw notSupported(
+      'a set-returning function together with aggregates',
+      'Put the function in FROM.',
+    );
   }
-  if (scope.extraFrom.length > 0) {
-    throw notSupported('more than one set-returning function in a select list', 'Put them in FROM.');
-  }
-  const alias = newAlias(scope.shared, 't');
-  scope.extraFrom.push(`${virtualTable(node, scope)} AS ${alias}`);
-  return outColumn(alias, 1, node.type);
+  const alias = scope.selectSets[0]?.alias ?? newAlias(scope.shared, 't');
+  scope.selectSets.push({
+    alias,
+    table: virtualTable(node, scope),
+    packed: packedRows(node, scope),
+  });
+  return outColumn(alias, scope.selectSets.length, node.type);
+}
+
+/** The source that the select list's set-returning functions add to FROM, or nothing. */
+export function setReturningFrom({ selectSets }: Scope): string {
+  const [first] = selectSets;
+  if (first === undefined) return '';
+  const packed = selectSets.map((set) => set.packed);
+  const table =
+    selectSets.length === 1
+      ? first.table
+      : zipped(
+          packed.map(() => 1),
+          packed,
+        );
+  return `${table} AS ${first.alias}`;
 }
 
 /** A LATERAL subquery of `columns` columns as a virtual table over its packed rows. */

@@ -96,7 +96,8 @@ function membership(node: Subquery): readonly Scalar[] | null {
     if (left === undefined || right?.kind !== 'subParam') return null;
     if (right.number !== lefts.length + 1 || !plainEquality(left.type)) return null;
     const column = columns[right.number - 1];
-    if (left.type.base === 'numeric' && column?.expression.type.typmod !== left.type.typmod) return null;
+    if (left.type.base === 'numeric' && column?.expression.type.typmod !== left.type.typmod)
+      return null;
     lefts.push(left);
   }
   return lefts.length === columns.length ? lefts : null;

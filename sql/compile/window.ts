@@ -37,15 +37,22 @@ export function frameText(window: Window, scope: Scope): string {
   const type = ordered === undefined ? null : target(ordered).type;
   const bound = (item: FrameBound): string => boundText(item, window, type, scope);
   const exclude = window.exclude === 'none' ? '' : ` EXCLUDE ${window.exclude.toUpperCase()}`;
-  parts.push(`${window.mode.toUpperCase()} BETWEEN ${bound(window.start)} AND ${bound(window.end)}${exclude}`);
+  parts.push(
+    `${window.mode.toUpperCase()} BETWEEN ${bound(window.start)} AND ${bound(window.end)}${exclude}`,
+  );
   return parts.join(' ');
 }
 
 function hasOffset(window: Window): boolean {
-  return [window.start, window.end].some((bound) => bound.kind === 'preceding' || bound.kind === 'following');
+  return [window.start, window.end].some(
+    (bound) => bound.kind === 'preceding' || bound.kind === 'following',
+  );
 }
 
-export function direction(key: { readonly descending: boolean; readonly nullsFirst: boolean }): string {
+export function direction(key: {
+  readonly descending: boolean;
+  readonly nullsFirst: boolean;
+}): string {
   return `${key.descending ? 'DESC' : 'ASC'} NULLS ${key.nullsFirst ? 'FIRST' : 'LAST'}`;
 }
 
@@ -54,7 +61,12 @@ export function notOrdinal(text: string): string {
   return /^[\s()+-]*\d+[\s()]*$/.test(text) ? "''" : text;
 }
 
-function boundText(bound: FrameBound, window: Window, ordered: SqlType | null, scope: Scope): string {
+function boundText(
+  bound: FrameBound,
+  window: Window,
+  ordered: SqlType | null,
+  scope: Scope,
+): string {
   switch (bound.kind) {
     case 'unboundedPreceding':
       return 'UNBOUNDED PRECEDING';

@@ -91,7 +91,13 @@ function valueRows(query: Query): readonly (readonly Scalar[])[] | null {
   const [item] = query.from;
   const entry = item?.kind === 'ref' ? query.entries[item.entry - 1] : undefined;
   if (query.from.length !== 1 || item?.kind !== 'ref' || entry?.kind !== 'values') return null;
-  if (query.where !== null || query.sort.length > 0 || query.limit !== null || query.offset !== null) return null;
+  if (
+    query.where !== null ||
+    query.sort.length > 0 ||
+    query.limit !== null ||
+    query.offset !== null
+  )
+    return null;
   return entry.rows.map((row) =>
     targets.map((target) => substitute(target.expression, item.entry, row) as Scalar),
   );
@@ -151,10 +157,13 @@ export function compileWrite(query: Query, options: CompileOptions): CompiledWri
     `${alias}.${VERSION} AS ${VERSION}`,
     ...table.columns.map((column) => `${alias}.${columnName(column.id)} AS o${column.id}`),
     ...targets.map((target, at) => `${newValue(target, table, scope)} AS n${at + 1}`),
-    ...extras.map((extra, at) => `${scalar({ kind: 'var', levelsUp: 0, ...extra }, scope)} AS x${at + 1}`),
+    ...extras.map(
+      (extra, at) => `${scalar({ kind: 'var', levelsUp: 0, ...extra }, scope)} AS x${at + 1}`,
+    ),
   ];
   const where = query.where === null ? '' : ` WHERE ${condition(query.where, scope)}`;
-  const once = query.from.length > 1 || query.from[0]?.kind === 'join' ? ` GROUP BY ${alias}.${ROW_ID}` : '';
+  const once =
+    query.from.length > 1 || query.from[0]?.kind === 'join' ? ` GROUP BY ${alias}.${ROW_ID}` : '';
   const text = `${ctes}SELECT ${list.join(', ')} FROM ${from}${where}${once}`;
   const compiled = finish(source, text, shared, []);
   return {
@@ -188,7 +197,12 @@ function resultColumns(
   targets: readonly Target[],
   extras: readonly Extra[],
 ): CompiledQuery['columns'] {
-  const old = table.columns.map(({ id, name, type }) => ({ name, type, relation: table.id, column: id }));
+  const old = table.columns.map(({ id, name, type }) => ({
+    name,
+    type,
+    relation: table.id,
+    column: id,
+  }));
   const made = targets.map(({ assign }) => {
     const { id, name, type } = columnOf(table, assign);
     return { name, type, relation: table.id, column: id };
@@ -229,9 +243,17 @@ function extrasOf(query: Query): readonly Extra[] {
 export function compileReturning(query: Query, options: CompileOptions): CompiledQuery {
   const table = targetTable(query, options);
   const shared = startCompilation(options);
-  const source: Query = { ...query, command: 'select', targets: query.returning, from: [], where: null };
+  const source: Query = {
+    ...query,
+    command: 'select',
+    targets: query.returning,
+    from: [],
+    where: null,
+  };
   const scope = openScope(shared, source, null);
-  const columns = table.columns.map(({ id }) => `${parameter(shared, columnName(id))} AS ${columnName(id)}`);
+  const columns = table.columns.map(
+    ({ id }) => `${parameter(shared, columnName(id))} AS ${columnName(id)}`,
+  );
   const extras = extrasOf(query);
   const others = extras.map((_, at) => `${parameter(shared, `x${at + 1}`)} AS x${at + 1}`);
   bindRow(scope, query.target, 'r', table);
@@ -245,7 +267,9 @@ export function compileReturning(query: Query, options: CompileOptions): Compile
     });
   }
   const direct: Scope = { ...scope, query: { ...source, entries: query.entries.map(opaque) } };
-  const list = query.returning.map((target, at) => `${scalar(target.expression, direct)} AS c${at + 1}`);
+  const list = query.returning.map(
+    (target, at) => `${scalar(target.expression, direct)} AS c${at + 1}`,
+  );
   const row = [...columns, ...others].join(', ');
   // MATERIALIZED: the row is bound once, however often RETURNING reads it.
   const text = `WITH r AS MATERIALIZED (SELECT ${row}) SELECT ${list.join(', ')} FROM r`;
@@ -271,12 +295,16 @@ export function compileConflictUpdate(query: Query, options: CompileOptions): Co
   const source: Query = { ...query, command: 'select', from: [], where: null };
   const scope = openScope(shared, source, null);
   const rows = ['c', 'e'].map((letter) =>
-    table.columns.map(({ id }) => `${parameter(shared, `${letter}${id}`)} AS ${columnName(id)}`).join(', '),
+    table.columns
+      .map(({ id }) => `${parameter(shared, `${letter}${id}`)} AS ${columnName(id)}`)
+      .join(', '),
   );
   bindRow(scope, query.target, 'r', table);
   bindRow(scope, onConflict.excluded, 'e', table);
   const test = onConflict.where === null ? '1' : condition(onConflict.where, scope);
-  const values = onConflict.set.map((target, at) => `${newValue(target, table, scope)} AS n${at + 1}`);
+  const values = onConflict.set.map(
+    (target, at) => `${newValue(target, table, scope)} AS n${at + 1}`,
+  );
   const list = [`${test} AS condition`, ...values].join(', ');
   const text =
     `WITH r AS MATERIALIZED (SELECT ${rows[0]}), e AS MATERIALIZED (SELECT ${rows[1]}) ` +

@@ -16,7 +16,13 @@ import {
   multiplyDecimal,
   subtractDecimal,
 } from '../../ledger/numeric.ts';
-import { addInterval, decodeInterval, encodeInterval, negateInterval, scaleInterval } from '../../ledger/datetime.ts';
+import {
+  addInterval,
+  decodeInterval,
+  encodeInterval,
+  negateInterval,
+  scaleInterval,
+} from '../../ledger/datetime.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { compareValues, joinHalves, sortKeyOf } from './core.ts';
 import { jsonText } from './json-value.ts';
@@ -88,7 +94,11 @@ function sumFloats(values: readonly Datum[], narrow: boolean): Float {
 }
 
 function checked(value: number, ...inputs: readonly number[]): Float {
-  return floatResult(value, inputs.some((input) => !Number.isFinite(input)), true);
+  return floatResult(
+    value,
+    inputs.some((input) => !Number.isFinite(input)),
+    true,
+  );
 }
 
 function averageFloats(values: readonly Datum[]): Float {
@@ -241,7 +251,11 @@ function fractionOf(value: Datum): number {
   );
 }
 
-function percentileContinuous(values: readonly Datum[], fraction: number, interval: boolean): Datum {
+function percentileContinuous(
+  values: readonly Datum[],
+  fraction: number,
+  interval: boolean,
+): Datum {
   const position = fraction * (values.length - 1);
   const low = Math.floor(position);
   const high = Math.ceil(position);
@@ -258,13 +272,17 @@ function percentileContinuous(values: readonly Datum[], fraction: number, interv
   return (first as number) + proportion * ((second as number) - (first as number));
 }
 
-function percentile(pick: (values: readonly Datum[], fraction: number, signature: Signature) => Datum): Final {
+function percentile(
+  pick: (values: readonly Datum[], fraction: number, signature: Signature) => Datum,
+): Final {
   return (all, [direct], _session, signature) => {
     const values = complete(all).map((row) => row[0]!);
     const list = elements(direct);
     if (values.length === 0 || direct === null || direct === undefined) return null;
     if (list === null) return pick(values, fractionOf(direct), signature);
-    const picked = list.map((item) => (item === null ? null : pick(values, fractionOf(item), signature)));
+    const picked = list.map((item) =>
+      item === null ? null : pick(values, fractionOf(item), signature),
+    );
     return encodeArray(picked, signature.result.base);
   };
 }
@@ -300,7 +318,8 @@ const arrayAgg: Final = (rows, _direct, _session, signature) => {
   const values = rows.map((row) => row[0]!);
   if (!type.array) return encodeArray(values, type.base);
   const parts = values.map((value) => {
-    if (value === null) throw new SqlError(SQLSTATE.nullValueNotAllowed, 'cannot accumulate null arrays');
+    if (value === null)
+      throw new SqlError(SQLSTATE.nullValueNotAllowed, 'cannot accumulate null arrays');
     return decodeArray(value as string, type.base);
   });
   const [first] = parts;
@@ -379,7 +398,9 @@ const FINAL_TABLE: Readonly<Record<string, Final>> = {
   variance: variance(true, false),
   var_samp: variance(true, false),
   var_pop: variance(false, false),
-  corr: regression(({ sxx, syy, sxy }) => (sxx === 0 || syy === 0 ? null : sxy / Math.sqrt(sxx * syy))),
+  corr: regression(({ sxx, syy, sxy }) =>
+    sxx === 0 || syy === 0 ? null : sxy / Math.sqrt(sxx * syy),
+  ),
   covar_pop: regression(({ n, sxy }) => sxy / n),
   covar_samp: regression(({ n, sxy }) => (n < 2 ? null : sxy / (n - 1))),
   regr_count: (rows) => BigInt(complete(rows).length),
@@ -420,8 +441,11 @@ export const AGGREGATE_FINALS: FunctionTable = Object.fromEntries(
     {
       typed: true as const,
       nullable: true as const,
-      impl: ([packed, ...direct]: readonly Datum[], session: SessionFunctions, signature: Signature) =>
-        packed === null ? null : final(unpack(packed!), direct, session, signature),
+      impl: (
+        [packed, ...direct]: readonly Datum[],
+        session: SessionFunctions,
+        signature: Signature,
+      ) => (packed === null ? null : final(unpack(packed!), direct, session, signature)),
     },
   ]),
 );

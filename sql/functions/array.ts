@@ -24,7 +24,9 @@ function elementKey(value: Datum, type: SqlType): string {
   if (value === null) return 'n';
   const scalar = { ...type, array: false };
   const folded = scalar.base === 'jsonb' ? jsonbKey(value as string) : foldKey(value, scalar);
-  return folded instanceof Uint8Array ? `b${Buffer.from(folded).toString('hex')}` : `v${String(folded)}`;
+  return folded instanceof Uint8Array
+    ? `b${Buffer.from(folded).toString('hex')}`
+    : `v${String(folded)}`;
 }
 
 type ArrayFunction = (
@@ -46,7 +48,9 @@ function overArray(run: ArrayFunction): EdgeFunction {
 }
 
 /** A typed function of two arrays. */
-function overArrays(run: (left: ArrayValue, right: ArrayValue, type: SqlType) => Datum): EdgeFunction {
+function overArrays(
+  run: (left: ArrayValue, right: ArrayValue, type: SqlType) => Datum,
+): EdgeFunction {
   return {
     typed: true,
     impl: ([left, right], _session, { args }) => {
@@ -120,7 +124,11 @@ function orEmpty(value: Datum, base: BaseType): ArrayValue {
   return value === null ? [] : decodeArray(value as string, base);
 }
 
-function toText(args: readonly Datum[], session: SessionFunctions, { args: types }: Signature): Datum {
+function toText(
+  args: readonly Datum[],
+  session: SessionFunctions,
+  { args: types }: Signature,
+): Datum {
   const [array, separator, nullText] = args as [string, string | null, (string | null)?];
   if (array === null || separator === null) return null;
   const type = { ...types[0]!, array: false };
@@ -132,7 +140,11 @@ function toText(args: readonly Datum[], session: SessionFunctions, { args: types
   return texts.join(separator);
 }
 
-export function splitText(text: string, separator: string | null, nullText: string | null): (string | null)[] {
+export function splitText(
+  text: string,
+  separator: string | null,
+  nullText: string | null,
+): (string | null)[] {
   if (text === '') return [];
   const parts = separator === null ? [...text] : separator === '' ? [text] : text.split(separator);
   return parts.map((part) => (part === nullText ? null : part));
@@ -151,7 +163,11 @@ const split: EdgeFunction = {
     text === null
       ? null
       : encodeArray(
-          splitText(text as string, (separator ?? null) as string | null, (nullText ?? null) as string | null),
+          splitText(
+            text as string,
+            (separator ?? null) as string | null,
+            (nullText ?? null) as string | null,
+          ),
           'text',
         ),
 };
@@ -171,7 +187,10 @@ export const ARRAY: FunctionTable = {
     impl: ([code, nested, ...elements]) => {
       const { base } = readType(code as string);
       if (nested === 0n) return encodeArray(elements, base);
-      return encodeArray(elements.map((item) => orEmpty(item, base)), base);
+      return encodeArray(
+        elements.map((item) => orEmpty(item, base)),
+        base,
+      );
     },
   },
   array_of: {
@@ -179,13 +198,18 @@ export const ARRAY: FunctionTable = {
       const type = readType(code as string);
       const values = unpack(packed!).map((row) => row[0]!);
       if (!type.array) return encodeArray(values, type.base);
-      return encodeArray(values.map((value) => orEmpty(value, type.base)), type.base);
+      return encodeArray(
+        values.map((value) => orEmpty(value, type.base)),
+        type.base,
+      );
     },
   },
   array_element: {
     nullable: true,
     impl: ([array, code, ...subscripts]) =>
-      array === null ? null : element(decodeArray(array as string, readType(code as string).base), subscripts),
+      array === null
+        ? null
+        : element(decodeArray(array as string, readType(code as string).base), subscripts),
   },
   array_slice: {
     impl: ([array, code, ...bounds]) => {
@@ -195,7 +219,10 @@ export const ARRAY: FunctionTable = {
   },
   flat: {
     // json_each walks one level; most arrays have no other.
-    impl: ([array]) => ((array as string).startsWith('[[') ? JSON.stringify((JSON.parse(array as string) as unknown[]).flat(6)) : array!),
+    impl: ([array]) =>
+      (array as string).startsWith('[[')
+        ? JSON.stringify((JSON.parse(array as string) as unknown[]).flat(6))
+        : array!,
   },
   array_length: overArray(([array], _base, [, number]) => {
     const length = dimension(array!, number!);
@@ -205,7 +232,9 @@ export const ARRAY: FunctionTable = {
     const length = dimension(array!, number!);
     return length === null ? null : BigInt(length);
   }),
-  array_lower: overArray(([array], _base, [, number]) => (dimension(array!, number!) === null ? null : 1n)),
+  array_lower: overArray(([array], _base, [, number]) =>
+    dimension(array!, number!) === null ? null : 1n,
+  ),
   array_ndims: overArray(([array]) => ndims(array!)),
   array_dims: overArray(([array]) => {
     const lengths = dimensions(array!);
@@ -224,7 +253,12 @@ export const ARRAY: FunctionTable = {
     impl: ([array, wanted, start], _session, { args: [type] }) =>
       array === null
         ? null
-        : position(decodeArray(array as string, type!.base), wanted!, type!, Math.max(Number(start) - 1, 0)),
+        : position(
+            decodeArray(array as string, type!.base),
+            wanted!,
+            type!,
+            Math.max(Number(start) - 1, 0),
+          ),
   },
   array_positions: {
     typed: true,

@@ -11,6 +11,7 @@ import {
   trimDecimal,
   widenNumeric,
 } from '../../ledger/numeric.ts';
+import { evaluate } from '../../ledger/evaluate.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { foldKey } from '../../storage/names.ts';
 import { oidOf, typeName } from '../value/oid.ts';
@@ -90,7 +91,8 @@ export function compareValues(
   if (typeof leftKey === 'string' && typeof rightKey === 'string') {
     return Buffer.compare(utf8(leftKey), utf8(rightKey));
   }
-  if (isNumber(leftKey) && isNumber(rightKey)) return leftKey < rightKey ? -1 : leftKey > rightKey ? 1 : 0;
+  if (isNumber(leftKey) && isNumber(rightKey))
+    return leftKey < rightKey ? -1 : leftKey > rightKey ? 1 : 0;
   // 'NaN' is the only text among floats, and above all of them.
   if (typeof leftKey === 'string') return 1;
   if (typeof rightKey === 'string') return -1;
@@ -122,18 +124,44 @@ function extreme(args: readonly Datum[], session: SessionFunctions, sign: number
 function viaText(value: Datum, from: SqlType, to: SqlType, session: SessionFunctions): Datum {
   const { values } = session;
   const text = formatText(value, from, values);
-  const parsed = to.base === 'text' && !to.array ? text : parseText(text, { ...to, typmod: -1 }, values);
+  const parsed =
+    to.base === 'text' && !to.array ? text : parseText(text, { ...to, typmod: -1 }, values);
   return to.typmod === -1 ? parsed : applyTypmod(parsed, to, true);
 }
 
 /** Postgres' text of a row: fields in brackets, quoted where they hold what would confuse a reader. */
-export function rowText(values: readonly Datum[], types: readonly SqlType[], session: SessionFunctions): string {
+export function rowText(
+  values: readonly Datum[],
+  types: readonly SqlType[],
+  session: SessionFunctions,
+): string {
   const fields = values.map((value, at) => {
     if (value === null) return '';
     const text = formatText(value, types[at]!, session.values);
     return text === '' || /[\s(),"\\]/.test(text) ? `"${text.replace(/["\\]/g, '$&$&')}"` : text;
   });
   return `(${fields.join(',')})`;
+}
+
+/** A value that the constraints of its domain allow. @throws SqlError 23502, 23514 */
+function checkedDomain(value: Datum, id: number, session: SessionFunctions): Datum {
+  const domain = session.catalog.types.get(id);
+  if (domain?.kind !== 'domain') return value;
+  const { name } = domain;
+  if (domain.notNull && value === null) {
+    throw new SqlError(SQLSTATE.notNullViolation, `domain ${name} does not allow null values`, {
+      dataType: name,
+    });
+  }
+  for (const check of domain.checks) {
+    if (evaluate(check.expression, () => value) !== 0n) continue;
+    throw new SqlError(
+      SQLSTATE.checkViolation,
+      `value for domain ${name} violates check constraint "${check.name}"`,
+      { dataType: name, constraint: check.name },
+    );
+  }
+  return value;
 }
 
 function rowCount(value: Datum, sqlstate: string, message: string, none: bigint): Datum {
@@ -157,13 +185,16 @@ export const CORE: FunctionTable = {
     impl: ([value, precision, scale]) =>
       scaleNumeric(decodeNumeric(value as Uint8Array), Number(precision), Number(scale)),
   },
-  numeric_trimmed: { impl: ([value]) => encodeNumeric(trimDecimal(decodeNumeric(value as Uint8Array))) },
+  numeric_trimmed: {
+    impl: ([value]) => encodeNumeric(trimDecimal(decodeNumeric(value as Uint8Array))),
+  },
   integer_numeric: { impl: ([value]) => encodeNumeric(integerToDecimal(value as bigint)) },
   scaled_bound: {
     impl: ([value, scale, mode]) => scaledBound(value as Uint8Array, Number(scale), mode as string),
   },
   typmod: {
-    impl: ([value, code, explicit]) => applyTypmod(value!, readType(code as string), explicit === 1n),
+    impl: ([value, code, explicit]) =>
+      applyTypmod(value!, readType(code as string), explicit === 1n),
   },
   fold: { impl: ([value, base]) => foldKey(value!, readType(base as string)) },
   sort_key: { impl: ([value, code]) => sortKeyOf(value!, readType(code as string)) },
@@ -175,6 +206,10 @@ export const CORE: FunctionTable = {
   via_text: {
     impl: ([value, from, to], session) =>
       viaText(value!, readType(from as string), readType(to as string), session),
+  },
+  to_domain: {
+    nullable: true,
+    impl: ([value, id], session) => checkedDomain(value!, Number(id), session),
   },
   row: {
     nullable: true,
@@ -198,7 +233,10 @@ export const CORE: FunctionTable = {
     impl: ([value]) =>
       rowCount(value!, SQLSTATE.invalidRowCountInOffset, 'OFFSET must not be negative', 0n),
   },
-  all_null: { nullable: true, impl: ([row]) => (row === null || /^\(,*\)$/.test(row as string) ? 1n : 0n) },
+  all_null: {
+    nullable: true,
+    impl: ([row]) => (row === null || /^\(,*\)$/.test(row as string) ? 1n : 0n),
+  },
   all_present: {
     nullable: true,
     impl: ([row]) => (row === null || /^\(,|,,|,\)$|^\(\)$/.test(row as string) ? 0n : 1n),

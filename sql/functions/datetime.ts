@@ -25,7 +25,12 @@ import { SqlError } from '../../ledger/error.ts';
 import { encodeNumeric } from '../../ledger/numeric.ts';
 import { FUNCTIONS } from '../../ledger/functions.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import { DATE_INFINITY, DATE_MINUS_INFINITY, TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from '../../ledger/datetime.ts';
+import {
+  DATE_INFINITY,
+  DATE_MINUS_INFINITY,
+  TIMESTAMP_INFINITY,
+  TIMESTAMP_MINUS_INFINITY,
+} from '../../ledger/datetime.ts';
 import { readType } from './function.ts';
 import { parseZone } from './zone.ts';
 import type { ZoneOffset } from '../../ledger/datetime.ts';
@@ -63,7 +68,8 @@ function intervalZone(value: Datum): ZoneOffset {
   return () => seconds;
 }
 
-const FINE_UNITS = /^(?:hours?|minutes?|seconds?|milliseconds?|microseconds?|min|mins|sec|secs|ms|us|h|m|s|hr|hrs)$/i;
+const FINE_UNITS =
+  /^(?:hours?|minutes?|seconds?|milliseconds?|microseconds?|min|mins|sec|secs|ms|us|h|m|s|hr|hrs)$/i;
 
 /** date_trunc of an instant: in local time, but keeping the offset where the unit is below a day. */
 function truncate(unit: Datum, instant: Datum, zone: ZoneOffset): Datum {
@@ -75,14 +81,21 @@ function truncate(unit: Datum, instant: Datum, zone: ZoneOffset): Datum {
 }
 
 /** extract() or date_part() of an instant. */
-function part(symbol: 'extract_timestamp' | 'timestamp_part', unit: Datum, instant: Datum, zone: ZoneOffset): Datum {
+function part(
+  symbol: 'extract_timestamp' | 'timestamp_part',
+  unit: Datum,
+  instant: Datum,
+  zone: ZoneOffset,
+): Datum {
   const micros = instant as bigint;
   const name = (unit as string).toLowerCase();
   if (name === 'epoch' || isInfiniteTimestamp(micros)) return ledgerCall(symbol, unit, micros);
   const east = zone(micros);
   const west = { timezone: east, timezone_h: Math.trunc(east / 3600), timezone_hour: Math.trunc(east / 3600), timezone_m: Math.trunc(east / 60) % 60, timezone_minute: Math.trunc(east / 60) % 60 }[name]; // prettier-ignore
   if (west === undefined) return ledgerCall(symbol, unit, utcToLocal(micros, zone));
-  return symbol === 'timestamp_part' ? west : encodeNumeric({ coefficient: BigInt(west), scale: 0 });
+  return symbol === 'timestamp_part'
+    ? west
+    : encodeNumeric({ coefficient: BigInt(west), scale: 0 });
 }
 
 const COMPARE: Readonly<Record<string, (difference: bigint) => boolean>> = {
@@ -140,7 +153,12 @@ function bin(step: Datum, value: Datum, origin: Datum): Datum {
 
 /** (a, b) OVERLAPS (c, d) over comparable values; NULLs as the standard wants them. */
 function overlaps(args: readonly Datum[]): Datum {
-  const [a, b, c, d] = args.map((value) => value as bigint | null) as [bigint | null, bigint | null, bigint | null, bigint | null];
+  const [a, b, c, d] = args.map((value) => value as bigint | null) as [
+    bigint | null,
+    bigint | null,
+    bigint | null,
+    bigint | null,
+  ];
   const order = (x: bigint | null, y: bigint | null): [bigint | null, bigint | null] =>
     x === null ? [y, null] : y === null || x <= y ? [x, y] : [y, x];
   const [start1, end1] = order(a, b);
@@ -167,7 +185,9 @@ function nowAs(now: Datum, code: string, session: SessionFunctions): Datum {
 
 /** Microseconds since 2000-01-01 by the machine's clock. */
 function clock(): bigint {
-  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) - UNIX_EPOCH_MICROS;
+  return (
+    BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) - UNIX_EPOCH_MICROS
+  );
 }
 
 function fromEpoch(seconds: Datum): Datum {
@@ -189,7 +209,10 @@ function timeTzIn(value: Datum, zone: ZoneOffset, at: bigint): Datum {
   const east = zone(at);
   const utc = micros + BigInt(west) * MICROS_PER_SECOND;
   const local = utc + BigInt(east) * MICROS_PER_SECOND;
-  return encodeTimeTz({ micros: ((local % MICROS_PER_DAY) + MICROS_PER_DAY) % MICROS_PER_DAY, west: -east });
+  return encodeTimeTz({
+    micros: ((local % MICROS_PER_DAY) + MICROS_PER_DAY) % MICROS_PER_DAY,
+    west: -east,
+  });
 }
 
 const overlapsFunction: EdgeFunction = { nullable: true, impl: overlaps };
@@ -201,7 +224,11 @@ export const DATETIME: FunctionTable = {
   timeofday: { volatile: true, impl: () => new Date().toUTCString() },
   timestamptz_pl_interval: {
     impl: ([instant, step], session) =>
-      timestamptzPlusInterval(instant as bigint, decodeInterval(step as Uint8Array), sessionZone(session)),
+      timestamptzPlusInterval(
+        instant as bigint,
+        decodeInterval(step as Uint8Array),
+        sessionZone(session),
+      ),
   },
   timestamptz_mi_interval: {
     impl: ([instant, step], session) =>
@@ -213,10 +240,15 @@ export const DATETIME: FunctionTable = {
   },
   interval_pl_timestamptz: {
     impl: ([step, instant], session) =>
-      timestamptzPlusInterval(instant as bigint, decodeInterval(step as Uint8Array), sessionZone(session)),
+      timestamptzPlusInterval(
+        instant as bigint,
+        decodeInterval(step as Uint8Array),
+        sessionZone(session),
+      ),
   },
   interval_pl_timestamp: {
-    impl: ([step, local]) => timestampPlusInterval(local as bigint, decodeInterval(step as Uint8Array)),
+    impl: ([step, local]) =>
+      timestampPlusInterval(local as bigint, decodeInterval(step as Uint8Array)),
   },
   interval_pl_date: {
     impl: ([step, days]) =>
@@ -224,18 +256,26 @@ export const DATETIME: FunctionTable = {
   },
   interval_pl_time: { impl: ([step, time]) => ledgerCall('time_pl_interval', time!, step!) },
   timedate_pl: { impl: ([time, days]) => ledgerCall('datetime_timestamp', days!, time!) },
-  timestamptz_trunc: { impl: ([unit, instant], session) => truncate(unit!, instant!, sessionZone(session)) },
-  timestamptz_trunc_zone: { impl: ([unit, instant, zone]) => truncate(unit!, instant!, parseZone(zone as string)) },
+  timestamptz_trunc: {
+    impl: ([unit, instant], session) => truncate(unit!, instant!, sessionZone(session)),
+  },
+  timestamptz_trunc_zone: {
+    impl: ([unit, instant, zone]) => truncate(unit!, instant!, parseZone(zone as string)),
+  },
   timestamptz_part: {
-    impl: ([unit, instant], session) => part('timestamp_part', unit!, instant!, sessionZone(session)),
+    impl: ([unit, instant], session) =>
+      part('timestamp_part', unit!, instant!, sessionZone(session)),
   },
   extract_timestamptz: {
-    impl: ([unit, instant], session) => part('extract_timestamp', unit!, instant!, sessionZone(session)),
+    impl: ([unit, instant], session) =>
+      part('extract_timestamp', unit!, instant!, sessionZone(session)),
   },
   date_part_text_date: { impl: ([unit, days]) => ledgerCall('date_part', unit!, days!) },
   timestamptz_timestamp: { impl: ([instant], session) => toLocal(instant!, sessionZone(session)) },
   timestamp_timestamptz: { impl: ([local], session) => toInstant(local!, sessionZone(session)) },
-  timestamptz_date: { impl: ([instant], session) => timestampToDate(toLocal(instant!, sessionZone(session))) },
+  timestamptz_date: {
+    impl: ([instant], session) => timestampToDate(toLocal(instant!, sessionZone(session))),
+  },
   date_timestamptz: {
     impl: ([days], session) => {
       if (days === DATE_INFINITY) return TIMESTAMP_INFINITY;
@@ -245,7 +285,9 @@ export const DATETIME: FunctionTable = {
   },
   timestamptz_time: {
     impl: ([instant], session) =>
-      isInfiniteTimestamp(instant as bigint) ? null : splitTimestamp(toLocal(instant!, sessionZone(session))).time,
+      isInfiniteTimestamp(instant as bigint)
+        ? null
+        : splitTimestamp(toLocal(instant!, sessionZone(session))).time,
   },
   timestamptz_timetz: {
     impl: ([instant], session) => {
@@ -277,7 +319,8 @@ export const DATETIME: FunctionTable = {
   timestamptz_izone: { impl: ([zone, instant]) => toLocal(instant!, intervalZone(zone!)) },
   timestamp_izone: { impl: ([zone, local]) => toInstant(local!, intervalZone(zone!)) },
   timetz_zone: {
-    impl: ([zone, time], session) => timeTzIn(time!, parseZone(zone as string), session.values.nowMicros),
+    impl: ([zone, time], session) =>
+      timeTzIn(time!, parseZone(zone as string), session.values.nowMicros),
   },
   timetz_izone: { impl: ([zone, time]) => timeTzIn(time!, intervalZone(zone!), 0n) },
   timestamptz_age: {

@@ -59,7 +59,12 @@ function tokens(pattern: string): readonly Token[] {
     const upper = rest.toUpperCase();
     const keyword =
       KEYWORDS.find((word) => rest.startsWith(word)) ??
-      KEYWORDS.find((word) => upper.startsWith(word) && word === word.toUpperCase() && !/^(MON|DAY|DY|MONTH|RM|TZ|[AP]\.?M|[AB]\.?[DC])/.test(word));
+      KEYWORDS.find(
+        (word) =>
+          upper.startsWith(word) &&
+          word === word.toUpperCase() &&
+          !/^(MON|DAY|DY|MONTH|RM|TZ|[AP]\.?M|[AB]\.?[DC])/.test(word),
+      );
     if (keyword === undefined) {
       const character = pattern[at] === '\\' && pattern[at + 1] === '"' ? '"' : pattern[at]!;
       found.push({ text: character, literal: true, fill: false, suffix: '' });
@@ -99,7 +104,9 @@ function two(value: number): string {
 function ordinal(text: string, suffix: Token['suffix']): string {
   if (suffix === '') return text;
   const tens = text.at(-2) === '1';
-  const word = tens ? 'th' : (({ 1: 'st', 2: 'nd', 3: 'rd' } as Record<string, string>)[text.at(-1)!] ?? 'th');
+  const word = tens
+    ? 'th'
+    : (({ 1: 'st', 2: 'nd', 3: 'rd' } as Record<string, string>)[text.at(-1)!] ?? 'th');
   return text + (suffix === 'TH' ? word.toUpperCase() : word);
 }
 
@@ -125,33 +132,62 @@ function numberOf(keyword: string, moment: Moment): readonly [number, number] | 
   const iso = days === null ? { year: 0, week: 0 } : isoWeek(days);
   const ordinalDay = days === null ? 0 : days - daysFromCivil(moment.year, 1, 1) + 1;
   switch (keyword) {
-    case 'YYYY': return [year, moment.year < 0 ? 5 : 4];
-    case 'YYY': return [year % 1000, 3];
-    case 'YY': return [year % 100, 2];
-    case 'Y': return [year % 10, 1];
-    case 'IYYY': return [iso.year, 4];
-    case 'IYY': return [iso.year % 1000, 3];
-    case 'IY': return [iso.year % 100, 2];
-    case 'I': return [iso.year % 10, 1];
-    case 'CC': return [Math.ceil(year / 100), 2];
-    case 'MM': return [moment.month, 2];
-    case 'DD': return [moment.day, 2];
-    case 'DDD': return [ordinalDay, 3];
-    case 'IDDD': return [(iso.week - 1) * 7 + ((dayOfWeek(days ?? 0) + 6) % 7) + 1, 3];
-    case 'D': return [dayOfWeek(days ?? 0) + 1, 1];
-    case 'ID': return [((dayOfWeek(days ?? 0) + 6) % 7) + 1, 1];
-    case 'W': return [Math.floor((moment.day - 1) / 7) + 1, 1];
-    case 'WW': return [Math.floor((ordinalDay - 1) / 7) + 1, 2];
-    case 'IW': return [iso.week, 2];
-    case 'Q': return [Math.floor((moment.month - 1) / 3) + 1, 1];
-    case 'J': return [(days ?? 0) + JULIAN_EPOCH, 1];
-    case 'HH24': return [hour, 2];
-    case 'HH': case 'HH12': return [hour % 12 === 0 ? 12 : hour % 12, 2];
-    case 'MI': return [moment.minute, 2];
-    case 'SS': return [moment.second, 2];
-    case 'MS': return [Math.floor(moment.micros / 1000), 3];
-    case 'US': return [moment.micros, 6];
-    case 'SSSS': case 'SSSSS': return [hour * 3600 + moment.minute * 60 + moment.second, 1];
+    case 'YYYY':
+      return [year, moment.year < 0 ? 5 : 4];
+    case 'YYY':
+      return [year % 1000, 3];
+    case 'YY':
+      return [year % 100, 2];
+    case 'Y':
+      return [year % 10, 1];
+    case 'IYYY':
+      return [iso.year, 4];
+    case 'IYY':
+      return [iso.year % 1000, 3];
+    case 'IY':
+      return [iso.year % 100, 2];
+    case 'I':
+      return [iso.year % 10, 1];
+    case 'CC':
+      return [Math.ceil(year / 100), 2];
+    case 'MM':
+      return [moment.month, 2];
+    case 'DD':
+      return [moment.day, 2];
+    case 'DDD':
+      return [ordinalDay, 3];
+    case 'IDDD':
+      return [(iso.week - 1) * 7 + ((dayOfWeek(days ?? 0) + 6) % 7) + 1, 3];
+    case 'D':
+      return [dayOfWeek(days ?? 0) + 1, 1];
+    case 'ID':
+      return [((dayOfWeek(days ?? 0) + 6) % 7) + 1, 1];
+    case 'W':
+      return [Math.floor((moment.day - 1) / 7) + 1, 1];
+    case 'WW':
+      return [Math.floor((ordinalDay - 1) / 7) + 1, 2];
+    case 'IW':
+      return [iso.week, 2];
+    case 'Q':
+      return [Math.floor((moment.month - 1) / 3) + 1, 1];
+    case 'J':
+      return [(days ?? 0) + JULIAN_EPOCH, 1];
+    case 'HH24':
+      return [hour, 2];
+    case 'HH':
+    case 'HH12':
+      return [hour % 12 === 0 ? 12 : hour % 12, 2];
+    case 'MI':
+      return [moment.minute, 2];
+    case 'SS':
+      return [moment.second, 2];
+    case 'MS':
+      return [Math.floor(moment.micros / 1000), 3];
+    case 'US':
+      return [moment.micros, 6];
+    case 'SSSS':
+    case 'SSSSS':
+      return [hour * 3600 + moment.minute * 60 + moment.second, 1];
     default: return null; // prettier-ignore
   }
 }
@@ -159,20 +195,38 @@ function numberOf(keyword: string, moment: Moment): readonly [number, number] | 
 function wordOf({ text: keyword, fill }: Token, moment: Moment): string {
   const padded = (name: string): string => (fill ? name : name.padEnd(9));
   switch (keyword.toUpperCase()) {
-    case 'MONTH': return cased(padded(MONTHS[moment.month - 1] ?? ''), keyword);
-    case 'MON': return cased((MONTHS[moment.month - 1] ?? '').slice(0, 3), keyword);
-    case 'DAY': return cased(padded(DAYS[dayOfWeek(moment.days ?? 0)]!), keyword);
-    case 'DY': return cased(DAYS[dayOfWeek(moment.days ?? 0)]!.slice(0, 3), keyword);
-    case 'RM': return cased(fill ? ROMAN[moment.month - 1]! : ROMAN[moment.month - 1]!.padEnd(4), keyword);
-    case 'AM': case 'PM': return cased(moment.hour >= 12 ? 'PM' : 'AM', keyword);
-    case 'A.M.': case 'P.M.': return cased(moment.hour >= 12 ? 'P.M.' : 'A.M.', keyword);
-    case 'AD': case 'BC': return cased(moment.year <= 0 ? 'BC' : 'AD', keyword);
-    case 'A.D.': case 'B.C.': return cased(moment.year <= 0 ? 'B.C.' : 'A.D.', keyword);
-    case 'TZ': return cased(moment.zone?.name ?? '', keyword);
-    case 'OF': return moment.zone === null ? '' : offsetText(moment.zone.east);
-    case 'TZH': return moment.zone === null ? '' : offsetText(moment.zone.east).slice(0, 3);
-    case 'TZM': return two(Math.abs(Math.trunc((moment.zone?.east ?? 0) / 60)) % 60);
-    case 'Y,YYY': return `${Math.floor(moment.year / 1000)},${String(moment.year % 1000).padStart(3, '0')}`;
+    case 'MONTH':
+      return cased(padded(MONTHS[moment.month - 1] ?? ''), keyword);
+    case 'MON':
+      return cased((MONTHS[moment.month - 1] ?? '').slice(0, 3), keyword);
+    case 'DAY':
+      return cased(padded(DAYS[dayOfWeek(moment.days ?? 0)]!), keyword);
+    case 'DY':
+      return cased(DAYS[dayOfWeek(moment.days ?? 0)]!.slice(0, 3), keyword);
+    case 'RM':
+      return cased(fill ? ROMAN[moment.month - 1]! : ROMAN[moment.month - 1]!.padEnd(4), keyword);
+    case 'AM':
+    case 'PM':
+      return cased(moment.hour >= 12 ? 'PM' : 'AM', keyword);
+    case 'A.M.':
+    case 'P.M.':
+      return cased(moment.hour >= 12 ? 'P.M.' : 'A.M.', keyword);
+    case 'AD':
+    case 'BC':
+      return cased(moment.year <= 0 ? 'BC' : 'AD', keyword);
+    case 'A.D.':
+    case 'B.C.':
+      return cased(moment.year <= 0 ? 'B.C.' : 'A.D.', keyword);
+    case 'TZ':
+      return cased(moment.zone?.name ?? '', keyword);
+    case 'OF':
+      return moment.zone === null ? '' : offsetText(moment.zone.east);
+    case 'TZH':
+      return moment.zone === null ? '' : offsetText(moment.zone.east).slice(0, 3);
+    case 'TZM':
+      return two(Math.abs(Math.trunc((moment.zone?.east ?? 0) / 60)) % 60);
+    case 'Y,YYY':
+      return `${Math.floor(moment.year / 1000)},${String(moment.year % 1000).padStart(3, '0')}`;
     default:
       // FF1 … FF6
       return String(moment.micros).padStart(6, '0').slice(0, Number(keyword[2])); // prettier-ignore
@@ -223,9 +277,13 @@ interface Fields {
 }
 
 function invalid(text: string, keyword: string): SqlError {
-  return new SqlError('22007', `invalid value "${text.slice(0, keyword.length)}" for "${keyword}"`, {
-    detail: 'Value must be an integer.',
-  });
+  return new SqlError(
+    '22007',
+    `invalid value "${text.slice(0, keyword.length)}" for "${keyword}"`,
+    {
+      detail: 'Value must be an integer.',
+    },
+  );
 }
 
 /** Reads a text by a pattern, as to_date and to_timestamp do. */
@@ -236,7 +294,11 @@ function read(text: string, pattern: string): Fields {
   for (const [position, token] of list.entries()) {
     if (token.literal) {
       const separator = /[^A-Za-z0-9]/.test(token.text);
-      if (separator ? /[^A-Za-z0-9+-]/.test(text[at] ?? '') || text[at] === token.text : at < text.length) {
+      if (
+        separator
+          ? /[^A-Za-z0-9+-]/.test(text[at] ?? '') || text[at] === token.text
+          : at < text.length
+      ) {
         at += separator ? 1 : token.text.length;
       }
       continue;
@@ -262,7 +324,9 @@ const WIDTHS: Readonly<Record<string, number>> = {
 function take(keyword: string, text: string, adjacent: boolean, fields: Fields): number {
   const upper = keyword.toUpperCase();
   if (upper === 'MONTH' || upper === 'MON') {
-    const at = MONTHS.findIndex((name) => text.toLowerCase().startsWith(name.slice(0, 3).toLowerCase()));
+    const at = MONTHS.findIndex((name) =>
+      text.toLowerCase().startsWith(name.slice(0, 3).toLowerCase()),
+    );
     if (at < 0) {
       throw new SqlError('22007', `invalid value "${text.slice(0, 3)}" for "${keyword}"`, {
         detail: 'The given value did not match any of the allowed values for this field.',
@@ -299,18 +363,51 @@ function take(keyword: string, text: string, adjacent: boolean, fields: Fields):
 function assign(keyword: string, text: string, fields: Fields): void {
   const value = Number(text);
   switch (keyword) {
-    case 'YYYY': fields.year = value; break;
-    case 'YYY': case 'YY': case 'Y': fields.year = text.length < 4 ? shortYear(value, text.length) : value; break;
-    case 'MM': fields.month = value; break;
-    case 'DD': fields.day = value; break;
-    case 'DDD': fields.dayOfYear = value; break;
-    case 'J': fields.julian = value; break;
-    case 'HH24': case 'HH12': case 'HH': fields.hour = value; break;
-    case 'MI': fields.minute = value; break;
-    case 'SS': fields.second = value; break;
-    case 'SSSS': case 'SSSSS': fields.secondsOfDay = value; break;
-    case 'MS': case 'US': case 'FF1': case 'FF2': case 'FF3': case 'FF4': case 'FF5': case 'FF6':
-      fields.micros = Number(text.padEnd(6, '0')); break;
+    case 'YYYY':
+      fields.year = value;
+      break;
+    case 'YYY':
+    case 'YY':
+    case 'Y':
+      fields.year = text.length < 4 ? shortYear(value, text.length) : value;
+      break;
+    case 'MM':
+      fields.month = value;
+      break;
+    case 'DD':
+      fields.day = value;
+      break;
+    case 'DDD':
+      fields.dayOfYear = value;
+      break;
+    case 'J':
+      fields.julian = value;
+      break;
+    case 'HH24':
+    case 'HH12':
+    case 'HH':
+      fields.hour = value;
+      break;
+    case 'MI':
+      fields.minute = value;
+      break;
+    case 'SS':
+      fields.second = value;
+      break;
+    case 'SSSS':
+    case 'SSSSS':
+      fields.secondsOfDay = value;
+      break;
+    case 'MS':
+    case 'US':
+    case 'FF1':
+    case 'FF2':
+    case 'FF3':
+    case 'FF4':
+    case 'FF5':
+    case 'FF6':
+      fields.micros = Number(text.padEnd(6, '0'));
+      break;
     default: break; // prettier-ignore
   }
 }
@@ -388,7 +485,8 @@ export const FORMAT_DATETIME: FunctionTable = {
     },
   },
   to_date: {
-    impl: ([text, pattern]) => BigInt(daysOf(read(text as string, pattern as string), text as string)),
+    impl: ([text, pattern]) =>
+      BigInt(daysOf(read(text as string, pattern as string), text as string)),
   },
   to_timestamp: {
     impl: ([text, pattern], session) =>

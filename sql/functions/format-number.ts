@@ -59,7 +59,17 @@ function read(text: string): Pattern {
     else if (token === 'EEEE') exponent = true;
     else if (['S', 'MI', 'PL', 'SG', 'PR'].includes(token)) sign = token as Pattern['sign'];
   }
-  const pattern = { tokens, fill, integerDigits, fractionDigits, zeroAt, sign, exponent, roman, shift };
+  const pattern = {
+    tokens,
+    fill,
+    integerDigits,
+    fractionDigits,
+    zeroAt,
+    sign,
+    exponent,
+    roman,
+    shift,
+  };
   if (cache.size >= CACHE_MAX) cache.clear();
   cache.set(text, pattern);
   return pattern;
@@ -88,12 +98,17 @@ function exponentText(value: Decimal, pattern: Pattern): string {
   if (typeof value === 'string') return ` ${'#'.repeat(pattern.integerDigits + places + 5)}`;
   const digits = value.coefficient.toString().replace('-', '');
   const exponent = value.coefficient === 0n ? 0 : digits.length - value.scale - 1;
-  const mantissa = roundDecimal({ coefficient: value.coefficient, scale: digits.length - 1 }, places);
+  const mantissa = roundDecimal(
+    { coefficient: value.coefficient, scale: digits.length - 1 },
+    places,
+  );
   let text = formatNumeric(mantissa);
   let power = exponent;
   if (/^-?10(\.|$)/.test(text)) {
     power += 1;
-    text = formatNumeric(roundDecimal({ coefficient: value.coefficient, scale: digits.length }, places));
+    text = formatNumeric(
+      roundDecimal({ coefficient: value.coefficient, scale: digits.length }, places),
+    );
   }
   const size = String(Math.abs(power)).padStart(2, '0');
   return `${text.startsWith('-') ? '' : ' '}${text}e${power < 0 ? '-' : '+'}${size}`;
@@ -103,15 +118,31 @@ function formatDecimal(given: Decimal, text: string): string {
   const pattern = read(text);
   if (pattern.roman !== null) return romanText(given, pattern);
   if (pattern.exponent) return exponentText(given, pattern);
-  const shifted = typeof given === 'string' || pattern.shift === 0 ? given : { coefficient: given.coefficient * 10n ** BigInt(pattern.shift), scale: given.scale };
+  const shifted =
+    typeof given === 'string' || pattern.shift === 0
+      ? given
+      : { coefficient: given.coefficient * 10n ** BigInt(pattern.shift), scale: given.scale };
   const rounded = roundDecimal(shifted, pattern.fractionDigits);
-  if (typeof rounded === 'string') return place('#'.repeat(pattern.integerDigits), '#'.repeat(pattern.fractionDigits), false, pattern);
+  if (typeof rounded === 'string')
+    return place(
+      '#'.repeat(pattern.integerDigits),
+      '#'.repeat(pattern.fractionDigits),
+      false,
+      pattern,
+    );
   const negative = rounded.coefficient < 0n;
-  const plain = formatNumeric(negative ? { ...rounded, coefficient: -rounded.coefficient } : rounded);
+  const plain = formatNumeric(
+    negative ? { ...rounded, coefficient: -rounded.coefficient } : rounded,
+  );
   const [whole = '0', fraction = ''] = plain.split('.');
   const integer = whole === '0' ? '' : whole;
   if (integer.length > pattern.integerDigits) {
-    return place('#'.repeat(pattern.integerDigits), '#'.repeat(pattern.fractionDigits), negative, pattern);
+    return place(
+      '#'.repeat(pattern.integerDigits),
+      '#'.repeat(pattern.fractionDigits),
+      negative,
+      pattern,
+    );
   }
   return place(integer, fraction, negative, pattern);
 }
@@ -136,7 +167,9 @@ function place(integer: string, fraction: string, negative: boolean, pattern: Pa
     signDone = true;
     out += fill && mark === ' ' ? '' : mark;
   };
-  const trailingSign = sign === 'S' && tokens.lastIndexOf('S') > tokens.findIndex((token) => token === '9' || token === '0');
+  const trailingSign =
+    sign === 'S' &&
+    tokens.lastIndexOf('S') > tokens.findIndex((token) => token === '9' || token === '0');
   if (trailingSign) signDone = true;
   for (const token of tokens) {
     if (token === '9' || token === '0') {
@@ -187,19 +220,23 @@ function bracketed(text: string, negative: boolean, fill: boolean): string {
 
 function ordinal(digits: string, token: string): string {
   const tens = digits.at(-2) === '1';
-  const word = tens ? 'th' : (({ 1: 'st', 2: 'nd', 3: 'rd' } as Record<string, string>)[digits.at(-1) ?? ''] ?? 'th');
+  const word = tens
+    ? 'th'
+    : (({ 1: 'st', 2: 'nd', 3: 'rd' } as Record<string, string>)[digits.at(-1) ?? ''] ?? 'th');
   return token === 'TH' ? word.toUpperCase() : word;
 }
 
 function integer(): EdgeFunction {
   return {
-    impl: ([value, pattern]) => formatDecimal({ coefficient: value as bigint, scale: 0 }, pattern as string),
+    impl: ([value, pattern]) =>
+      formatDecimal({ coefficient: value as bigint, scale: 0 }, pattern as string),
   };
 }
 
 function float(): EdgeFunction {
   return {
-    impl: ([value, pattern]) => formatDecimal(parseNumeric(formatFloat8(value as Float)), pattern as string),
+    impl: ([value, pattern]) =>
+      formatDecimal(parseNumeric(formatFloat8(value as Float)), pattern as string),
   };
 }
 
@@ -210,7 +247,11 @@ function toNumber(text: string, pattern: string): Uint8Array {
   const [whole = '', fraction = ''] = text.replace(/[^0-9.]/g, '').split('.');
   const digits = whole.slice(0, integerDigits) || '0';
   const places = fractionDigits > 0 ? fraction.slice(0, fractionDigits) : '';
-  if (!/\d/.test(text)) throw new SqlError('22P02', `invalid input syntax for type numeric: "${text.trim() === '' ? ' ' : text}"`);
+  if (!/\d/.test(text))
+    throw new SqlError(
+      '22P02',
+      `invalid input syntax for type numeric: "${text.trim() === '' ? ' ' : text}"`,
+    );
   const plain = `${negative ? '-' : ''}${digits}${places === '' ? '' : `.${places}`}`;
   const decimal = parseNumeric(plain);
   if (typeof decimal === 'string' || shift === 0) return encodeNumeric(decimal);
@@ -221,7 +262,8 @@ export const FORMAT_NUMBER: FunctionTable = {
   int4_to_char: integer(),
   int8_to_char: integer(),
   numeric_to_char: {
-    impl: ([value, pattern]) => formatDecimal(decodeNumeric(value as Uint8Array), pattern as string),
+    impl: ([value, pattern]) =>
+      formatDecimal(decodeNumeric(value as Uint8Array), pattern as string),
   },
   float4_to_char: float(),
   float8_to_char: float(),

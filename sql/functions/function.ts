@@ -14,6 +14,8 @@ export interface SessionFunctions {
   readonly catalog: Catalog;
   /** Answers nextval, current_setting and the like, by Postgres' symbol; only the session's process can. */
   readonly call: (symbol: string, args: readonly Datum[]) => Datum;
+  /** Text of the transaction with that stamp, or null when it is erased; where blocks can be read. */
+  readonly statementText?: (stamp: bigint) => string | null;
 }
 
 export interface Signature {

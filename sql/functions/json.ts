@@ -48,12 +48,20 @@ function keyText(value: Datum, type: SqlType, position: number, session: Session
   return formatText(value, type, session.values);
 }
 
-function buildObject(args: readonly Datum[], session: SessionFunctions, signature: Signature): string {
+function buildObject(
+  args: readonly Datum[],
+  session: SessionFunctions,
+  signature: Signature,
+): string {
   const { values, types } = spread(args, signature);
   if (values.length % 2 !== 0) {
-    throw new SqlError(SQLSTATE.invalidParameterValue, 'argument list must have even number of elements', {
-      hint: 'The arguments of json_build_object() must consist of alternating keys and values.',
-    });
+    throw new SqlError(
+      SQLSTATE.invalidParameterValue,
+      'argument list must have even number of elements',
+      {
+        hint: 'The arguments of json_build_object() must consist of alternating keys and values.',
+      },
+    );
   }
   const members: string[] = [];
   for (let at = 0; at < values.length; at += 2) {
@@ -63,7 +71,11 @@ function buildObject(args: readonly Datum[], session: SessionFunctions, signatur
   return `{${members.join(', ')}}`;
 }
 
-function buildArray(args: readonly Datum[], session: SessionFunctions, signature: Signature): string {
+function buildArray(
+  args: readonly Datum[],
+  session: SessionFunctions,
+  signature: Signature,
+): string {
   const { values, types } = spread(args, signature);
   return `[${values.map((value, at) => jsonText(value, types[at]!, session)).join(', ')}]`;
 }
@@ -82,7 +94,10 @@ function built(build: Build, binary: boolean): EdgeFunction {
 }
 
 /** The parts of a json text that are members or elements, with their text as written. */
-function parts(text: string, array: boolean): { readonly key: string; readonly text: string }[] | null {
+function parts(
+  text: string,
+  array: boolean,
+): { readonly key: string; readonly text: string }[] | null {
   const source = text.trim();
   if (source[0] !== (array ? '[' : '{')) return null;
   const found: { key: string; text: string }[] = [];
@@ -167,7 +182,8 @@ function valueAlong(text: string, steps: readonly Datum[]): JsonValue | undefine
   let at: JsonValue | undefined = parseJson(text);
   for (const step of steps) {
     if (step === null || at === undefined) return undefined;
-    if (isJsonArray(at)) at = /^\s*[+-]?\d+\s*$/.test(step as string) ? at.at(Number(step)) : undefined;
+    if (isJsonArray(at))
+      at = /^\s*[+-]?\d+\s*$/.test(step as string) ? at.at(Number(step)) : undefined;
     else if (at !== null && isJsonObject(at)) at = at.get(step as string);
     else return undefined;
   }
@@ -188,7 +204,13 @@ interface Mode {
 }
 
 /** jsonb with the value at a path replaced; undefined deletes it. */
-function changed(value: JsonValue, steps: readonly string[], change: Change, mode: Mode, depth = 1): JsonValue {
+function changed(
+  value: JsonValue,
+  steps: readonly string[],
+  change: Change,
+  mode: Mode,
+  depth = 1,
+): JsonValue {
   const [step, ...rest] = steps;
   if (step === undefined) return value;
   if (isJsonArray(value)) return changedArray(value, step, rest, change, mode, depth);
@@ -247,7 +269,8 @@ function set(args: readonly Datum[], mode: Mode): Datum {
   const [target, steps, value] = args;
   const keys = path(steps!);
   const parsed = parseJson(target as string);
-  if (parsed === null || (!isJsonArray(parsed) && !isJsonObject(parsed))) throw scalarError('set path in scalar');
+  if (parsed === null || (!isJsonArray(parsed) && !isJsonObject(parsed)))
+    throw scalarError('set path in scalar');
   nullStep(keys);
   const next = parseJson(value as string);
   return formatJson(changed(parsed, keys as readonly string[], () => next, mode));
@@ -262,10 +285,13 @@ function nullStep(keys: readonly Datum[]): void {
 
 function deletePath(target: string, steps: readonly Datum[]): Datum {
   const parsed = parseJson(target);
-  if (parsed === null || (!isJsonArray(parsed) && !isJsonObject(parsed))) throw scalarError('delete path in scalar');
+  if (parsed === null || (!isJsonArray(parsed) && !isJsonObject(parsed)))
+    throw scalarError('delete path in scalar');
   nullStep(steps);
   const gone: Change = () => undefined;
-  return formatJson(changed(parsed, steps as readonly string[], gone, { create: false, insert: null }));
+  return formatJson(
+    changed(parsed, steps as readonly string[], gone, { create: false, insert: null }),
+  );
 }
 
 function exists(text: string, keys: readonly Datum[], all: boolean): Datum {
@@ -287,7 +313,9 @@ function pretty(value: JsonValue, indent: string): string {
   }
   if (value !== null && typeof value === 'object' && !isJsonNumber(value) && isJsonObject(value)) {
     if (value.size === 0) return `{\n${indent}}`;
-    const members = [...value.keys()].sort(compareKeys).map((key) => `${deeper}${quoteJson(key)}: ${pretty(value.get(key)!, deeper)}`);
+    const members = [...value.keys()]
+      .sort(compareKeys)
+      .map((key) => `${deeper}${quoteJson(key)}: ${pretty(value.get(key)!, deeper)}`);
     return `{\n${members.join(',\n')}\n${indent}}`;
   }
   return formatJson(value);
@@ -298,7 +326,8 @@ function objectOf(keys: readonly Datum[], values: readonly Datum[], binary: bool
     throw new SqlError(SQLSTATE.arraySubscriptError, 'mismatched array dimensions');
   }
   const members = keys.map((key, at) => {
-    if (key === null) throw new SqlError(SQLSTATE.nullValueNotAllowed, 'null value not allowed for object key');
+    if (key === null)
+      throw new SqlError(SQLSTATE.nullValueNotAllowed, 'null value not allowed for object key');
     const value = values[at]!;
     return `${quoteJson(key as string)} : ${value === null ? 'null' : quoteJson(value as string)}`;
   });
@@ -312,7 +341,11 @@ function objectFromArray(array: Datum, binary: boolean): Datum {
     throw new SqlError(SQLSTATE.arraySubscriptError, 'array must have even number of elements');
   }
   const keys = flat.filter((_, at) => at % 2 === 0);
-  return objectOf(keys, flat.filter((_, at) => at % 2 === 1), binary);
+  return objectOf(
+    keys,
+    flat.filter((_, at) => at % 2 === 1),
+    binary,
+  );
 }
 
 /** Path functions take their steps one by one, or as an array with VARIADIC. */
@@ -354,7 +387,11 @@ export function* memberRows([text]: readonly Datum[], unquote: boolean): Iterabl
 export function* keyRows([text]: readonly Datum[], name: string): Iterable<Row> {
   if (text === null) return;
   const found = parts(text as string, false);
-  if (found === null) throw new SqlError(SQLSTATE.invalidParameterValue, `cannot call ${name} on ${kindName(text as string)}`);
+  if (found === null)
+    throw new SqlError(
+      SQLSTATE.invalidParameterValue,
+      `cannot call ${name} on ${kindName(text as string)}`,
+    );
   for (const part of found) yield [part.key];
 }
 
@@ -395,13 +432,23 @@ export const JSON_FUNCTIONS: FunctionTable = {
   jsonb_object: { impl: ([array]) => objectFromArray(array!, true) },
   json_object_two_arg: { impl: ([keys, values]) => objectOf(path(keys!), path(values!), false) },
   jsonb_object_two_arg: { impl: ([keys, values]) => objectOf(path(keys!), path(values!), true) },
-  json_object_field: { impl: ([text, key]) => (kindName(text as string) === 'an object' ? pick(text as string, key as string) : null) },
-  json_object_field_text: {
-    impl: ([text, key]) => (kindName(text as string) === 'an object' ? unquoted(pick(text as string, key as string)) : null),
+  json_object_field: {
+    impl: ([text, key]) =>
+      kindName(text as string) === 'an object' ? pick(text as string, key as string) : null,
   },
-  json_array_element: { impl: ([text, at]) => (kindName(text as string) === 'an array' ? pick(text as string, String(at)) : null) },
+  json_object_field_text: {
+    impl: ([text, key]) =>
+      kindName(text as string) === 'an object'
+        ? unquoted(pick(text as string, key as string))
+        : null,
+  },
+  json_array_element: {
+    impl: ([text, at]) =>
+      kindName(text as string) === 'an array' ? pick(text as string, String(at)) : null,
+  },
   json_array_element_text: {
-    impl: ([text, at]) => (kindName(text as string) === 'an array' ? unquoted(pick(text as string, String(at))) : null),
+    impl: ([text, at]) =>
+      kindName(text as string) === 'an array' ? unquoted(pick(text as string, String(at))) : null,
   },
   json_extract_path: { impl: (args) => along(args[0] as string, steps(args)) },
   json_extract_path_text: { impl: (args) => unquoted(along(args[0] as string, steps(args))) },
@@ -421,7 +468,8 @@ export const JSON_FUNCTIONS: FunctionTable = {
   jsonb_exists_any: { impl: ([text, keys]) => exists(text as string, path(keys!), false) },
   jsonb_exists_all: { impl: ([text, keys]) => exists(text as string, path(keys!), true) },
   jsonb_set: {
-    impl: ([target, keys, value, create = 1n]) => set([target!, keys!, value!], { create: create === 1n, insert: null }),
+    impl: ([target, keys, value, create = 1n]) =>
+      set([target!, keys!, value!], { create: create === 1n, insert: null }),
   },
   jsonb_insert: {
     impl: ([target, keys, value, after = 0n]) =>
@@ -439,4 +487,3 @@ export const JSON_FUNCTIONS: FunctionTable = {
   },
   jsonb_pretty: { impl: ([text]) => pretty(parseJson(text as string), '') },
 };
-

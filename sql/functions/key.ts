@@ -2,7 +2,13 @@
 
 import { concat, utf8 } from '../../ledger/bytes.ts';
 import { decodeArray, isNested } from '../../ledger/array-value.ts';
-import { isJsonArray, isJsonNumber, isJsonObject, parseJson, compareKeys } from '../../ledger/jsonb.ts';
+import {
+  isJsonArray,
+  isJsonNumber,
+  isJsonObject,
+  parseJson,
+  compareKeys,
+} from '../../ledger/jsonb.ts';
 import { encodeNumeric, numericKey, parseNumeric } from '../../ledger/numeric.ts';
 import { foldKey } from '../../storage/names.ts';
 import { sqlType } from '../../ledger/type.ts';
@@ -75,7 +81,8 @@ const ORDER = { null: 1, string: 2, number: 3, boolean: 4, array: 5, object: 6 }
 
 function pushJson(value: JsonValue, parts: Uint8Array[]): void {
   if (value === null) parts.push(Uint8Array.of(ORDER.null));
-  else if (typeof value === 'string') parts.push(Uint8Array.of(ORDER.string), terminated(utf8(value)));
+  else if (typeof value === 'string')
+    parts.push(Uint8Array.of(ORDER.string), terminated(utf8(value)));
   else if (typeof value === 'boolean') parts.push(Uint8Array.of(ORDER.boolean, value ? 1 : 0));
   else if (isJsonArray(value)) {
     parts.push(Uint8Array.of(ORDER.array), integerKey(BigInt(value.length)));

@@ -4,7 +4,15 @@
 import { decodeArray } from '../../ledger/array-value.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { floatResult } from '../../ledger/float.ts';
-import { compareDecimal, decodeNumeric, encodeNumeric, floorDecimal, divideDecimal, multiplyDecimal, subtractDecimal } from '../../ledger/numeric.ts';
+import {
+  compareDecimal,
+  decodeNumeric,
+  encodeNumeric,
+  floorDecimal,
+  divideDecimal,
+  multiplyDecimal,
+  subtractDecimal,
+} from '../../ledger/numeric.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { compareValues } from './core.ts';
 import { exponential, logarithm, naturalLogarithm, power } from './transcendental.ts';
@@ -42,9 +50,13 @@ function finite(value: number, run: (value: number) => number): number {
 }
 
 function positive(value: number, run: (value: number) => number): number {
-  if (value === 0) throw new SqlError(SQLSTATE.invalidArgumentForLogarithm, 'cannot take logarithm of zero');
+  if (value === 0)
+    throw new SqlError(SQLSTATE.invalidArgumentForLogarithm, 'cannot take logarithm of zero');
   if (value < 0) {
-    throw new SqlError(SQLSTATE.invalidArgumentForLogarithm, 'cannot take logarithm of a negative number');
+    throw new SqlError(
+      SQLSTATE.invalidArgumentForLogarithm,
+      'cannot take logarithm of a negative number',
+    );
   }
   return run(value);
 }
@@ -55,7 +67,10 @@ function realPower([left, right]: readonly Datum[]): Datum {
   const base = left as number;
   const exponent = right as number;
   if (base === 0 && exponent < 0) {
-    throw new SqlError(SQLSTATE.invalidArgumentForPower, 'zero raised to a negative power is undefined');
+    throw new SqlError(
+      SQLSTATE.invalidArgumentForPower,
+      'zero raised to a negative power is undefined',
+    );
   }
   if (base < 0 && Number.isFinite(exponent) && !Number.isInteger(exponent)) {
     throw new SqlError(
@@ -83,19 +98,27 @@ function bucketFloat([raw, low, high, buckets]: readonly Datum[]): Datum {
     throw bucketError('operand, lower bound, and upper bound cannot be NaN');
   }
   const [value, from, to] = [raw, low, high] as [number, number, number];
-  if (!Number.isFinite(from) || !Number.isFinite(to)) throw bucketError('lower and upper bounds must be finite');
+  if (!Number.isFinite(from) || !Number.isFinite(to))
+    throw bucketError('lower and upper bounds must be finite');
   if (from === to) throw bucketError('lower bound cannot equal upper bound');
   const up = from < to;
-  const inside = (): bigint => BigInt(Math.floor((Number(count) * (value - from)) / (to - from))) + 1n;
+  const inside = (): bigint =>
+    BigInt(Math.floor((Number(count) * (value - from)) / (to - from))) + 1n;
   return bucketOf(up ? value < from : value > from, up ? value >= to : value <= to, inside, count);
 }
 
 function bucketNumeric([raw, low, high, buckets]: readonly Datum[]): Datum {
   const count = buckets as bigint;
   if (count <= 0n) throw bucketError('count must be greater than zero');
-  const [value, from, to] = [raw, low, high].map((item) => decodeNumeric(item as Uint8Array)) as [Decimal, Decimal, Decimal];
-  if ([value, from, to].includes('NaN')) throw bucketError('operand, lower bound, and upper bound cannot be NaN');
-  if (typeof from === 'string' || typeof to === 'string') throw bucketError('lower and upper bounds must be finite');
+  const [value, from, to] = [raw, low, high].map((item) => decodeNumeric(item as Uint8Array)) as [
+    Decimal,
+    Decimal,
+    Decimal,
+  ];
+  if ([value, from, to].includes('NaN'))
+    throw bucketError('operand, lower bound, and upper bound cannot be NaN');
+  if (typeof from === 'string' || typeof to === 'string')
+    throw bucketError('lower and upper bounds must be finite');
   const order = compareDecimal(from, to);
   if (order === 0) throw bucketError('lower bound cannot equal upper bound');
   const inside = (): bigint => {
@@ -120,8 +143,13 @@ function onNumerics(run: (left: Decimal, right: Decimal) => Decimal): EdgeFuncti
 }
 
 function factorial(value: bigint): Decimal {
-  if (value < 0n) throw new SqlError(SQLSTATE.numericValueOutOfRange, 'factorial of a negative number is undefined');
-  if (value > 32_177n) throw new SqlError(SQLSTATE.numericValueOutOfRange, 'value overflows numeric format');
+  if (value < 0n)
+    throw new SqlError(
+      SQLSTATE.numericValueOutOfRange,
+      'factorial of a negative number is undefined',
+    );
+  if (value > 32_177n)
+    throw new SqlError(SQLSTATE.numericValueOutOfRange, 'value overflows numeric format');
   let product = 1n;
   for (let factor = 2n; factor <= value; factor += 1n) product *= factor;
   return { coefficient: product, scale: 0 };
@@ -173,6 +201,11 @@ export const NUMBER: FunctionTable = {
   numeric_fac: { impl: ([value]) => encodeNumeric(factorial(value as bigint)) },
   bytea_bit_count: {
     impl: ([bytes]) =>
-      BigInt([...(bytes as Uint8Array)].reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)),
+      BigInt(
+        [...(bytes as Uint8Array)].reduce(
+          (sum, byte) => sum + byte.toString(2).replaceAll('0', '').length,
+          0,
+        ),
+      ),
   },
 };

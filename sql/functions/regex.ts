@@ -59,7 +59,14 @@ function translate(pattern: string): string {
       out += text;
       at = next;
     } else {
-      out += character === '{' && !/^\{\d+(,\d*)?\}/.test(pattern.slice(at)) ? '\\{' : character === '}' && !/\{\d+(,\d*)?$/.test(out) ? '\\}' : character === '/' ? '\\/' : character;
+      out +=
+        character === '{' && !/^\{\d+(,\d*)?\}/.test(pattern.slice(at))
+          ? '\\{'
+          : character === '}' && !/\{\d+(,\d*)?$/.test(out)
+            ? '\\}'
+            : character === '/'
+              ? '\\/'
+              : character;
       at += 1;
     }
   }
@@ -147,9 +154,15 @@ export function regex(pattern: string, options: string, always = ''): RegExp {
       else if (letter === 'n' || letter === 'm') newline = true;
       else if (letter === 's') newline = false;
       else if (letter === 'q') literal = true;
-      else if (letter === 'x') source = source.replace(/\\.|\[[^\]]*\]|\s+|#.*$/gm, (part) => (/^[\s#]/.test(part) ? '' : part));
+      else if (letter === 'x')
+        source = source.replace(/\\.|\[[^\]]*\]|\s+|#.*$/gm, (part) =>
+          /^[\s#]/.test(part) ? '' : part,
+        );
       else if (!'gebtw p'.includes(letter)) {
-        throw new SqlError(SQLSTATE.invalidParameterValue, `invalid regular expression option: "${letter}"`);
+        throw new SqlError(
+          SQLSTATE.invalidParameterValue,
+          `invalid regular expression option: "${letter}"`,
+        );
       }
     }
     if (literal) source = source.replace(/[\^$.*+?()[\]{}|/\\]/g, '\\$&');
@@ -180,7 +193,10 @@ function likeExpression(pattern: string, insensitive: boolean, escapeWith = '\\'
         at += 1;
         const next = characters[at];
         if (next === undefined) {
-          throw new SqlError(SQLSTATE.invalidEscapeSequence, 'LIKE pattern must not end with escape character');
+          throw new SqlError(
+            SQLSTATE.invalidEscapeSequence,
+            'LIKE pattern must not end with escape character',
+          );
         }
         character = next;
       } else if (character === '%' || character === '_') {
@@ -207,7 +223,13 @@ function replacement(template: string, found: RegExpExecArray): string {
 }
 
 /** @param number  which match to replace, from 1; 0 for all */
-function replace(subject: string, pattern: RegExp, template: string, start: number, number: number): string {
+function replace(
+  subject: string,
+  pattern: RegExp,
+  template: string,
+  start: number,
+  number: number,
+): string {
   const head = [...subject].slice(0, start - 1).join('');
   let out = head;
   let last = head.length;
@@ -239,10 +261,18 @@ function replaceArgs(args: readonly Datum[]): Datum {
       throw new SqlError(
         SQLSTATE.invalidParameterValue,
         `invalid regular expression option: "${flags[0]}"`,
-        { hint: 'If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly.' },
+        {
+          hint: 'If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly.',
+        },
       );
     }
-    return replace(subject, regex(pattern, flags.replace('g', ''), 'g'), template, 1, flags.includes('g') ? 0 : 1);
+    return replace(
+      subject,
+      regex(pattern, flags.replace('g', ''), 'g'),
+      template,
+      1,
+      flags.includes('g') ? 0 : 1,
+    );
   }
   const start = Number(args[3] ?? 1n);
   const flags = text(args[5]);
@@ -262,7 +292,10 @@ function* matches(subject: string, pattern: RegExp): Generator<RegExpExecArray> 
 
 function groups(found: RegExpExecArray): Datum {
   const captured = found.length === 1 ? [found[0]] : found.slice(1);
-  return encodeArray(captured.map((part) => part ?? null), 'text');
+  return encodeArray(
+    captured.map((part) => part ?? null),
+    'text',
+  );
 }
 
 /** Rows of regexp_matches. */
@@ -371,7 +404,9 @@ export const REGEX: FunctionTable = {
   },
   like_escape: { impl: ([pattern, escapeWith]) => likeEscape(text(pattern), text(escapeWith)) },
   similar_to_escape_1: { impl: ([pattern]) => similar(text(pattern), '\\') },
-  similar_to_escape_2: { impl: ([pattern, escapeWith]) => similar(text(pattern), text(escapeWith)) },
+  similar_to_escape_2: {
+    impl: ([pattern, escapeWith]) => similar(text(pattern), text(escapeWith)),
+  },
   textregexsubstr: {
     impl: ([subject, pattern]) => {
       const found = regex(text(pattern), '').exec(text(subject));

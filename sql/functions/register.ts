@@ -38,7 +38,11 @@ export function registerFunctions(database: FunctionHost, session: SessionFuncti
     database.function(`${PREFIX}${name}`, options, wrapped(fn, session));
   }
   for (const [name, fold] of Object.entries(FOLDS)) {
-    database.aggregate(`${PREFIX}${name}`, { ...fold, varargs: name === 'collect', deterministic: true });
+    database.aggregate(`${PREFIX}${name}`, {
+      ...fold,
+      varargs: name === 'collect',
+      deterministic: true,
+    });
   }
   for (const [name, series] of Object.entries(SERIES)) {
     database.table(`${PREFIX}${name}`, virtualTable(series, session));
@@ -48,7 +52,8 @@ export function registerFunctions(database: FunctionHost, session: SessionFuncti
 function wrapped(fn: EdgeFunction, session: SessionFunctions): (...args: Datum[]) => Datum {
   const { impl, nullable, typed } = fn;
   if (typed !== true) {
-    return (...args) => (nullable !== true && args.includes(null) ? null : impl(args, session, NO_SIGNATURE));
+    return (...args) =>
+      nullable !== true && args.includes(null) ? null : impl(args, session, NO_SIGNATURE);
   }
   return (signature, ...args) =>
     nullable !== true && args.includes(null)

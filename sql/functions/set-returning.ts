@@ -17,10 +17,10 @@ import { matchRows, splitRows } from './regex.ts';
 import { tableRows } from './text.ts';
 import { parseZone } from './zone.ts';
 import { readTypes } from './function.ts';
-import { unpack } from './pack.ts';
+import { pack, unpack } from './pack.ts';
 import type { Decimal } from '../../ledger/numeric.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
-import type { SessionFunctions } from './function.ts';
+import type { FunctionTable, SessionFunctions } from './function.ts';
 
 export interface SetReturning {
   readonly parameters: number;
@@ -28,6 +28,8 @@ export interface SetReturning {
   readonly columns: number;
   /** The first parameter is the list of the arguments' types. */
   readonly typed: boolean;
+  /** NULL arguments are passed, as empty bytes, since SQLite gives no rows for them otherwise. */
+  readonly nullable?: boolean;
   readonly rows: (args: readonly Datum[], session: SessionFunctions) => Iterable<Row>;
 }
 
@@ -47,7 +49,8 @@ function* integers([start, stop, step = 1n]: readonly Datum[]): Iterable<Row> {
 function* numerics([start, stop, step]: readonly Datum[]): Iterable<Row> {
   if (start === null || stop === null || step === null) return;
   const read = (value: Datum | undefined, name: string): Decimal => {
-    const decimal = value === undefined ? { coefficient: 1n, scale: 0 } : decodeNumeric(value as Uint8Array);
+    const decimal =
+      value === undefined ? { coefficient: 1n, scale: 0 } : decodeNumeric(value as Uint8Array);
     if (typeof decimal === 'string') {
       const word = decimal === 'NaN' ? 'NaN' : 'infinity';
       throw new SqlError(SQLSTATE.invalidParameterValue, `${name} cannot be ${word}`);
@@ -59,7 +62,8 @@ function* numerics([start, stop, step]: readonly Datum[]): Iterable<Row> {
   const by = read(step, 'step size');
   const sign = compareDecimal(by, { coefficient: 0n, scale: 0 });
   if (sign === 0) throw stepZero();
-  for (let at = from; compareDecimal(at, to) * sign <= 0; at = addDecimal(at, by)) yield [encodeNumeric(at)];
+  for (let at = from; compareDecimal(at, to) * sign <= 0; at = addDecimal(at, by))
+    yield [encodeNumeric(at)];
 }
 
 type AddInterval = (micros: bigint, step: ReturnType<typeof decodeInterval>) => bigint;
@@ -88,6 +92,20 @@ function* subscripts([types, array, number, reverse]: readonly Datum[]): Iterabl
   }
   const count = values.length;
   for (let at = 1; at <= count; at += 1) yield [BigInt(reverse === 1n ? count - at + 1 : at)];
+}
+
+/** Several functions side by side; the widths say how many columns each has. */
+function* zippedRows([widths, ...packed]: readonly Datum[]): Iterable<Row> {
+  const sizes = (widths as string).split(',').map(Number);
+  const sets = sizes.map((_, at) => unpack(packed[at] ?? null));
+  const count = Math.max(...sets.map((rows) => rows.length));
+  for (let at = 0; at < count; at += 1) {
+    yield sets.flatMap((rows, set) => rows[at] ?? Array<null>(sizes[set]!).fill(null));
+  }
+}
+
+function orNull(value: Datum): Datum {
+  return value instanceof Uint8Array ? null : value;
 }
 
 const table = (
@@ -126,7 +144,16 @@ export const SERIES: Readonly<Record<string, SetReturning>> = {
   regexp_matches_no_flags: table(2, ([text, pattern]) => matchRows([text!, pattern!, ''])),
   regexp_split_to_table: table(3, splitRows),
   regexp_split_to_table_no_flags: table(2, ([text, pattern]) => splitRows([text!, pattern!, ''])),
-  text_to_table: table(2, tableRows),
-  text_to_table_null: table(3, tableRows),
+  text_to_table: { ...table(2, (args) => tableRows(args.map(orNull))), nullable: true },
+  text_to_table_null: { ...table(3, (args) => tableRows(args.map(orNull))), nullable: true },
+  zip: table(9, zippedRows, PACKED_COLUMNS),
   unpack: table(1, ([packed]) => unpack(packed ?? null), PACKED_COLUMNS),
+};
+
+/** All rows of a set-returning function in one value. */
+export const SET_ROWS: FunctionTable = {
+  set_rows: {
+    nullable: true,
+    impl: ([name, ...args], session) => pack([...SERIES[name as string]!.rows(args, session)]),
+  },
 };

@@ -36,7 +36,11 @@ export function quoteLiteral(text: string): string {
   return text.includes('\\') ? `E${quoted}` : quoted;
 }
 
-function texts(values: readonly Datum[], types: readonly SqlType[], session: SessionFunctions): (string | null)[] {
+function texts(
+  values: readonly Datum[],
+  types: readonly SqlType[],
+  session: SessionFunctions,
+): (string | null)[] {
   return values.map((value, at) => {
     if (value === null) return null;
     const type = types[at]!;
@@ -54,7 +58,11 @@ function concat(args: readonly Datum[], session: SessionFunctions, signature: Si
   return texts(values, types, session).join('');
 }
 
-function concatWithSeparator(args: readonly Datum[], session: SessionFunctions, signature: Signature): Datum {
+function concatWithSeparator(
+  args: readonly Datum[],
+  session: SessionFunctions,
+  signature: Signature,
+): Datum {
   const [separator] = args;
   if (separator === null || (signature.variadic && args.at(-1) === null)) return null;
   const { values, types } = spread(args, signature);
@@ -72,7 +80,8 @@ function format(args: readonly Datum[], session: SessionFunctions, signature: Si
   let next = 1;
   const argument = (position: string | undefined): string | null => {
     const at = position === undefined ? next : Number(position);
-    if (at === 0) throw formatError('format specifies argument 0, but arguments are numbered from 1');
+    if (at === 0)
+      throw formatError('format specifies argument 0, but arguments are numbered from 1');
     next = at + 1;
     if (at >= all.length) throw formatError('too few arguments for format()');
     return all[at]!;
@@ -90,7 +99,10 @@ function format(args: readonly Datum[], session: SessionFunctions, signature: Si
       throw formatError('unterminated format() type specifier', 'For a single "%" use "%%".');
     }
     if (!'sIL'.includes(conversion)) {
-      throw formatError(`unrecognized format() type specifier "${conversion}"`, 'For a single "%" use "%%".');
+      throw formatError(
+        `unrecognized format() type specifier "${conversion}"`,
+        'For a single "%" use "%%".',
+      );
     }
     const text = converted(argument(position), conversion);
     return left ? text.padEnd(width) : text.padStart(width);
@@ -115,7 +127,11 @@ function digest(algorithm: string, bytes: Datum): Uint8Array {
 
 export function* tableRows([text, separator, nullText]: readonly Datum[]): Iterable<Row> {
   if (text === null) return;
-  const parts = splitText(text as string, separator as string | null, (nullText ?? null) as string | null);
+  const parts = splitText(
+    text as string,
+    separator as string | null,
+    (nullText ?? null) as string | null,
+  );
   for (const part of parts) yield [part];
 }
 
@@ -150,8 +166,14 @@ export const TEXT: FunctionTable = {
   gen_random_uuid: { volatile: true, impl: () => fromHex(randomUUID().replaceAll('-', '')) },
   lpad_2: { impl: ([text, length]) => padded(text as string, Number(length), true) },
   rpad_2: { impl: ([text, length]) => padded(text as string, Number(length), false) },
-  pg_num_nonnulls: { nullable: true, impl: (args) => BigInt(args.filter((arg) => arg !== null).length) },
-  pg_num_nulls: { nullable: true, impl: (args) => BigInt(args.filter((arg) => arg === null).length) },
+  pg_num_nonnulls: {
+    nullable: true,
+    impl: (args) => BigInt(args.filter((arg) => arg !== null).length),
+  },
+  pg_num_nulls: {
+    nullable: true,
+    impl: (args) => BigInt(args.filter((arg) => arg === null).length),
+  },
 };
 
 /** lpad and rpad with blanks: cut at the end where the text is longer. */

@@ -3,7 +3,13 @@
 // Computed in fixed point on bigints with guard digits; the scale of a result follows numeric.c.
 
 import { SqlError } from '../../ledger/error.ts';
-import { divideDecimal, multiplyDecimal, pow10, roundDecimal, trimDecimal } from '../../ledger/numeric.ts';
+import {
+  divideDecimal,
+  multiplyDecimal,
+  pow10,
+  roundDecimal,
+  trimDecimal,
+} from '../../ledger/numeric.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Decimal, FiniteDecimal } from '../../ledger/numeric.ts';
 
@@ -20,7 +26,9 @@ function clampScale(scale: number): number {
 
 /** The value times 10^digits. */
 function toFixed({ coefficient, scale }: FiniteDecimal, digits: number): bigint {
-  return scale <= digits ? coefficient * pow10(digits - scale) : coefficient / pow10(scale - digits);
+  return scale <= digits
+    ? coefficient * pow10(digits - scale)
+    : coefficient / pow10(scale - digits);
 }
 
 function fromFixed(value: bigint, digits: number, scale: number): FiniteDecimal {
@@ -95,7 +103,10 @@ function exponentialTo(value: FiniteDecimal, scale: number): FiniteDecimal {
 function checkLogarithm(value: Decimal): void {
   const negative = value === '-Infinity' || (typeof value !== 'string' && value.coefficient < 0n);
   if (negative) {
-    throw new SqlError(SQLSTATE.invalidArgumentForLogarithm, 'cannot take logarithm of a negative number');
+    throw new SqlError(
+      SQLSTATE.invalidArgumentForLogarithm,
+      'cannot take logarithm of a negative number',
+    );
   }
   if (typeof value !== 'string' && value.coefficient === 0n) {
     throw new SqlError(SQLSTATE.invalidArgumentForLogarithm, 'cannot take logarithm of zero');
@@ -105,7 +116,9 @@ function checkLogarithm(value: Decimal): void {
 /** Decimal weight of ln(x), as estimate_ln_dweight. */
 function lnWeight(value: FiniteDecimal): number {
   const digits = 40;
-  const near = value.coefficient * 10n >= 9n * pow10(value.scale) && value.coefficient * 10n <= 11n * pow10(value.scale);
+  const near =
+    value.coefficient * 10n >= 9n * pow10(value.scale) &&
+    value.coefficient * 10n <= 11n * pow10(value.scale);
   if (near) {
     const distance = trimDecimal({
       coefficient: value.coefficient - pow10(value.scale),
@@ -117,7 +130,9 @@ function lnWeight(value: FiniteDecimal): number {
   }
   const fixed = fixedLn(toFixed(value, digits + value.scale), digits + value.scale);
   const ln = Math.abs(Number(fixed) / Number(pow10(digits + value.scale)));
-  return Number.isFinite(ln) && ln > 0 ? Math.trunc(Math.log10(ln)) : Math.trunc(Math.log10(Math.abs(approximate(value)) || 1));
+  return Number.isFinite(ln) && ln > 0
+    ? Math.trunc(Math.log10(ln))
+    : Math.trunc(Math.log10(Math.abs(approximate(value)) || 1));
 }
 
 function lnTo(value: FiniteDecimal, scale: number): FiniteDecimal {
@@ -151,18 +166,28 @@ export function logarithm(base: Decimal, value: Decimal): Decimal {
 export function power(base: Decimal, exponent: Decimal): Decimal {
   const one: FiniteDecimal = { coefficient: 1n, scale: 0 };
   if (typeof exponent !== 'string' && exponent.coefficient === 0n) {
-    return typeof base === 'string' ? one : roundedOne(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale, exponent.scale));
+    return typeof base === 'string'
+      ? one
+      : roundedOne(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale, exponent.scale));
   }
   if (base === 'NaN' || exponent === 'NaN') return isOne(base) ? one : 'NaN';
-  if (typeof base === 'string' || typeof exponent === 'string') return infinitePower(base, exponent);
+  if (typeof base === 'string' || typeof exponent === 'string')
+    return infinitePower(base, exponent);
   if (base.coefficient === 0n) {
     if (exponent.coefficient < 0n) {
-      throw new SqlError(SQLSTATE.invalidArgumentForPower, 'zero raised to a negative power is undefined');
+      throw new SqlError(
+        SQLSTATE.invalidArgumentForPower,
+        'zero raised to a negative power is undefined',
+      );
     }
-    return { coefficient: 0n, scale: clampScale(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale, exponent.scale)) };
+    return {
+      coefficient: 0n,
+      scale: clampScale(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale, exponent.scale)),
+    };
   }
   const whole = trimDecimal(exponent) as FiniteDecimal;
-  if (whole.scale === 0 && absolute(whole.coefficient) < 2n ** 31n) return integerPower(base, whole.coefficient);
+  if (whole.scale === 0 && absolute(whole.coefficient) < 2n ** 31n)
+    return integerPower(base, whole.coefficient);
   if (base.coefficient < 0n) {
     throw new SqlError(
       SQLSTATE.invalidArgumentForPower,
@@ -193,7 +218,8 @@ function infinitePower(base: Decimal, exponent: Decimal): Decimal {
     if (absolute(base.coefficient) === pow10(base.scale)) return { coefficient: 1n, scale: 0 };
     return above === (exponent === 'Infinity') ? 'Infinity' : zero;
   }
-  const negative = typeof exponent === 'string' ? exponent === '-Infinity' : exponent.coefficient < 0n;
+  const negative =
+    typeof exponent === 'string' ? exponent === '-Infinity' : exponent.coefficient < 0n;
   if (negative) return zero;
   const odd = typeof exponent !== 'string' && isOdd(exponent);
   return base === '-Infinity' && odd ? '-Infinity' : 'Infinity';
@@ -210,7 +236,8 @@ function integerPower(base: FiniteDecimal, whole: bigint): Decimal {
   if (size > 131_071) throw overflow();
   const scale = clampScale(Math.max(SIGNIFICANT_DIGITS_MIN, base.scale));
   if (size + scale < 0) return { coefficient: 0n, scale };
-  const digits = scale + Math.max(0, Math.ceil(Math.abs(size))) + GUARD_DIGITS + String(whole).length;
+  const digits =
+    scale + Math.max(0, Math.ceil(Math.abs(size))) + GUARD_DIGITS + String(whole).length;
   const one = pow10(digits);
   let result = one;
   let factor = toFixed(base, digits);

@@ -18,6 +18,7 @@ import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext } from '../../sql/analysis.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
+import type { SessionFunctions } from '../../sql/functions/function.ts';
 import type { CompileOptions } from '../../sql/compile/scope.ts';
 
 /** Microseconds since 2000-01-01 that stand for now(). */
@@ -43,18 +44,15 @@ export class Ledger {
   readonly #mirror: Mirror;
   readonly database = new Database(':memory:');
   catalog: Catalog;
-  readonly #session;
+  readonly #session: { -readonly [K in keyof SessionFunctions]: SessionFunctions[K] };
 
   private constructor(mirror: Mirror, catalog: Catalog) {
     this.#mirror = mirror;
     this.catalog = catalog;
     this.database.defaultSafeIntegers(true);
-    const ledger = this;
     this.#session = {
       values: { ...DEFAULT_CONTEXT, nowMicros: NOW },
-      get catalog() {
-        return ledger.catalog;
-      },
+      catalog,
       call: (symbol: string): Datum => {
         throw new Error(`${symbol} needs a session`);
       },
@@ -100,9 +98,11 @@ export class Ledger {
   #define(text: string): void {
     const analysis = this.#mirror.analyseDdl(text, CONTEXT);
     this.catalog = applyChanges(this.catalog, analysis.changes);
+    this.#session.catalog = this.catalog;
     this.#mirror.applyDdl({ role: 'admin', searchPath: 'public', text }, this.catalog);
     for (const change of analysis.changes) {
-      if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table') continue;
+      if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table')
+        continue;
       const { columns, id } = change.object;
       const names = columns.map((column) => columnName(column.id));
       this.database.exec(
@@ -138,7 +138,9 @@ export class Ledger {
       user: 'admin',
       session_user: 'admin',
     };
-    const bound = Object.fromEntries(compiled.parameters.map((name) => [name, values[name] ?? null]));
+    const bound = Object.fromEntries(
+      compiled.parameters.map((name) => [name, values[name] ?? null]),
+    );
     return runSql(() => this.database.prepare(compiled.text).raw().all(bound));
   }
 
@@ -150,7 +152,9 @@ export class Ledger {
       const rows = this.#all(compiled) as Datum[][];
       const texts = rows.map((row) =>
         row.map((value, at) =>
-          value === null ? null : formatText(value, compiled.columns[at]!.type, this.#session.values),
+          value === null
+            ? null
+            : formatText(value, compiled.columns[at]!.type, this.#session.values),
         ),
       );
       return { rows: texts, error: null, sqlite };
@@ -160,4 +164,3 @@ export class Ledger {
     }
   }
 }
-

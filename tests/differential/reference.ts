@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { Answer } from './compile.ts';
 
-export const CORPORA = ['queries', 'values'] as const;
+export const CORPORA = ['queries', 'values', 'reports'] as const;
 
 const SEPARATOR = '\n-- queries\n';
 

@@ -33,7 +33,9 @@ function rows(query: CompiledQuery, values: Readonly<Record<string, Datum>> = {}
 
 describe('UPDATE and DELETE', () => {
   test('each target row comes once, however often FROM matches it', () => {
-    const { query } = ledger.analyse('update a set b = a.b + c.x from c where c.a = a.id returning c.x');
+    const { query } = ledger.analyse(
+      'update a set b = a.b + c.x from c where c.a = a.id returning c.x',
+    );
     const write = compileWrite(query!, ledger.options);
     const found = rows(write.query) as Datum[][];
     expect(found.map((row) => row[0])).toEqual([1n, 2n]);
@@ -49,7 +51,9 @@ describe('UPDATE and DELETE', () => {
   });
 
   test('RETURNING sees the row as it was made', () => {
-    const { query } = ledger.analyse('delete from a using c where c.a = a.id returning a.o, c.x + 1');
+    const { query } = ledger.analyse(
+      'delete from a using c where c.a = a.id returning a.o, c.x + 1',
+    );
     const returning = compileReturning(query!, ledger.options);
     expect(rows(returning, { c2: 'z', x1: 41n })).toEqual([['z', 42n]]);
   });
@@ -94,7 +98,9 @@ describe('INSERT', () => {
   });
 
   test('a SELECT gives rows in target order', () => {
-    const { query } = ledger.analyse("insert into a (o, id) select 'r' || x, x + 10 from c order by x");
+    const { query } = ledger.analyse(
+      "insert into a (o, id) select 'r' || x, x + 10 from c order by x",
+    );
     const source = compileInsertSource(query!, ledger.options);
     expect(source.rows).toBeNull();
     expect(rows(source.query)).toEqual([
@@ -147,7 +153,7 @@ describe('the text for SQLite', () => {
   });
 
   test('text of a user is only ever a quoted constant', () => {
-    const { text } = ledger.compileText("select 'it''s; drop table r100 --' as \"x\"\"y\" from a");
+    const { text } = ledger.compileText('select \'it\'\'s; drop table r100 --\' as "x""y" from a');
     expect(text).toBe("SELECT 'it''s; drop table r100 --' AS c1 FROM r100 AS t1");
   });
 });
