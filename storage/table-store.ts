@@ -22,6 +22,8 @@ import type { IndexShape, StoredRow } from './table-shape.ts';
 
 /** Shapes of UPDATE kept prepared for one table. */
 const UPDATE_SHAPES_MAX = 64;
+/** Rows that a scan reads at a time. */
+const SCAN_BATCH_ROWS = 1_000;
 
 export class TableStore extends TableShape {
   /** Qualified SQLite names of the current rows and of history. */
@@ -124,15 +126,23 @@ export class TableStore extends TableShape {
     return (statement.get(key) as bigint | undefined) ?? null;
   }
 
-  /** All rows in order of row id; the caller may not write to the table meanwhile. */
+  /**
+   * All rows in order of row id. Read in batches, so that no cursor is open in between: SQLite prepares
+   * nothing and writes nothing while one is.
+   */
   *scan(): IterableIterator<StoredRow> {
     const names = [ROW_ID, VERSION, ...this.table.columns.map((column) => columnName(column.id))];
-    const statement = this.#database.prepare(
-      `SELECT ${names.join()} FROM ${this.rows} ORDER BY ${ROW_ID}`,
-    );
-    for (const found of statement.raw().iterate() as Iterable<[bigint, bigint, ...Datum[]]>) {
-      const [rowId, version, ...values] = found;
-      yield { rowId, version, values };
+    const batch = this.#database
+      .prepare(
+        `SELECT ${names.join()} FROM ${this.rows} WHERE ${ROW_ID}>? ORDER BY ${ROW_ID} LIMIT ?`,
+      )
+      .raw();
+    let last = 0n;
+    for (;;) {
+      const rows = batch.all(last, SCAN_BATCH_ROWS) as [bigint, bigint, ...Datum[]][];
+      for (const [rowId, version, ...values] of rows) yield { rowId, version, values };
+      if (rows.length < SCAN_BATCH_ROWS) return;
+      last = rows.at(-1)![0];
     }
   }
 
