@@ -2,7 +2,7 @@
 
 import { positionOf, heightOf } from '../ledger/operation.ts';
 import type { Operation } from '../ledger/operation.ts';
-import { decodeBody, decodeOperations, decodeTransaction } from '../ledger/encoding.ts';
+import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
 import { StorageError } from '../ledger/error.ts';
 import { BlockStore } from '../storage/block-store.ts';
 import type { Inline } from './inline.ts';
@@ -26,20 +26,14 @@ function recordsAt(blocks: BlockStore, stamp: bigint): DdlRecord[] {
   const transactions = decodeBody(block.body).flatMap((bundle) => bundle.transactions);
   const bytes = transactions[positionOf(stamp)];
   if (bytes === undefined) throw new StorageError('damaged', `block ${height} lacks a transaction`);
-  return ddlOf(decodeTransaction(bytes).operations, (hash) => blocks.chunk(hash));
+  return ddlOf(decodeTransaction(bytes).operations);
 }
 
-/** The DDL among a transaction's operations. */
-export function ddlOf(
-  operations: readonly Operation[],
-  chunk: (hash: Uint8Array) => Uint8Array,
-): DdlRecord[] {
+/** The DDL among a transaction's operations. Chunks hold none. */
+export function ddlOf(operations: readonly Operation[]): DdlRecord[] {
   return operations.flatMap((operation) => {
-    if (operation.kind === 'catalog') {
-      const { role, searchPath, text } = operation;
-      return [{ role, searchPath, text }];
-    }
-    if (operation.kind !== 'chunks') return [];
-    return operation.hashes.flatMap((hash) => ddlOf(decodeOperations(chunk(hash)), chunk));
+    if (operation.kind !== 'catalog') return [];
+    const { role, searchPath, text } = operation;
+    return [{ role, searchPath, text }];
   });
 }

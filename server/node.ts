@@ -10,7 +10,7 @@ import { Solo } from '../consensus/solo.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
-import { SqlError, StorageError } from '../ledger/error.ts';
+import { SqlError} from '../ledger/error.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -23,6 +23,7 @@ import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
+import { Evidence } from './evidence.ts';
 import { Gateway } from './gateway.ts';
 import { initialise, openSecrets, writeAdminUrl } from './initialise.ts';
 import type { NodeSecrets } from './initialise.ts';
@@ -199,6 +200,14 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     onDeath: (code, signal) => log.warn('reader ended', { code, signal }),
   });
   readers.warm();
+  const evidence = new Evidence({
+    crypto,
+    chainId,
+    dataDirectory: config.data,
+    nodeSeed: secrets.nodeKey.seed,
+    tip: () => writer.tip,
+    prove: () => consensus.prove(),
+  });
   const services: NodeServices = {
     database,
     chainId,
@@ -214,6 +223,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     inline,
     sequences,
     keyring: secrets.keyring,
+    evidence,
     prove: () => consensus.prove(),
     putChunk: (bytes) => writer.putChunk(bytes),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
@@ -230,6 +240,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       await readers.close();
       await analyst.close();
       inline.close();
+      evidence.close();
       await writer.close();
       secrets.keyring.close();
     },
@@ -266,7 +277,7 @@ function ledgerOver(writer: Writer): Ledger {
   };
 }
 
-/** DDL that a block has committed. Chunks hold rows, never DDL: a catalog operation travels in its transaction. */
+/** DDL that a block has committed. */
 function ddlIn({ block, receipts }: ExecutedBlock): DdlRecord[] {
   const records: DdlRecord[] = [];
   let position = 0;
@@ -275,14 +286,10 @@ function ddlIn({ block, receipts }: ExecutedBlock): DdlRecord[] {
       const receipt = receipts[position];
       position += 1;
       if (receipt?.abort !== null) continue;
-      records.push(...ddlOf(decodeTransaction(bytes).operations, () => noChunks()));
+      records.push(...ddlOf(decodeTransaction(bytes).operations));
     }
   }
   return records;
-}
-
-function noChunks(): never {
-  throw new StorageError('damaged', 'a catalog operation was sent in a chunk');
 }
 
 /**

@@ -231,8 +231,10 @@ function applyChunks(
       throw new StorageError('damaged', `chunk ${hex(hash)} has other content`);
     }
     for (const operation of decodeChunk(bytes)) {
-      if (operation.kind === 'chunks') {
-        throw new SqlError(SQLSTATE.invalidBinaryRepresentation, 'a chunk names further chunks');
+      // So the schema's history can be read without the chunks.
+      if (operation.kind === 'chunks' || operation.kind === 'catalog') {
+        const message = `a chunk holds an operation of kind ${operation.kind}`;
+        throw new SqlError(SQLSTATE.invalidBinaryRepresentation, message);
       }
       counts.push(applyOperation(app, operation));
     }

@@ -5,7 +5,7 @@
 // sees them; many are spooled, and the table cannot be looked at until COMMIT (OpenTransaction.spooled).
 
 import type { Table } from '../../ledger/catalog.ts';
-import { SqlError } from '../../ledger/error.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { CopyOptions } from '../../sql/copy/options.ts';
@@ -23,6 +23,7 @@ import { EdgeTables } from './edge-table.ts';
 import { insertOperation, reserve } from './execute-insert.ts';
 import type { Outcome } from './execute.ts';
 import type { InsertPlan } from './plan-insert.ts';
+import type { Prepared } from './plan.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { Spool } from './spool.ts';
 import { submit } from './transaction-commands.ts';
@@ -68,30 +69,53 @@ async function whereOf(
   { statement, table }: CopyFrom,
 ): Promise<EdgeExpression | null> {
   if (statement.tree['whereClause'] === undefined) return null;
-  const schema = session.catalog.schemas.get(table.schema)!.name;
-  const text = `SELECT FROM ${quoted(schema)}.${quoted(table.name)} WHERE ${whereText(statement)}`;
-  const { plan } = await planned(session, text);
-  if (plan?.kind !== 'read' || plan.query.where === null || plan.query.entries.length !== 1) {
+  if (JSON.stringify(statement.tree['whereClause']).includes('"SubLink"')) {
     throw new SqlError(
       SQLSTATE.featureNotSupported,
       'cannot use subquery in COPY FROM WHERE condition',
     );
   }
+  const schema = session.catalog.schemas.get(table.schema)!.name;
+  const head = `SELECT FROM ${quoted(schema)}.${quoted(table.name)} WHERE`;
+  const { text, start } = whereText(statement);
+  let prepared: Prepared;
+  try {
+    prepared = await session.services.planner.prepare(head + text, [], session);
+  } catch (error) {
+    throw inCopy(error, [...statement.text.slice(0, start)].length - [...head].length);
+  }
+  const { plan } = prepared;
+  if (plan?.kind !== 'read' || plan.query.where === null) {
+    throw new SqlError(SQLSTATE.internalError, 'COPY FROM WHERE has no plan');
+  }
   const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 1 };
   return compileEdge(plan.query.where, scope);
 }
 
-/** What follows the last WHERE outside of brackets: options cannot hold one. */
-function whereText({ text }: ParsedStatement): string {
+/** An error of the condition, as COPY words it and where the statement has it. */
+function inCopy(error: unknown, shift: number): unknown {
+  if (!isSqlError(error)) return error;
+  const { sqlstate, message, fields } = error;
+  const worded = message.replace(
+    /not allowed in WHERE$/,
+    'not allowed in COPY FROM WHERE conditions',
+  );
+  if (fields.position === undefined) return new SqlError(sqlstate, worded, fields);
+  return new SqlError(sqlstate, worded, { ...fields, position: fields.position + shift });
+}
+
+/** What follows the WHERE outside of brackets, and where it begins, in UTF-16 units. */
+function whereText({ text }: ParsedStatement): { text: string; start: number } {
   let depth = 0;
-  let start = 0;
+  let from = 0;
   for (const token of scan(text)) {
     if (token.text === '(') depth += 1;
     else if (token.text === ')') depth -= 1;
-    else if (depth === 0 && token.text.toLowerCase() === 'where' && start === 0) start = token.end;
+    else if (depth === 0 && token.text.toLowerCase() === 'where' && from === 0) from = token.end;
   }
   // Offsets of tokens count UTF-8 bytes.
-  return new TextDecoder().decode(new TextEncoder().encode(text).subarray(start));
+  const start = new TextDecoder().decode(new TextEncoder().encode(text).subarray(0, from)).length;
+  return { text: text.slice(start), start };
 }
 
 async function receive(
@@ -234,7 +258,7 @@ class Load {
       await showProgramsOf(session, transaction!, [table.id]);
       insertRows(session, transaction!, table, this.#rows);
     } else {
-      const operation = await (await this.#relieveNow()).finish();
+      const operation = (await (await this.#relieveNow()).take())!;
       if (transaction === null) await submit(session, [operation], text);
       else transaction.pushSpooled(table.id, operation);
     }

@@ -4,7 +4,7 @@
 // `INSERT INTO t (columns) VALUES …` with the rows read here.
 
 import type { Relation, Table } from '../../ledger/catalog.ts';
-import { SqlError } from '../../ledger/error.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { copyOptions } from '../../sql/copy/options.ts';
 import type { CopyOptions } from '../../sql/copy/options.ts';
@@ -110,11 +110,16 @@ async function relationOf(
   { schemaname, relname }: Named,
   from: boolean,
 ): Promise<Relation | undefined> {
-  const id = await session.services.analyst.relationId(
-    schemaname,
-    relname,
-    session.analysisContext(),
-  );
+  const { analyst } = session.services;
+  let id: number;
+  try {
+    id = await analyst.relationId(schemaname, relname, session.analysisContext());
+  } catch (error) {
+    // It knows the ledger's relations only. Planning a read of it tells whether there is another one.
+    if (!isSqlError(error) || error.sqlstate !== SQLSTATE.undefinedTable) throw error;
+    await planned(session, `SELECT FROM ${qualified({ schemaname, relname })}`);
+    return undefined;
+  }
   const relation = session.catalog.relations.get(id);
   if (relation === undefined || relation.kind === 'table') return relation;
   throw new SqlError(
@@ -196,7 +201,10 @@ export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-function qualified({ schemaname, relname }: Named): string {
+function qualified({
+  schemaname,
+  relname,
+}: Pick<Named, 'relname'> & { schemaname?: string | undefined }): string {
   return schemaname === undefined ? quoted(relname) : `${quoted(schemaname)}.${quoted(relname)}`;
 }
 

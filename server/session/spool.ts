@@ -4,7 +4,10 @@
 // operation.ts). A spool takes operations one after another and holds no more than one chunk of them.
 
 import { encodeOperations } from '../../ledger/encoding.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { LIMITS } from '../../ledger/limits.ts';
 import type { Operation, OperationOf } from '../../ledger/operation.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { CHUNK_BYTES } from '../limits.ts';
 
@@ -17,7 +20,7 @@ const OPERATION_BYTES = 256;
 
 export class Spool {
   readonly #put: (chunk: Uint8Array) => Promise<Uint8Array>;
-  readonly #hashes: Uint8Array[] = [];
+  #hashes: Uint8Array[] = [];
   #bytes = 0;
   #pending: Operation[] = [];
   #weight = 0;
@@ -27,10 +30,11 @@ export class Spool {
     this.#put = put;
   }
 
+  /** @param operation  of any kind but `catalog`, which chunks do not hold */
   async add(operation: Operation): Promise<void> {
     if (operation.kind === 'chunks') {
       await this.#flush();
-      for (const hash of operation.hashes) this.#hashes.push(hash);
+      this.#hashes.push(...operation.hashes);
       this.#bytes += operation.bytes;
       return;
     }
@@ -41,10 +45,14 @@ export class Spool {
     }
   }
 
-  /** The operation that stands for all that was added; at least one must have been. */
-  async finish(): Promise<OperationOf<'chunks'>> {
+  /** The operation that stands for all that was added since the last call, or null when nothing was. */
+  async take(): Promise<OperationOf<'chunks'> | null> {
     await this.#flush();
-    return { kind: 'chunks', hashes: this.#hashes, bytes: this.#bytes };
+    if (this.#hashes.length === 0) return null;
+    const taken = { kind: 'chunks', hashes: this.#hashes, bytes: this.#bytes } as const;
+    this.#hashes = [];
+    this.#bytes = 0;
+    return taken;
   }
 
   async #flush(): Promise<void> {
@@ -53,18 +61,35 @@ export class Spool {
     this.#pending = [];
     this.#weight = 0;
     this.#bytes += chunk.length;
+    if (this.#hashes.length === LIMITS.chunksMax) {
+      throw new SqlError(SQLSTATE.programLimitExceeded, 'transaction is too large', {
+        detail: `It may have at most ${LIMITS.chunksMax} chunks of ${CHUNK_BYTES} bytes.`,
+      });
+    }
     this.#hashes.push(await this.#put(chunk));
   }
 }
 
-/** Spools operations. */
+/** Spools operations; catalog operations stay, between the chunks of what is before and after them. */
 export async function spooled(
   operations: readonly Operation[],
   put: (chunk: Uint8Array) => Promise<Uint8Array>,
-): Promise<OperationOf<'chunks'>> {
+): Promise<Operation[]> {
   const spool = new Spool(put);
-  for (const operation of operations) await spool.add(operation);
-  return spool.finish();
+  const travelling: Operation[] = [];
+  const settle = async () => {
+    const chunks = await spool.take();
+    if (chunks !== null) travelling.push(chunks);
+  };
+  for (const operation of operations) {
+    if (operation.kind !== 'catalog') await spool.add(operation);
+    else {
+      await settle();
+      travelling.push(operation);
+    }
+  }
+  await settle();
+  return travelling;
 }
 
 /** Whether operations should be spooled rather than travel in their transaction. */
@@ -91,8 +116,6 @@ function weightOf(operation: Operation): number {
     case 'delete':
     case 'require':
       return weight + 18 * operation.rows.length;
-    case 'catalog':
-      return weight + operation.text.length;
     case 'chunks':
       return weight + 34 * operation.hashes.length;
     default:

@@ -68,7 +68,7 @@ export async function submit(
   text: string,
 ): Promise<Committed> {
   const { gateway, putChunk } = session.services;
-  const travelling = isHeavy(operations) ? [await spooled(operations, putChunk)] : operations;
+  const travelling = isHeavy(operations) ? await spooled(operations, putChunk) : operations;
   const committed = await gateway.submit(session.sessionRole.id, travelling, text);
   session.settings.setFixed('ledger.last_transaction', hex(committed.id));
   session.settings.setFixed('ledger.last_block', String(committed.height));
