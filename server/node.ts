@@ -170,13 +170,20 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     idleProofMs: config.idleProofMs,
     onFailure,
   });
-  const follow = async (executed: ExecutedBlock): Promise<void> => {
-    const before = catalog;
-    const records = ddlIn(executed);
-    if (records.length === 0) return;
-    catalog = reader.catalog();
-    sequences.catalogChanged(before, catalog);
-    for (const record of records) await analyst.applyDdl(record, catalog);
+  // The mirror follows before anybody plans by the new catalog; all bundles of a block wait for the same work.
+  let newest = catalog;
+  let following: Promise<void> = Promise.resolve();
+  const follow = (executed: ExecutedBlock): void | Promise<void> => {
+    const after = reader.catalog();
+    if (after !== newest) {
+      newest = after;
+      following = following.then(async () => {
+        await mirrorDdl(analyst, config, inline, log, ddlIn(executed), after);
+        sequences.catalogChanged(catalog, after);
+        catalog = after;
+      });
+    }
+    return newest === catalog ? undefined : following;
   };
   const gateway = new Gateway({
     crypto,
@@ -246,6 +253,23 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     },
   };
   return core;
+}
+
+/** Replays DDL in the mirror. A mirror that cannot follow is built anew: the chain is right, whatever it says. */
+async function mirrorDdl(
+  analyst: Analyst,
+  config: Config,
+  inline: Inline,
+  log: Log,
+  records: readonly DdlRecord[],
+  catalog: Catalog,
+): Promise<void> {
+  try {
+    for (const record of records) await analyst.applyDdl(record, catalog);
+  } catch (error) {
+    log.error('the analyst could not follow the chain', { error: (error as Error).message });
+    await analyst.load(catalog, ddlHistory(config.data, inline));
+  }
 }
 
 function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {

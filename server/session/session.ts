@@ -146,6 +146,7 @@ export class Session implements WireSession {
 
   execute(name: string, rowsMax: number, sink: ResultSink): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
     return this.#then(this.#settleHeld(), () => {
+      this.#arrive();
       const portal = this.#portal(name);
       this.#checkAllowed(portal.prepared.statement);
       if (portal.outcome === null && rowsMax === 0 && this.context.transaction === null && isWrite(portal.prepared)) {
@@ -180,7 +181,10 @@ export class Session implements WireSession {
     const held = this.#held;
     this.#held = null;
     const { transaction } = this.context;
-    if (failed) return this.#afterSync(transaction !== null && !transaction.explicit ? rollbackTransaction(this.context) : undefined);
+    if (failed) {
+      this.#failBlock();
+      return this.#afterSync(undefined);
+    }
     if (held !== null) {
       return this.#afterSync(this.#runHeld(held));
     }
