@@ -10,7 +10,7 @@ import { Solo } from '../consensus/solo.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
-import { SqlError} from '../ledger/error.ts';
+import { SqlError } from '../ledger/error.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
