@@ -3,7 +3,7 @@
 // One session at a time changes the catalog; another waits for its transaction to end, as for Postgres' locks.
 
 import { applyChanges } from '../../ledger/catalog.ts';
-import type { CatalogChange, Role, Table } from '../../ledger/catalog.ts';
+import type { Catalog, CatalogChange, Role, Table } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { sqlType } from '../../ledger/type.ts';
@@ -81,6 +81,7 @@ async function runDdl(
   transaction.catalog = applyChanges(before, changes);
   transaction.pendingDdl.push(record);
   transaction.texts.push(text);
+  for (const change of changes) reshapeOverlay(transaction, before, change);
   for (const rewrite of rewrites) pushImages(transaction, rewrite);
   for (const check of analysis.rowChecks) if (check.kind === 'fill') await fill(session, transaction, check);
   if (statement.kind === 'CreateTableAsStmt') return insertQuery(session, statement, analysis);
@@ -218,6 +219,18 @@ function tableOf(session: SessionContext, relation: number): Table {
 
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Rows that the transaction has written already get the table's new columns. */
+function reshapeOverlay(transaction: OpenTransaction, before: Catalog, change: CatalogChange): void {
+  if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table') return;
+  const after = change.object;
+  const old = before.relations.get(after.id);
+  if (old?.kind !== 'table' || transaction.overlay.table(after.id) === undefined) return;
+  const from = after.columns.map((column) => old.columns.findIndex(({ id }) => id === column.id));
+  transaction.overlay.reshape(transaction.tag, after.id, (values) =>
+    from.map((at, i) => (at < 0 ? after.columns[i]!.missing : (values[at] ?? null))),
+  );
 }
 
 // ── CREATE TABLE AS ──────────────────────────────────────────────────────────────────────────────

@@ -67,6 +67,13 @@ export class Overlay {
     table.truncated = true;
   }
 
+  /** Gives every row of a table other values: its columns have changed. */
+  reshape(tag: number, relation: number, reshaped: (values: readonly Datum[]) => readonly Datum[]): void {
+    for (const row of [...(this.#tables.get(relation)?.rows.values() ?? [])]) {
+      this.put(tag, relation, { ...row, values: reshaped(row.values) });
+    }
+  }
+
   /** Undoes every change tagged `tag` or later. */
   rollbackTo(tag: number): void {
     for (let index = this.#changes.length - 1; index >= 0; index -= 1) {
