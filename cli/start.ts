@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { Config } from '../server/config.ts';
 import { startNode } from '../server/node.ts';
+import { CommandError, EXIT } from './exit.ts';
 
 /** Resolves when the node has stopped. */
 export async function runStart(config: Config): Promise<void> {
@@ -12,19 +13,25 @@ export async function runStart(config: Config): Promise<void> {
   const shown = node.firstStart && process.stdout.isTTY ? node.adminUrl : undefined;
   process.stdout.write(`TrustSQL is ready on ${node.host}:${node.port}. To connect, paste:\n`);
   process.stdout.write(`psql "${shown ?? `$(cat ${quoted(file)})`}"\n`);
-  await new Promise<void>((resolve) => {
-    let asked = false;
+  const asked = new Promise<void>((resolve) => {
+    let before = false;
     const stop = (signal: NodeJS.Signals): void => {
       // Whoever asks twice does not want to wait.
-      if (asked) process.exit(signal === 'SIGINT' ? 130 : 143);
-      asked = true;
+      if (before) process.exit(signal === 'SIGINT' ? 130 : 143);
+      before = true;
       process.stderr.write('Stopping …\n');
       resolve();
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
   });
+  const failure = await Promise.race([asked.then(() => null), node.failed.then(reasonOf)]);
   await node.stop();
+  if (failure !== null) throw new CommandError(EXIT.unavailable, `the node has failed: ${failure}`);
+}
+
+function reasonOf(error: unknown): string {
+  return Error.isError(error) ? error.message : String(error);
 }
 
 function quoted(path: string): string {

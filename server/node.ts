@@ -10,7 +10,7 @@ import { Solo } from '../consensus/solo.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
-import { SqlError } from '../ledger/error.ts';
+import { isSqlError, SqlError } from '../ledger/error.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -147,19 +147,22 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const crypto = nativeCrypto;
   const { promise: failed, resolve: fail } = Promise.withResolvers<unknown>();
   const onFailure = (error: unknown): void => {
-    log.error('storage failed', { error: (error as Error).message });
+    log.error('the node has failed', { error: (error as Error).message });
     fail(error);
   };
-  // The analyst needs seconds to start; the writer recovers meanwhile.
   const secrets = openSecrets(config, crypto, systemClock);
   const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
   const { chainId } = secrets.data;
   const database = writer.genesis.database;
   const reader = StateReader.open(config.data);
   const inline = new Inline(reader.database, statementTexts(config.data));
-  const analyst = await Analyst.start({ database });
+  const analyst = await Analyst.start({ database, imageDirectory: join(config.data, 'analyst') });
   let catalog: Catalog = reader.catalog();
-  await analyst.load(catalog, ddlHistory(config.data, inline));
+  // It comes up while clients connect: what they ask waits for it.
+  analyst.load(catalog, ddlHistory(config.data, inline)).catch((error: unknown) => {
+    // Closed before it was up: nothing has failed.
+    if (!isSqlError(error)) onFailure(error);
+  });
   const consensus = new Solo({
     crypto,
     chainId,
