@@ -4,7 +4,7 @@
 //     never a repetition. Gaps are as with CACHE in Postgres.
 // (2) `next` is synchronous, because SQL functions are; callers reserve before they evaluate (`ensure`).
 
-import type { Catalog, Sequence } from '../ledger/catalog.ts';
+import type { Catalog, Relation, Sequence } from '../ledger/catalog.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import type { Operation } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
@@ -90,7 +90,7 @@ export class Sequences {
   /** Forgets sequences that are gone or were redefined. */
   catalogChanged(before: Catalog, after: Catalog): void {
     for (const id of this.#ranges.keys()) {
-      if (before.relations.get(id) !== after.relations.get(id)) this.forget(id);
+      if (!sameSequence(before.relations.get(id), after.relations.get(id))) this.forget(id);
     }
   }
 
@@ -126,6 +126,13 @@ export class Sequences {
     const contiguous = range !== undefined && range.left > 0n && range.next + range.left * sequence.increment === first;
     this.#ranges.set(sequence.id, contiguous ? { next: range.next, left: range.left + taken } : { next: first, left: taken });
   }
+}
+
+/** Whether what is reserved still holds: a catalog read anew has other objects of the same content. */
+function sameSequence(before: Relation | undefined, after: Relation | undefined): boolean {
+  if (before?.kind !== 'sequence' || after?.kind !== 'sequence') return false;
+  const fields = ['type', 'start', 'increment', 'min', 'max', 'cycle', 'cache'] as const;
+  return fields.every((field) => before[field] === after[field]);
 }
 
 /**

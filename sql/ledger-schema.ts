@@ -58,7 +58,7 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
     id: -4,
     name: 'accounts',
     description: 'Roles that sign, and their public keys',
-    columns: columns('name name, public_key bytea, custody text'),
+    columns: columns('id int8, name name, public_key bytea, custody text'),
   },
   {
     id: -5,

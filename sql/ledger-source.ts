@@ -105,10 +105,10 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
     ),
   accounts: (catalog) =>
     constant(
-      3,
+      4,
       [...catalog.roles.values()]
         .filter(({ publicKey }) => publicKey !== null)
-        .map(({ name, publicKey, custody }) => [name, publicKey, custody]),
+        .map(({ id, name, publicKey, custody }) => [BigInt(id), name, publicKey, custody]),
     ),
   shards: shardsSource,
   nodes: () =>

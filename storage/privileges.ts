@@ -53,7 +53,7 @@ function granted(
 /**
  * Refuses a write to a table that its author may not make.
  *
- * @param letter   ACL letter: a insert, w update, d delete, D truncate
+ * @param letter   ACL letter: a insert, w update, d delete, D truncate; r, to read the whole table
  * @param columns  columns written; a grant on each of them is enough for insert and update
  * @throws SqlError 42501
  */
@@ -61,7 +61,7 @@ export function demandTable(
   catalog: Catalog,
   author: number,
   table: Table,
-  letter: 'a' | 'w' | 'd' | 'D',
+  letter: 'a' | 'w' | 'd' | 'D' | 'r',
   columns: readonly number[],
 ): void {
   if (owns(catalog, author, table.owner) || granted(catalog, author, table.grants, letter)) return;

@@ -26,8 +26,6 @@ export class SessionContext {
   readonly processId: number;
   /** The role that logged in: its key signs. */
   readonly sessionRole: Role;
-  /** SET ROLE, or null. */
-  assumedRole: string | null = null;
   readonly stop = new StopSignal();
   transaction: OpenTransaction | null = null;
   /** Last value of each sequence this session has drawn from, by id, and the newest of all. */
@@ -47,6 +45,14 @@ export class SessionContext {
     this.settings = settings;
     this.processId = processId;
     this.sessionRole = sessionRole;
+    // Asked for at start-up (options = '-c role=…'): no other door to it than SET ROLE's.
+    if (this.assumedRole !== null) this.assumeRole(this.assumedRole);
+  }
+
+  /** SET ROLE, or null. */
+  get assumedRole(): string | null {
+    const role = this.settings.get('role');
+    return role === 'none' ? null : role;
   }
 
   get currentRole(): string {
@@ -78,7 +84,7 @@ export class SessionContext {
    *
    * @throws SqlError 22023 for an unknown role, 42501 without membership
    */
-  assumeRole(name: string | null): void {
+  assumeRole(name: string | null, local = false): void {
     if (name !== null && name !== this.sessionRole.name) {
       const roles = [...this.catalog.roles.values()];
       const role = roles.find((each) => each.name === name);
@@ -89,7 +95,7 @@ export class SessionContext {
         throw new SqlError(SQLSTATE.insufficientPrivilege, `permission denied to set role "${name}"`);
       }
     }
-    this.assumedRole = name;
+    this.settings.set('role', name ?? 'none', local);
     const role = [...this.catalog.roles.values()].find((each) => each.name === this.currentRole);
     this.settings.setFixed('is_superuser', role?.superuser === true ? 'on' : 'off');
   }

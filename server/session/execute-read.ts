@@ -14,6 +14,7 @@ import { checkTablesThen } from './as-of.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
+import { asksLedger, withLedgerAnswers } from './ledger-functions.ts';
 import { lockRows, withoutRows } from './lock-rows.ts';
 import type { Prepared, ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
@@ -22,7 +23,7 @@ import { sessionImage, valueContext } from './value-context.ts';
 
 export function executeRead(
   session: SessionContext,
-  _prepared: Prepared,
+  prepared: Prepared,
   plan: ReadPlan,
   parameters: readonly Datum[],
   formats: readonly number[],
@@ -40,6 +41,10 @@ export function executeRead(
     }
     const shown = showPrograms(session, plan, parameters);
     if (shown !== undefined) return shown.then(() => start(session, plan, parameters, formats));
+  }
+  if (asksLedger(plan.compiled.sessionFunctions)) {
+    const answered = withLedgerAnswers(session, plan, parameters);
+    return answered.then((known) => executeRead(session, prepared, known, parameters, formats));
   }
   if (drawsValues(plan.compiled.sessionFunctions)) {
     return withSequences(session, plan.query, () => start(session, plan, parameters, formats));

@@ -45,7 +45,8 @@ export function ownedSequenceName(session: SessionContext, table: string, column
   return null;
 }
 
-function relationNamed(session: SessionContext, text: string): Relation {
+/** @throws SqlError 42P01 */
+export function relationNamed(session: SessionContext, text: string): Relation {
   const parts = nameParts(text, '.');
   const name = parts.at(-1) ?? '';
   const schemas = parts.length > 1 ? [parts.at(-2)!] : existingSchemas(session);

@@ -3,6 +3,7 @@
 import type { Keyring } from '../../identity/keyring.ts';
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { Analyst } from '../../sql/analyst/analyst.ts';
+import type { Evidence } from '../evidence.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Inline } from '../inline.ts';
 import type { LockTable } from '../lock-table.ts';
@@ -30,6 +31,8 @@ export interface NodeServices {
   readonly inline: Inline;
   readonly sequences: Sequences;
   readonly keyring: Keyring;
+  /** Digests, proofs and receipts. */
+  readonly evidence: Evidence;
   /** Makes sure that the newest results are covered by a block header. */
   prove(): Promise<void>;
   /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */

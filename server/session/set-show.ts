@@ -64,12 +64,12 @@ export function setVariable(session: SessionContext, tree: RawNode): string {
 
 function setValue(session: SessionContext, name: string, args: readonly Constant[], local: boolean): void {
   const texts = args.map(argumentText);
-  if (name === 'role') return session.assumeRole(texts[0] === 'none' ? null : texts[0]!);
+  if (name === 'role') return session.assumeRole(texts[0] === 'none' ? null : texts[0]!, local);
   if (name === 'session_authorization') {
     if (texts[0] !== session.sessionRole.name && !session.sessionRole.superuser) {
       throw new SqlError(SQLSTATE.insufficientPrivilege, 'permission denied to set session authorization');
     }
-    return session.assumeRole(texts[0] ?? null);
+    return session.assumeRole(texts[0] ?? null, local);
   }
   const value = name === 'search_path' ? texts.map(listItem).join(', ') : texts.join(', ');
   session.setSetting(name, value, local);

@@ -7,7 +7,7 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import { tryTimeZone } from '../../sql/value/time-zone.ts';
+import { timeZoneSetting } from '../../sql/value/time-zone.ts';
 
 interface Definition {
   /** Name as SHOW prints it in its column header. */
@@ -96,9 +96,9 @@ function dateStyle(value: string, name: string): string {
 }
 
 function timeZone(value: string, name: string): string {
-  const zone = tryTimeZone(value);
+  const zone = timeZoneSetting(value);
   if (zone === undefined) throw invalidValue(name, value);
-  return zone.name;
+  return zone;
 }
 
 function clientEncoding(value: string, name: string): string {
@@ -147,6 +147,7 @@ const LIST: readonly Definition[] = [
   { name: 'max_index_keys', initial: '32', fixed: true },
   { name: 'password_encryption', initial: 'scram-sha-256', check: oneOf('scram-sha-256') },
   { name: 'quote_all_identifiers', initial: 'off', check: bool },
+  { name: 'role', initial: 'none' },
   { name: 'row_security', initial: 'on', check: bool },
   { name: 'search_path', initial: '"$user", public' },
   { name: 'server_encoding', initial: 'UTF8', reported: true, fixed: true },
@@ -249,7 +250,7 @@ export class Settings {
   }
 
   resetAll(): void {
-    for (const key of [...this.#values.keys()]) this.#write(key, undefined, false);
+    for (const key of [...this.#values.keys()]) if (key !== 'role') this.#write(key, undefined, false);
   }
 
   /** Sets what no client may set. */

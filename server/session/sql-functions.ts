@@ -128,7 +128,7 @@ function setConfig(session: SessionContext, [name, value, local]: readonly Datum
   const wanted = (name as string).toLowerCase();
   const text = value as string | null;
   if (wanted === 'role' || wanted === 'session_authorization') {
-    session.assumeRole(text === null || text === 'none' ? null : text);
+    session.assumeRole(text === null || text === 'none' ? null : text, local === 1n);
   } else if (text === null) session.settings.reset(wanted);
   else session.setSetting(wanted, text, local === 1n);
   // Outside of a block a local value is gone with the statement that has set it.

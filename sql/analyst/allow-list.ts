@@ -35,6 +35,9 @@ const SESSION: ReadonlySet<string> = new Set([
   'pg_current_xact_id_if_assigned',
   'setseed',
   'pg_export_snapshot',
+  'digest',
+  'proof',
+  'receipt',
 ]);
 
 /** Stable and volatile functions that only read catalogs or format values. */

@@ -81,6 +81,7 @@ export function makeUp(postgres: Postgres, database: string): void {
       comment on view ledger.${identifier(name)} is ${literal(description)};
       grant select on ledger.${identifier(name)} to public;`);
   }
+  postgres.run(LEDGER_FUNCTIONS);
   postgres.run(`grant usage on schema ledger, history to public;
     comment on schema ledger is 'the ledger itself'; comment on schema history is 'row versions of every table';`);
   adopt(postgres, "c.relnamespace = 'ledger'::regnamespace");
@@ -90,8 +91,27 @@ export function makeUp(postgres: Postgres, database: string): void {
       from pg_catalog.pg_namespace where nspname in ('ledger', 'history');
     insert into pg_catalog.pg_init_privs
       select oid, 'pg_namespace'::regclass, 0, 'e', nspacl from pg_catalog.pg_namespace
-      where nspname in ('ledger', 'history');`);
+      where nspname in ('ledger', 'history');
+    insert into pg_catalog.pg_depend
+      select 'pg_proc'::regclass, oid, 0, 'pg_extension'::regclass,
+        (select oid from pg_catalog.pg_extension where extname = 'plpgsql'), 0, 'e'
+      from pg_catalog.pg_proc where pronamespace = 'ledger'::regnamespace;`);
 }
+
+/** Answered by the node (server/session/ledger-functions.ts); here only their names and types count. */
+const LEDGER_FUNCTIONS = `
+  create function ledger.digest() returns text language sql volatile as 'select null::text';
+  create function ledger.proof("table" text, variadic key text[]) returns text
+    language sql volatile as 'select null::text';
+  create function ledger.proof("table" text, variadic key anyarray) returns text
+    language sql volatile as 'select null::text';
+  create function ledger.receipt(transaction text) returns json language sql volatile as 'select null::json';
+  create function ledger.receipt(transaction bytea) returns json language sql volatile as 'select null::json';
+  comment on function ledger.digest() is 'signed digest of the whole ledger (C2SP tlog-checkpoint)';
+  comment on function ledger.proof(text, text[]) is 'proof of a row by its primary key, as JSON';
+  comment on function ledger.proof(text, anyarray) is 'proof of a row by its primary key, as JSON';
+  comment on function ledger.receipt(text) is 'what a transaction did, by its id in hexadecimal';
+  comment on function ledger.receipt(bytea) is 'what a transaction did, by its id';`;
 
 /** Makes relations members of extension plpgsql, with the grants they have. */
 function adopt(postgres: Postgres, condition: string): void {

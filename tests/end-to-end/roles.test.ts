@@ -85,7 +85,7 @@ describe('roles', () => {
 
   test('sign their own transactions', async () => {
     const { rows } = await admin.query<{ author: string }>(
-      `SELECT a.name AS author FROM ledger.transactions t JOIN ledger.accounts a ON a.id = t.author
+      `SELECT a.name AS author FROM ledger.transactions t JOIN ledger.accounts a ON a.name = t.author
        WHERE t.statement LIKE 'INSERT INTO paper (id, text)%'`,
     );
     expect(rows).toEqual([{ author: 'clerk' }]);

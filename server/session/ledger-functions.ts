@@ -1,0 +1,120 @@
+// ledger.digest(), ledger.proof(table, key…) and ledger.receipt(transaction): functions that take time. Shell.
+//
+// SQLite cannot wait, so they are called before the query runs, and it sees what they gave as constants.
+// Therefore their arguments may not depend on rows.
+
+import { decodeArray, flatten } from '../../ledger/array-value.ts';
+import { tryFromHex } from '../../ledger/bytes.ts';
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
+import { compileQuery } from '../../sql/compile/query.ts';
+import { contains } from '../../sql/compile/scope.ts';
+import type { Scalar } from '../../sql/ir.ts';
+import { formatText, parseText } from '../../sql/value/text.ts';
+import { demandTable, isSuperuser } from '../../storage/privileges.ts';
+import { compileOptions } from './compile-options.ts';
+import { roleNamed } from './context.ts';
+import type { SessionContext } from './context.ts';
+import { compileEdge } from './edge-expression.ts';
+import { mapQuery } from './map-scalar.ts';
+import { relationNamed } from './name-lookup.ts';
+import type { ReadPlan } from './plan.ts';
+import { valueContext } from './value-context.ts';
+
+type Call = Extract<Scalar, { kind: 'call' }>;
+
+const NAMES: ReadonlySet<string> = new Set(['digest', 'proof', 'receipt']);
+const ID_BYTES = 32;
+
+/** Whether a query calls one of them. */
+export function asksLedger(sessionFunctions: readonly string[]): boolean {
+  return sessionFunctions.some((name) => NAMES.has(name));
+}
+
+/** The plan with every call replaced by what it gives. */
+export async function withLedgerAnswers(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): Promise<ReadPlan> {
+  const calls: Call[] = [];
+  contains(plan.query, (node) => {
+    if (!('command' in node) && node.kind === 'call' && NAMES.has(node.fn.name)) calls.push(node);
+    return false;
+  });
+  const answers = new Map<Scalar, Scalar>();
+  for (const call of calls) {
+    const value = await answerOf(session, call, parameters);
+    answers.set(call, { kind: 'const', type: call.type, value });
+  }
+  const query = mapQuery(plan.query, (node) => answers.get(node));
+  const compiled = compileQuery(query, compileOptions(session.catalog, 'current', new Set()));
+  return { ...plan, query, compiled, variants: new Map() };
+}
+
+async function answerOf(session: SessionContext, call: Call, parameters: readonly Datum[]): Promise<Datum> {
+  const { evidence } = session.services;
+  const texts = call.args.flatMap((arg) => textsOf(session, call, arg, parameters));
+  if (call.fn.name === 'digest') return evidence.digest();
+  if (texts.includes(null)) return null;
+  if (call.fn.name === 'receipt') {
+    const id = tryFromHex(texts[0]!.replace(/^\\x/, ''));
+    if (id?.length === ID_BYTES) return evidence.receipt(id);
+    const message = 'a transaction id has 64 hexadecimal digits';
+    throw new SqlError(SQLSTATE.invalidParameterValue, message);
+  }
+  const [name, ...key] = texts as string[];
+  return proofOf(session, name!, key);
+}
+
+/** An argument as text; the elements of one that is an array. */
+function textsOf(
+  session: SessionContext,
+  call: Call,
+  arg: Scalar,
+  parameters: readonly Datum[],
+): (string | null)[] {
+  if (arg.kind === 'array') return arg.elements.flatMap((each) => textsOf(session, call, each, parameters));
+  if (contains(arg, (node) => 'command' in node || node.kind === 'var')) {
+    const message = `arguments of ledger.${call.fn.name} must not depend on rows`;
+    throw new SqlError(SQLSTATE.featureNotSupported, message);
+  }
+  const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 0 };
+  const value = compileEdge(arg, scope).evaluate({ session, parameters });
+  const { type } = arg;
+  const values = type.array && value !== null ? flatten(decodeArray(value as string, type.base)) : [value];
+  const context = valueContext(session);
+  return values.map((each) => (each === null ? null : formatText(each, { ...type, array: false }, context)));
+}
+
+async function proofOf(session: SessionContext, name: string, key: readonly string[]): Promise<Datum> {
+  const table = relationNamed(session, name);
+  if (table.kind !== 'table') {
+    throw new SqlError(SQLSTATE.wrongObjectType, `"${table.name}" is not a table`);
+  }
+  checkReadable(session, table.id);
+  const index = table.indexes.find(({ primary }) => primary);
+  if (index === undefined || index.keys.length !== key.length) {
+    const columns = index?.keys.map(({ column }) => table.columns.find(({ id }) => id === column)!.name) ?? [];
+    throw new SqlError(
+      SQLSTATE.invalidParameterValue,
+      index === undefined
+        ? `table "${table.name}" has no primary key`
+        : `the primary key of table "${table.name}" has ${index.keys.length} columns (${columns.join(', ')})`,
+    );
+  }
+  const context = valueContext(session);
+  const values = index.keys.map(({ type }, i) => parseText(key[i]!, type, context));
+  const allow = (relation: number): void => checkReadable(session, relation);
+  return session.services.evidence.proof(table, index.id, values, allow);
+}
+
+/** @throws SqlError 42501 unless the role may read every column of the table */
+function checkReadable(session: SessionContext, relation: number): void {
+  const role = roleNamed(session.catalog, session.currentRole);
+  const table = session.catalog.relations.get(relation);
+  if (role === undefined || isSuperuser(session.catalog, role.id)) return;
+  if (table?.kind === 'table') demandTable(session.catalog, role.id, table, 'r', []);
+  else throw new SqlError(SQLSTATE.insufficientPrivilege, 'permission denied for a table that is gone');
+}
