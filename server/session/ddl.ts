@@ -7,7 +7,9 @@ import type { Catalog, CatalogChange, Role, Table } from '../../ledger/catalog.t
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { sqlType } from '../../ledger/type.ts';
-import type { Datum } from '../../ledger/type.ts';
+import type { Datum, SqlType } from '../../ledger/type.ts';
+import { applyTypmod } from '../../ledger/typmod.ts';
+import { typeName } from '../../sql/value/oid.ts';
 import type { DdlAnalysis, DdlRecord, RowCheck } from '../../sql/analysis.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import type { Query, Target } from '../../sql/ir.ts';
@@ -131,19 +133,40 @@ async function readRewrites(
     const table = tableOf(session, relation);
     await showProgramsOf(session, transaction, [relation]);
     const schema = session.catalog.schemas.get(table.schema)!.name;
-    const text = `SELECT ${checks.map((check) => check.using).join(', ')} FROM ${quoted(schema)}.${quoted(table.name)}`;
+    const after = analysis.changes.find(
+      (change) => 'put' in change && change.put === 'relation' && change.object.id === relation,
+    );
+    const changed = after !== undefined && 'put' in after ? (after.object as Table) : table;
+    const types = checks.map(({ column }) => changed.columns.find(({ id }) => id === column)!.type);
+    const values = checks.map(({ using }, i) => `CAST((${using}) AS ${typeText(types[i]!, session.catalog)})`);
+    const text = `SELECT ${values.join(', ')} FROM ${quoted(schema)}.${quoted(table.name)}`;
     const { query } = await session.services.analyst.analyse(text, [], session.analysisContext());
     if (query === null) throw new SqlError(SQLSTATE.internalError, 'a rewrite reads no table');
     const rows = await readValues(session, withRowIds(query, session), []);
-    const after = analysis.changes.find((change) => 'put' in change && change.put === 'relation' && change.object.id === relation);
-    const changed = after !== undefined && 'put' in after ? (after.object as Table) : table;
     rewrites.push({
       table: changed,
       columns: checks.map((check) => check.column),
-      rows: rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint, values: row.slice(2) })),
+      rows: rows.map((row) => ({
+        rowId: row[0] as bigint,
+        version: row[1] as bigint,
+        // An assignment, not a cast: a text that is too long is refused, not cut.
+        values: types.map((type, i) => applyTypmod(row[2 + i]!, type, false)),
+      })),
     });
   }
   return rewrites;
+}
+
+/** A type as CAST wants it, without its modifier. */
+function typeText(type: SqlType, catalog: Catalog): string {
+  const own = type.userType === null ? undefined : catalog.types.get(type.userType);
+  const name =
+    own === undefined
+      ? typeName(type.base)
+      : `${quoted(catalog.schemas.get(own.schema)!.name)}.${quoted(own.name)}`;
+  // Bare CHARACTER means character(1).
+  const plain = type.base === 'bpchar' && own === undefined ? 'bpchar' : name;
+  return type.array ? `${plain}[]` : plain;
 }
 
 function withRowIds(query: Query, session: SessionContext): ReadPlan {

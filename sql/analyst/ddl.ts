@@ -326,9 +326,10 @@ function columnChecks(
       : [];
   }
   const checks: RowCheck[] = [];
-  if (stable(was.type) !== stable(column.type) && !widened(was, column)) {
-    const using = usingOf(statement, was.name) ?? `"${was.name.replaceAll('"', '""')}"`;
-    checks.push({ kind: 'rewrite', relation, column: column.id, using });
+  const using = usingOf(statement, was.name);
+  if (using !== undefined || (stable(was.type) !== stable(column.type) && !widened(was, column))) {
+    const name = `"${was.name.replaceAll('"', '""')}"`;
+    checks.push({ kind: 'rewrite', relation, column: column.id, using: using ?? name });
   }
   if (column.notNull && !was.notNull) checks.push({ kind: 'notNull', relation, column: column.id });
   return checks;
