@@ -194,6 +194,8 @@ export interface Stop {
   onStop(callback: (reason: SqlError) => void): void;
 }
 
+const NO_ROWS: RowBatch = { bytes: new Uint8Array(0), count: 0, done: true };
+
 /** A query in a reader process, as a source of rows. */
 export class ReaderQuery implements RowSource {
   readonly #pool: ReaderPool;
@@ -211,6 +213,8 @@ export class ReaderQuery implements RowSource {
   }
 
   async read(rowsMax: number): Promise<RowBatch> {
+    // A cursor may be asked again after its last row.
+    if (this.#ended) return NO_ROWS;
     const answer = await this.#ask(rowsMax);
     if (answer.kind !== 'rows') throw new SqlError(SQLSTATE.internalError, 'a reader sent values');
     return answer;
