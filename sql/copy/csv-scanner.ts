@@ -87,16 +87,18 @@ export class CsvScanner implements RowScanner {
     const parts: Uint8Array[] = [bytes.subarray(start, at)];
     let from = at + 1;
     let inside = true;
+    const lineEnd = this.#lineEnds.inner;
     let lines = 0;
     for (at = from; ; at += 1) {
       if (at >= end) {
         if (!last) return INCOMPLETE;
-        if (inside) throw new SqlError(SQLSTATE.badCopyFileFormat, 'unterminated CSV quoted field');
-        break;
+        if (!inside) break;
+        this.fields.lineEnd = end;
+        throw new SqlError(SQLSTATE.badCopyFileFormat, 'unterminated CSV quoted field');
       }
       const byte = bytes[at]!;
       if (inside) {
-        if (byte === 0x0a) lines += 1;
+        if (byte === lineEnd) lines += 1;
         if (byte === escape) {
           if (at + 1 === end && !last) return INCOMPLETE;
           const protects = at + 1 < end && (bytes[at + 1] === escape || bytes[at + 1] === quote);

@@ -3,7 +3,7 @@
 // One closure per column knows its type, so that a row costs no decisions; integers and short ASCII texts,
 // which most columns are, are read from the bytes without a detour.
 
-import { SqlError } from '../../ledger/error.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
 import { fromBinary } from '../value/binary.ts';
@@ -36,12 +36,29 @@ export function textField(type: SqlType, context: ValueContext): FieldReader {
     return (bytes, start, end) =>
       end - start <= max ? fieldText(bytes, start, end) : general(bytes, start, end);
   }
+  if (type.base === 'bpchar') {
+    const max = type.typmod < 0 ? Infinity : type.typmod - 4;
+    return (bytes, start, end) => {
+      if (end - start > max) return general(bytes, start, end);
+      let to = end;
+      while (to > start && bytes[to - 1] === 0x20) to -= 1;
+      return fieldText(bytes, start, to);
+    };
+  }
   return general;
 }
 
 /** A reader of the binary form of a type. */
 export function binaryField(type: SqlType): FieldReader {
-  return (bytes, start, end) => fromBinary(bytes.subarray(start, end), type);
+  return (bytes, start, end) => {
+    try {
+      return fromBinary(bytes.subarray(start, end), type);
+    } catch (error) {
+      if (!isSqlError(error)) throw error;
+      const message = error.message.replace(/ in bind parameter.*$/, '');
+      throw new SqlError(error.sqlstate, message, error.fields);
+    }
+  };
 }
 
 function integerField(max: number, general: FieldReader): FieldReader {

@@ -145,7 +145,7 @@ export class CopyReader {
       return next;
     } catch (error) {
       if (!isSqlError(error)) throw error;
-      const where = this.#context(bytes, start, end, next === INCOMPLETE, column);
+      const where = this.#context(bytes, start, next === INCOMPLETE, column, error);
       throw new SqlError(error.sqlstate, error.message, { ...error.fields, where });
     }
   }
@@ -171,13 +171,22 @@ export class CopyReader {
   }
 
   /** Where an error happened, in Postgres' words. */
-  #context(bytes: Uint8Array, start: number, end: number, unread: boolean, column: number): string {
-    const { fields } = this.#scanner;
+  #context(
+    bytes: Uint8Array,
+    start: number,
+    unread: boolean,
+    column: number,
+    { sqlstate }: SqlError,
+  ): string {
+    const { sources, starts, ends, lineEnd } = this.#scanner.fields;
     const line = `COPY ${this.#relation}, line ${unread ? this.#line + 1 : this.#line}`;
     const at = column < 0 ? '' : `, column ${this.#columns[column]!.name}`;
     if (this.#options.format === 'binary') return line + at;
-    if (column < 0) return `${line}: "${shown(bytes, start, unread ? end : fields.lineEnd)}"`;
-    return `${line}${at}: "${shown(fields.sources[column]!, fields.starts[column]!, fields.ends[column]!)}"`;
+    // Postgres looks for what is no UTF-8 before it looks for fields.
+    const encoding = sqlstate === SQLSTATE.characterNotInRepertoire && column >= 0;
+    if (lineEnd < 0 || (encoding && sources[column] === bytes)) return line;
+    if (column < 0 || encoding) return `${line}: "${shown(bytes, start, lineEnd)}"`;
+    return `${line}${at}: "${shown(sources[column]!, starts[column]!, ends[column]!)}"`;
   }
 }
 

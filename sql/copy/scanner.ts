@@ -32,8 +32,8 @@ export class Fields {
   readonly sources: Uint8Array[] = [];
   readonly starts: number[] = [];
   readonly ends: number[] = [];
-  /** Where its line ends, without the line end itself. */
-  lineEnd = 0;
+  /** Where its line ends, without the line end itself; -1 as long as that is not known. */
+  lineEnd = -1;
   /** Line ends inside quoted fields. */
   innerLines = 0;
   /** The end marker stood behind this row. */
@@ -41,6 +41,7 @@ export class Fields {
 
   clear(): void {
     this.count = 0;
+    this.lineEnd = -1;
     this.innerLines = 0;
     this.last = false;
   }
@@ -64,6 +65,11 @@ export class LineEnds {
 
   constructor(csv: boolean) {
     this.#csv = csv;
+  }
+
+  /** The byte that counts as a line end inside quotes: as Postgres counts, which takes a line to learn. */
+  get inner(): number {
+    return this.#style === 'newline' ? NEWLINE : RETURN;
   }
 
   /** Where the next line begins, when a line end stands at `at`; INCOMPLETE when more must be seen. */
