@@ -268,7 +268,7 @@ async function mirrorDdl(
   catalog: Catalog,
 ): Promise<void> {
   try {
-    for (const record of records) await analyst.applyDdl(record, catalog);
+    await analyst.applyDdl(records, catalog);
   } catch (error) {
     log.error('the analyst could not follow the chain', { error: (error as Error).message });
     await analyst.load(catalog, ddlHistory(config.data, inline));

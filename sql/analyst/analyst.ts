@@ -110,9 +110,9 @@ export class Analyst {
     return this.#call('analyseDdl', [text, context], ANALYSIS_TIMEOUT_MS);
   }
 
-  /** Follows a catalog operation of the chain; `catalog` is the catalog after it. */
-  async applyDdl(record: DdlRecord, catalog: Catalog): Promise<void> {
-    this.#learn(await this.#call('applyDdl', [record, catalog], ANALYSIS_TIMEOUT_MS));
+  /** Follows catalog operations of the chain, oldest first; `catalog` is the catalog after all of them. */
+  async applyDdl(records: readonly DdlRecord[], catalog: Catalog): Promise<void> {
+    this.#learn(await this.#call('applyDdl', [records, catalog], ANALYSIS_TIMEOUT_MS));
   }
 
   /** Ledger id of a table, view or sequence by name; `schema` undefined: by search_path. Throws 42P01. */
@@ -279,8 +279,8 @@ export class Analyst {
   }
 
   #followed(call: Waiting): void {
-    const [record, catalog] = call.args as Calls['applyDdl']['arguments'];
-    this.#loaded.records.push(record);
+    const [records, catalog] = call.args as Calls['applyDdl']['arguments'];
+    this.#loaded.records.push(...records);
     this.#loaded.catalog = catalog;
   }
 

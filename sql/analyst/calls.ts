@@ -12,7 +12,7 @@ export interface Calls {
   analyse: { arguments: [string, readonly number[], AnalysisContext]; result: Analysis };
   defaults: { arguments: [number, AnalysisContext]; result: readonly ColumnDefault[] };
   analyseDdl: { arguments: [string, AnalysisContext]; result: DdlAnalysis };
-  applyDdl: { arguments: [DdlRecord, Catalog]; result: OidTable };
+  applyDdl: { arguments: [readonly DdlRecord[], Catalog]; result: OidTable };
   relationId: { arguments: [string | undefined, string, AnalysisContext]; result: number };
   typeOids: { arguments: [readonly string[], AnalysisContext]; result: readonly number[] };
   evaluate: {

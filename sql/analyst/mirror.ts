@@ -207,12 +207,14 @@ export class Mirror {
     return this.#within(context, (state) => this.#change(recordOf(text, context), state).analysis);
   }
 
-  /** Runs DDL that the chain has accepted, for good. */
-  applyDdl(record: DdlRecord, catalog: Catalog): OidTable {
+  /** Runs DDL that the chain has accepted, for good; `catalog` is what all of it leads to. */
+  applyDdl(records: readonly DdlRecord[], catalog: Catalog): OidTable {
     this.#leavePending();
     const before = this.#base.catalog;
-    this.#replay(record);
-    this.#postgres.run('reset session authorization; reset role; reset search_path');
+    for (const record of records) {
+      this.#replay(record);
+      this.#postgres.run('reset session authorization; reset role; reset search_path');
+    }
     this.#shadow(before, catalog);
     this.#base = this.#stateOf(catalog);
     return this.oids();

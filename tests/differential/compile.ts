@@ -99,7 +99,7 @@ export class Ledger {
     const analysis = this.#mirror.analyseDdl(text, CONTEXT);
     this.catalog = applyChanges(this.catalog, analysis.changes);
     this.#session.catalog = this.catalog;
-    this.#mirror.applyDdl({ role: 'admin', searchPath: 'public', text }, this.catalog);
+    this.#mirror.applyDdl([{ role: 'admin', searchPath: 'public', text }], this.catalog);
     for (const change of analysis.changes) {
       if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table')
         continue;

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await analyst.load(catalog, []);
   const { changes } = await analyst.analyseDdl(TABLE, contextOf());
   catalog = applyChanges(catalog, changes);
-  await analyst.applyDdl(ddlRecord(TABLE), catalog);
+  await analyst.applyDdl([ddlRecord(TABLE)], catalog);
 }, TIMEOUT_MS);
 
 afterAll(async () => {

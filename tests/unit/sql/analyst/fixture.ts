@@ -70,7 +70,7 @@ export class FollowedMirror {
     const analysis = this.mirror.analyseDdl(text, context);
     this.catalog = applyChanges(this.catalog, analysis.changes);
     const record = { ...ddlRecord(text), role: context.role };
-    this.mirror.applyDdl(record, this.catalog);
+    this.mirror.applyDdl([record], this.catalog);
     this.records.push(record);
     return analysis;
   }
