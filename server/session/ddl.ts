@@ -26,6 +26,7 @@ import type { OpenTransaction } from './open-transaction.ts';
 import { ROW_ID_ATTRIBUTE, VERSION_ATTRIBUTE } from './plan-modify.ts';
 import type { ReadPlan } from './plan.ts';
 import type { Session } from './session.ts';
+import { restartSequences } from './sequence-restart.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
 import { executeInsert } from './execute-insert.ts';
@@ -84,6 +85,7 @@ async function runDdl(
   transaction.pendingDdl.push(record);
   transaction.texts.push(text);
   for (const change of changes) reshapeOverlay(transaction, before, change);
+  await restartSequences(session, transaction, statement);
   for (const rewrite of rewrites) pushImages(transaction, rewrite);
   for (const check of analysis.rowChecks) if (check.kind === 'fill') await fill(session, transaction, check);
   if (statement.kind === 'CreateTableAsStmt') return insertQuery(session, statement, analysis);

@@ -153,7 +153,8 @@ function advisory(symbol: string): SessionFunction | undefined {
       if (level === 'transaction') session.effects.push(() => Promise.resolve());
       return bool(taken);
     }
-    session.effects.push(() => lockAdvisory(session, name, shared, level));
+    const taken = tryLockAdvisory(session, name, shared, level);
+    session.effects.push(() => (taken ? Promise.resolve() : lockAdvisory(session, name, shared, level)));
     return VOID;
   };
 }
