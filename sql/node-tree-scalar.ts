@@ -45,6 +45,8 @@ export interface TreeResolver {
   columnId(oid: number, attribute: number): number;
   /** Types of the columns of a function that returns several, or null when it returns one. */
   functionColumns(oid: number): readonly SqlType[] | null;
+  /** How many parameters a function has, and the defaults of the last ones. */
+  parameters(oid: number): { readonly count: number; readonly defaults: readonly TreeNode[] };
   /** Ledger id of the index behind a constraint. */
   constraintIndex(oid: number): number;
   /** Ledger id of the unique index of `relation` that ON CONFLICT infers from these elements. */
@@ -167,7 +169,7 @@ function functionOf(node: TreeNode, context: ScalarContext): FunctionRef {
 const FORMATS = ['call', 'cast', 'cast', 'call'] as const;
 
 function readFunction(node: TreeNode, context: ScalarContext): Scalar {
-  const args = readScalars(node, 'args', context);
+  const args = completeArguments(node, context).map((item) => readScalar(item, context));
   const format = FORMATS[int(node, 'funcformat')] ?? 'call';
   return {
     kind: 'call',
@@ -177,6 +179,23 @@ function readFunction(node: TreeNode, context: ScalarContext): Scalar {
     variadic: bool(node, 'funcvariadic'),
     format,
   };
+}
+
+/** Arguments in the order of the parameters: named ones at their place, what is left out by its default. */
+function completeArguments(node: TreeNode, context: ScalarContext): readonly TreeNode[] {
+  const given = nodes(node, 'args');
+  const { count, defaults } = context.resolver.parameters(int(node, 'funcid'));
+  if (given.length >= count && !given.some(({ tag }) => tag === 'NAMEDARGEXPR')) return given;
+  const placed = new Map(
+    given.map((item, at) =>
+      item.tag === 'NAMEDARGEXPR' ? [int(item, 'argnumber'), child(item, 'arg')] : [at, item],
+    ),
+  );
+  return Array.from({ length: Math.max(count, given.length) }, (_, at) => {
+    const found = placed.get(at) ?? defaults[at - (count - defaults.length)];
+    if (found === undefined) throw new AssertionError('node tree: argument without a default');
+    return found;
+  });
 }
 
 /** A cast to a length is a call f(value, typmod [, explicit]). */
@@ -538,5 +557,4 @@ const READERS: Readonly<Record<string, Reader>> = {
   }),
   // PG writes a collation choice as its own node; every ledger collation is "C".
   COLLATEEXPR: (node, context) => readScalar(child(node, 'arg'), context),
-  NAMEDARGEXPR: (node, context) => readScalar(child(node, 'arg'), context),
 };

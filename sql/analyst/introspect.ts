@@ -475,6 +475,7 @@ class CatalogReader {
     const id = row['number'] as number;
     const old = before?.columns.find((column) => column.id === id);
     const type = resolver.type(row['type'] as number, row['typmod'] as number);
+    if (type.base === 'record') throw unsupported('a column of a composite type');
     const generated = row['generated'] as string;
     if (generated === 'v')
       throw unsupported('a virtual generated column', 'Use GENERATED ALWAYS AS (…) STORED.');

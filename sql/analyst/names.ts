@@ -41,6 +41,8 @@ export interface NamedType {
 export interface Names {
   readonly relations: ReadonlyMap<number, NamedRelation>;
   readonly types: ReadonlyMap<number, NamedType>;
+  /** OIDs of the row types of relations, and of the arrays over them (true). */
+  readonly rowTypes: ReadonlyMap<number, boolean>;
   readonly enumLabels: ReadonlyMap<number, string>;
   /** Role ids by OID, and the other way. */
   readonly roles: ReadonlyMap<number, number>;
@@ -67,6 +69,10 @@ const TYPES = `
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   where t.oid >= ${FIRST_USER_OID} and t.typtype in ('e', 'd') and n.nspname not like 'pg\\_%'`;
 
+const ROW_TYPES = `
+  select t.oid, t.typarray from pg_catalog.pg_type t join pg_catalog.pg_class c on c.oid = t.typrelid
+  where t.oid >= ${FIRST_USER_OID} and c.relkind in ('r', 'v')`;
+
 const ENUM_LABELS = 'select oid, enumlabel from pg_catalog.pg_enum';
 const ROLES = 'select oid, rolname, rolsuper from pg_catalog.pg_authid';
 const CONSTRAINTS = `
@@ -92,6 +98,15 @@ export function readNames(postgres: Postgres, catalog: Catalog): Names {
   return {
     relations: readRelations(postgres, ids),
     types: readTypes(postgres, catalog),
+    rowTypes: new Map(
+      postgres
+        .run(ROW_TYPES)
+        .rows.map(cells)
+        .flatMap(([oid = '', array = '']) => [
+          [Number(oid), false],
+          [Number(array), true],
+        ]),
+    ),
     enumLabels: new Map(
       postgres
         .run(ENUM_LABELS)

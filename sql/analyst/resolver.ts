@@ -10,8 +10,8 @@ import type { FunctionRef, Scalar } from '../ir.ts';
 import { queryNodes } from '../node-tree.ts';
 import { unsupported } from '../node-tree-scalar.ts';
 import type { ResolvedRelation, TreeResolver } from '../node-tree-scalar.ts';
-import { parseTree } from '../node-tree-text.ts';
-import type { TreeNode } from '../node-tree-text.ts';
+import { isNode, parseTree } from '../node-tree-text.ts';
+import type { TreeNode, TreeValue } from '../node-tree-text.ts';
 import { toExpression } from '../to-expression.ts';
 import { historyColumnIds } from './names.ts';
 import type { NamedRelation, Names } from './names.ts';
@@ -21,6 +21,11 @@ import { tryBuiltinType } from './type-oid.ts';
 /** Built-in functions and operators; they never change while a mirror lives. */
 export interface Builtins {
   readonly functions: ReadonlyMap<number, FunctionRef>;
+  /** Parameters and their defaults, of the functions that have defaults; the count of all others is 0. */
+  readonly parameters: ReadonlyMap<
+    number,
+    { readonly count: number; readonly defaults: readonly TreeNode[] }
+  >;
   /** Types of OUT columns, for functions that return several. */
   readonly outTypes: ReadonlyMap<number, readonly number[]>;
   readonly operators: ReadonlyMap<number, number>;
@@ -32,7 +37,8 @@ const FUNCTIONS = `
       and p.prosrc not in ('aggregate_dummy', '') then p.prosrc else p.proname end,
     p.provolatile, p.proisstrict, p.proretset,
     (select string_agg(t::text, ',' order by i) from unnest(p.proallargtypes) with ordinality a(t, i)
-      where p.proargmodes[i] in ('o', 'b', 't'))
+      where p.proargmodes[i] in ('o', 'b', 't')),
+    p.pronargs, p.proargdefaults::text
   from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang`;
 
 const VOLATILITY = { i: 'immutable', s: 'stable', v: 'volatile' } as const;
@@ -40,8 +46,9 @@ const VOLATILITY = { i: 'immutable', s: 'stable', v: 'volatile' } as const;
 export function readBuiltins(postgres: Postgres): Builtins {
   const functions = new Map<number, FunctionRef>();
   const outTypes = new Map<number, readonly number[]>();
-  for (const [oid, name, symbol, volatility, strict, returnsSet, out] of postgres.run(FUNCTIONS)
-    .rows) {
+  const parameters = new Map<number, { count: number; defaults: readonly TreeNode[] }>();
+  for (const row of postgres.run(FUNCTIONS).rows) {
+    const [oid, name, symbol, volatility, strict, returnsSet, out, count, defaults] = row;
     functions.set(Number(oid), {
       oid: Number(oid),
       name: name ?? '',
@@ -51,12 +58,17 @@ export function readBuiltins(postgres: Postgres): Builtins {
       returnsSet: returnsSet === 't',
     });
     if (out !== null && out !== undefined) outTypes.set(Number(oid), out.split(',').map(Number));
+    if (defaults !== null && defaults !== undefined) {
+      const values = (parseTree(defaults) as readonly TreeValue[]).filter(isNode);
+      parameters.set(Number(oid), { count: Number(count), defaults: values });
+    }
   }
   const types = postgres.run('select oid, typname, typarray from pg_catalog.pg_type').rows;
   const operators = postgres.run('select oid, oprcode::oid from pg_catalog.pg_operator').rows;
   return {
     functions,
     outTypes,
+    parameters,
     operators: new Map(operators.map(([oid, fn]) => [Number(oid), Number(fn)])),
     types: new Map(
       types.map(([oid, name, array]) => [
@@ -95,12 +107,18 @@ export class CatalogResolver implements TreeResolver {
     if (builtin !== undefined) return builtin;
     const element = this.#arrayTypes.get(oid);
     const named = this.#names.types.get(element ?? oid);
-    if (named === undefined) return undefined;
+    if (named === undefined) return this.#rowType(oid);
     const type = this.#catalog.types.get(named.id);
     if (type === undefined) return undefined;
     const array = element !== undefined;
     if (type.kind === 'enum') return sqlType('enum', -1, array, type.id);
     return { ...type.type, array: array || type.type.array, userType: type.id };
+  }
+
+  /** Whole rows of a table or view are records. */
+  #rowType(oid: number): SqlType | undefined {
+    const array = this.#names.rowTypes.get(oid);
+    return array === undefined ? undefined : sqlType('record', -1, array);
   }
 
   fn(oid: number): FunctionRef {
@@ -149,6 +167,10 @@ export class CatalogResolver implements TreeResolver {
   functionColumns(oid: number): readonly SqlType[] | null {
     const out = this.#builtins.outTypes.get(oid);
     return out === undefined || out.length < 2 ? null : out.map((type) => this.type(type, -1));
+  }
+
+  parameters(oid: number): { readonly count: number; readonly defaults: readonly TreeNode[] } {
+    return this.#builtins.parameters.get(oid) ?? { count: 0, defaults: [] };
   }
 
   constraintIndex(oid: number): number {

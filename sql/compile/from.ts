@@ -82,16 +82,8 @@ function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Sour
       assert(name !== undefined, 'a CTE is referred to before it is known');
       return { text: `${name} AS ${alias}`, source: byPosition(alias, 'c', null) };
     }
-    case 'values': {
-      const alias = newAlias(shared, 't');
-      const rows = entry.rows.map(
-        (row) => `(${row.map((cell, at) => as(cell, entry.types[at]!, scope)).join(', ')})`,
-      );
-      return {
-        text: `(VALUES ${rows.join(', ')}) AS ${alias}`,
-        source: byPosition(alias, 'column', null),
-      };
-    }
+    case 'values':
+      return values(entry, scope);
     case 'function':
       return functionSource(entry, scope);
     case 'result':
@@ -100,6 +92,24 @@ function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Sour
     case 'group':
       throw notSupported('this kind of range table entry in FROM');
   }
+}
+
+/** SQLite takes VALUES out of its place, where references to the query around it mean nothing: those are SELECTs. */
+function values(
+  entry: Extract<RangeEntry, { kind: 'values' }>,
+  scope: Scope,
+): { text: string; source: Source } {
+  const alias = newAlias(scope.shared, 't');
+  const rows = entry.rows.map((row) =>
+    row.map((cell, at) => as(cell, entry.types[at]!, scope)),
+  );
+  const correlated = contains(entry.rows, (node) => 'kind' in node && node.kind === 'var');
+  const named = (row: readonly string[]): string =>
+    row.map((cell, at) => `${cell} AS column${at + 1}`).join(', ');
+  const text = correlated
+    ? rows.map((row) => `SELECT ${named(row)}`).join(' UNION ALL ')
+    : `VALUES ${rows.map((row) => `(${row.join(', ')})`).join(', ')}`;
+  return { text: `(${text}) AS ${alias}`, source: byPosition(alias, 'column', null) };
 }
 
 /** Whether a subquery of FROM refers to the query it stands in: any reference one level out of it. */

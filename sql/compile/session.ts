@@ -5,10 +5,10 @@
 
 import { registered } from './call.ts';
 import { call } from './registered.ts';
-import { quote, represent, typeCode } from './representation.ts';
+import { quote, typeCode } from './representation.ts';
 import { parameter } from './scope.ts';
 import { sqlType } from '../../ledger/type.ts';
-import { typed } from './scalar.ts';
+import { scalar, typed } from './scalar.ts';
 import type { Scalar } from '../ir.ts';
 import type { Scope } from './scope.ts';
 
@@ -69,10 +69,7 @@ export function sessionCall(node: Call, scope: Scope): string | null {
   }
   if (node.fn.symbol === 'pg_typeof') {
     const arg = node.args[0]!;
-    return represent(
-      { text: call('typeof', [quote(typeCode(arg.type))]), type: node.type },
-      node.type,
-    );
+    return call('typeof', [quote(typeCode(arg.type)), scalar(arg, scope)]);
   }
   return null;
 }

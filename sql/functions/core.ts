@@ -16,7 +16,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { foldKey } from '../../storage/names.ts';
 import { oidOf, typeName } from '../value/oid.ts';
 import { formatText, parseText } from '../value/text.ts';
-import { applyTypmod } from '../value/typmod.ts';
+import { applyTypmod } from '../../ledger/typmod.ts';
 import { arrayKey, jsonbKey } from './key.ts';
 import { readType, readTypes } from './function.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
@@ -244,5 +244,6 @@ export const CORE: FunctionTable = {
   sum_of_halves: {
     impl: ([high, low, scale]) => numericOf(joinHalves(high!, low!), Number(scale)),
   },
-  typeof: { impl: ([code]) => BigInt(oidOf(readType(code as string), () => 0)) },
+  /** The value itself does not matter, but is computed, as in Postgres. */
+  typeof: { nullable: true, impl: ([code]) => BigInt(oidOf(readType(code as string), () => 0)) },
 };

@@ -26,12 +26,13 @@ export function jsonText(value: Datum, type: SqlType, session: SessionFunctions)
     : session.values;
   const text = formatText(value, type, context);
   if (NUMBERS.has(base) && !/[NI]/.test(text)) return text;
-  return quoteJson(TIMES.has(base) ? isoText(text) : text);
+  return quoteJson(TIMES.has(base) ? isoText(text, base === 'timestamptz') : text);
 }
 
 /** 2024-01-02 03:04:05+00 → 2024-01-02T03:04:05+00:00 */
-function isoText(text: string): string {
-  return text.replace(/^(\d+-\d+-\d+) /, '$1T').replace(/([+-]\d\d)$/, '$1:00');
+function isoText(text: string, zoned: boolean): string {
+  const iso = text.replace(/^(\d+-\d+-\d+) (?=\d)/, '$1T');
+  return zoned ? iso.replace(/([+-]\d\d)( BC)?$/, '$1:00$2') : iso;
 }
 
 function arrayText(array: ArrayValue, type: SqlType, session: SessionFunctions): string {

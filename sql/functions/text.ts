@@ -144,6 +144,12 @@ const anyLiteral: EdgeFunction = {
 };
 
 export const TEXT: FunctionTable = {
+  /** Blanks of char(n) are not stored, but count. */
+  bpcharoctetlen: {
+    typed: true,
+    impl: ([text], session, { args }) =>
+      BigInt(utf8(formatText(text!, args[0]!, session.values)).length),
+  },
   text_concat: { typed: true, nullable: true, impl: concat },
   text_concat_ws: { typed: true, nullable: true, impl: concatWithSeparator },
   text_format: { typed: true, nullable: true, impl: format },

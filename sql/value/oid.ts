@@ -118,3 +118,9 @@ const NAMES: Partial<Record<BaseType, string>> = {
 export function typeName(base: BaseType): string {
   return NAMES[base] ?? base;
 }
+
+/** A built-in type's name by its OID, as format_type() gives it; undefined for any other. */
+export function builtinTypeName(oid: number): string | undefined {
+  const type = ALIASES.has(oid) ? undefined : typeFromOid(oid);
+  return type && `${typeName(type.base)}${type.array ? '[]' : ''}`;
+}

@@ -33,7 +33,7 @@ import {
   formatTimeTz,
 } from './datetime-output.ts';
 import { formatInterval, parseInterval } from './interval-text.ts';
-import { typeName } from './oid.ts';
+import { builtinTypeName, typeName } from './oid.ts';
 import { applyTypmod } from '../../ledger/typmod.ts';
 
 const NAME_BYTES_MAX = 63;
@@ -266,7 +266,11 @@ function formatBase(value: Datum, type: SqlType, context: ValueContext): string 
     case 'regnamespace':
     case 'regrole':
       if (value === 0n) return '-';
-      return context.objectName?.(type.base, value as bigint) ?? String(value);
+      return (
+        context.objectName?.(type.base, value as bigint) ??
+        (type.base === 'regtype' ? builtinTypeName(Number(value)) : undefined) ??
+        String(value)
+      );
     case 'void':
       return '';
     default:
