@@ -79,8 +79,11 @@ export const RETRIES_MAX = 20;
 /** Bytes of encoded operations above which a transaction is stored in chunks before it is ordered. */
 export const CHUNK_BYTES = 512 * 1024;
 
-/** Rows that COPY adds to what an open transaction sees; more go ahead to the ledger and are seen after COMMIT. */
-export const COPY_OVERLAY_ROWS_MAX = 10_000;
+/**
+ * Rows that COPY adds to what an open transaction sees: each is looked up in the table's unique indexes while
+ * everybody waits. More go ahead to the ledger and are seen after COMMIT.
+ */
+export const COPY_OVERLAY_ROWS_MAX = 5_000;
 
 /** Rows of a COPY held as values before they go ahead in a chunk. */
 export const COPY_ROWS_HELD_MAX = 20_000;

@@ -204,19 +204,23 @@ export class SessionContext {
     return transaction.snapshot;
   }
 
-  /**
-   * Uncommitted rows of those of `tables` that have any.
-   *
-   * @throws SqlError 0A000 for a table with rows that have been spooled: nobody can read them before COMMIT
-   */
+  /** @throws SqlError 0A000 for a table with rows that have been spooled: nobody can read them before COMMIT */
+  refuseSpooled(tables: readonly number[]): void {
+    const { transaction } = this;
+    if (transaction === null || transaction.spooled.size === 0) return;
+    const found = tables.find((id) => transaction.spooled.has(id));
+    if (found !== undefined) throw spooledError(this.catalog.relations.get(found)?.name ?? '');
+  }
+
+  /** Uncommitted rows of those of `tables` that have any. @throws SqlError as refuseSpooled */
   overlayOf(tables: readonly number[]): OverlayImage[] {
     const { transaction } = this;
     if (transaction === null) return [];
+    this.refuseSpooled(tables);
     const images: OverlayImage[] = [];
     for (const relation of tables) {
       const overlay = transaction.overlay.table(relation);
       const table = this.catalog.relations.get(relation);
-      if (transaction.spooled.has(relation)) throw spooledError(table?.name ?? '');
       if (overlay === undefined || table?.kind !== 'table') continue;
       images.push({
         relation,

@@ -4,6 +4,7 @@
 // 23505 comes where Postgres gives it; applying checks them again (architecture 5). Constraints look at the
 // newest committed rows whatever the isolation level, as in Postgres.
 
+import { hex } from '../../ledger/bytes.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
 import { columnName, foldedText, foldKey, indexColumns, predicateName, rowTable } from '../../storage/names.ts';
@@ -11,11 +12,15 @@ import type { RowLookup } from '../../storage/constraints.ts';
 import { TableShape } from '../../storage/table-shape.ts';
 import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
 import type { SessionContext } from './context.ts';
+import type { OpenTransaction } from './open-transaction.ts';
 import type { OverlayRow } from './overlay.ts';
 
 export class EdgeTable extends TableShape implements RowLookup {
   readonly #session: SessionContext;
   readonly #columns: string;
+  /** Row ids by key, of the overlay's rows, for each index that was asked for: as of one revision of it. */
+  readonly #keys = new Map<IndexShape, Map<string, bigint>>();
+  #keysRevision = -1;
 
   constructor(session: SessionContext, table: Table) {
     super(table);
@@ -26,16 +31,24 @@ export class EdgeTable extends TableShape implements RowLookup {
   /** Row id under a key of an index, or null. */
   find(index: IndexShape, key: readonly Datum[]): bigint | null {
     if (key.includes(null)) return null;
-    for (const row of this.#overlayRows()) {
-      if (row.deleted) continue;
-      const own = index.key(row.values);
-      if (own !== null && own.every((value, i) => sameDatum(value, key[i] ?? null))) return row.rowId;
-    }
+    const own = this.#overlayKeys(index)?.get(keyText(key));
+    if (own !== undefined) return own;
+    if (this.#truncated()) return null;
     const conditions = indexColumns(index.index).map((name, i) => `${name} = :k${i}`);
     if (index.index.predicate !== null) conditions.push(`${predicateName(index.index.id)} = 1`);
     const parameters = Object.fromEntries(key.map((value, i) => [`k${i}`, value]));
     for (const row of this.#base(conditions, parameters)) if (!this.#hidden(row.rowId)) return row.rowId;
     return null;
+  }
+
+  /** Puts a new row into the overlay; what is known of its keys goes on being known. */
+  insert(transaction: OpenTransaction, rowId: bigint, values: readonly Datum[]): void {
+    const { overlay, tag } = transaction;
+    const known = overlay.table(this.table.id)?.revision === this.#keysRevision;
+    overlay.put(tag, this.table.id, { rowId, version: 0n, deleted: false, values });
+    if (!known) return;
+    for (const [index, keys] of this.#keys) addKey(keys, index, rowId, values);
+    this.#keysRevision = overlay.table(this.table.id)!.revision;
   }
 
   row(rowId: bigint): StoredRow | null {
@@ -64,9 +77,26 @@ export class EdgeTable extends TableShape implements RowLookup {
 
   #base(conditions: readonly string[], parameters: Readonly<Record<string, Datum>>): StoredRow[] {
     const text = `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} WHERE ${conditions.join(' AND ')}`;
+    const tables = [this.table.id];
+    this.#session.refuseSpooled(tables);
+    const standIns = this.#session.standInsOf(tables);
     const { inline } = this.#session.services;
-    const request = { ...this.#session.request(text, parameters, [this.table.id]), overlay: [] };
-    return inline.all(this.#session, request).map(storedRow);
+    return inline.all(this.#session, { text, parameters, overlay: [], standIns }).map(storedRow);
+  }
+
+  #overlayKeys(index: IndexShape): ReadonlyMap<string, bigint> | undefined {
+    const overlay = this.#session.transaction?.overlay.table(this.table.id);
+    if (overlay === undefined) return undefined;
+    if (overlay.revision !== this.#keysRevision) this.#keys.clear();
+    this.#keysRevision = overlay.revision;
+    let keys = this.#keys.get(index);
+    if (keys === undefined) {
+      this.#keys.set(index, (keys = new Map()));
+      for (const row of overlay.rows.values()) {
+        if (!row.deleted) addKey(keys, index, row.rowId, row.values);
+      }
+    }
+    return keys;
   }
 
   /** Whether the transaction has its own version of a base row. */
@@ -81,6 +111,25 @@ export class EdgeTable extends TableShape implements RowLookup {
   #overlayRows(): Iterable<OverlayRow> {
     return this.#session.transaction?.overlay.table(this.table.id)?.rows.values() ?? [];
   }
+}
+
+function addKey(
+  keys: Map<string, bigint>,
+  index: IndexShape,
+  rowId: bigint,
+  values: readonly Datum[],
+): void {
+  const key = index.key(values);
+  if (key !== null && !key.includes(null)) keys.set(keyText(key), rowId);
+}
+
+/** Equal for equal keys only. */
+function keyText(key: readonly Datum[]): string {
+  let text = '';
+  for (const value of key) {
+    text += value instanceof Uint8Array ? `bytes ${hex(value)}\0` : `${typeof value} ${value}\0`;
+  }
+  return text;
 }
 
 function storedRow(row: Row): StoredRow {

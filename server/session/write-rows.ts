@@ -37,7 +37,6 @@ export function insertRows(
   const tables = new EdgeTables(session);
   const edge = tables.table(table);
   const rules = rulesOf(edge, session.catalog);
-  const { tag } = transaction;
   const ids = rows.map((values) => {
     rules.complete(values);
     // Rows that were spooled cannot be looked at; duplicates are found at COMMIT.
@@ -46,7 +45,7 @@ export function insertRows(
       : uniqueError(edge, session.catalog, values, null);
     if (duplicate !== null) throw duplicate;
     const rowId = transaction.nextInsertedId();
-    transaction.overlay.put(tag, table.id, { rowId, version: 0n, deleted: false, values });
+    edge.insert(transaction, rowId, values);
     return rowId;
   });
   const columns = table.columns.flatMap((column, i) => (column.generated === null ? [i] : []));
