@@ -12,6 +12,7 @@ import type { ParsedStatement } from '../../sql/parse.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { SessionContext } from './context.ts';
+import { shifted } from './error-position.ts';
 import { execute } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import { requestOf } from './execute-read.ts';
@@ -51,7 +52,7 @@ export async function explain(
   const { context } = session;
   const options = optionsOf(statement);
   const begun = performance.now();
-  const prepared = await context.services.planner.prepare(innerText(statement).text, [], context);
+  const prepared = await prepareInner(context, statement);
   const planningMs = performance.now() - begun;
   const { plan } = prepared;
   if (plan === null || plan.kind === 'utility') {
@@ -66,6 +67,15 @@ export async function explain(
     : textOf(step, options, measured, planningMs);
   const rows = lines.map((line): Row => [line]);
   return rowsOutcome(context, textColumns('QUERY PLAN'), formats, rows, 'EXPLAIN');
+}
+
+async function prepareInner(context: SessionContext, statement: ParsedStatement): Promise<Prepared> {
+  const { text, start } = innerText(statement);
+  try {
+    return await context.services.planner.prepare(text, [], context);
+  } catch (error) {
+    throw shifted(error, start, statement.text);
+  }
 }
 
 // ── Options ──────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ import type {
 } from '../pgwire/backend.ts';
 import { PORTALS_PER_SESSION_MAX, STATEMENTS_PER_SESSION_MAX } from '../limits.ts';
 import type { SessionContext } from './context.ts';
+import { shifted } from './error-position.ts';
 import { execute, isWrite } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import type { Prepared } from './plan.ts';
@@ -518,13 +519,4 @@ function sameColumns(a: readonly ColumnDescription[] | null, b: readonly ColumnD
 
 function tooMany(what: string, max: number): SqlError {
   return new SqlError(SQLSTATE.programLimitExceeded, `a session may hold at most ${max} ${what}`);
-}
-
-/** An error's position is relative to its statement; the client counts from the start of its query string. */
-function shifted(error: unknown, start: number, text: string): unknown {
-  const { fields } = error as { fields?: { position?: number } };
-  if (start === 0 || fields?.position === undefined || !(error as Error).name.startsWith('SqlError')) return error;
-  const { sqlstate, message } = error as SqlError;
-  const characters = [...text.slice(0, start)].length;
-  return new SqlError(sqlstate, message, { ...(error as SqlError).fields, position: fields.position + characters });
 }
