@@ -53,5 +53,22 @@ function decodeUtf8(bytes: Uint8Array): string {
   } catch {
     // Falls through to the error that Postgres gives.
   }
-  throw new SqlError(SQLSTATE.characterNotInRepertoire, 'invalid byte sequence for encoding "UTF8"');
+  throw new SqlError(
+    SQLSTATE.characterNotInRepertoire,
+    'invalid byte sequence for encoding "UTF8"',
+  );
+}
+
+/**
+ * Values given by their text forms, one for each parameter.
+ *
+ * @throws SqlError 22P02 and others for a bad text
+ */
+export function parseParameters(
+  { parameterTypes }: Prepared,
+  values: readonly string[],
+  session: SessionContext,
+): Datum[] {
+  const context = valueContext(session);
+  return values.map((value, i) => parseText(value, parameterTypes[i]!, context));
 }

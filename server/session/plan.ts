@@ -1,6 +1,6 @@
 // What the node does with a statement, worked out once and kept. Types only.
 
-import type { SqlType } from '../../ledger/type.ts';
+import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Analysis } from '../../sql/analysis.ts';
 import type { Query } from '../../sql/ir.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
@@ -48,3 +48,8 @@ export interface Prepared {
   readonly catalogVersion: number;
 }
 
+/** A statement with the values of its parameters. */
+export interface Bound {
+  readonly prepared: Prepared;
+  readonly parameters: readonly Datum[];
+}

@@ -27,7 +27,7 @@ import type { SessionContext } from './context.ts';
 import { shifted } from './error-position.ts';
 import { execute, isWrite } from './execute.ts';
 import type { Outcome } from './execute.ts';
-import type { Prepared } from './plan.ts';
+import type { Bound, Prepared } from './plan.ts';
 import { formatsFor } from './portal.ts';
 import type { Portal } from './portal.ts';
 import { durationMs } from './settings.ts';
@@ -231,12 +231,13 @@ export class Session implements WireSession {
 
   // ── Running ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** A query string that is one cached statement without a transaction: no promise, no parsing. */
+  /** A query string that is one statement with a plan, outside a transaction or in a block: no promise, no parsing. */
   #tryCached(text: string, sink: ResultSink): void | Promise<void> | null {
-    if (this.context.transaction !== null) return null;
-    const prepared = this.context.services.planner.cached(text, this.context);
-    if (prepared === undefined) return null;
-    return this.#guarded(sink, () => this.#runOnce(prepared, sink)) as void | Promise<void>;
+    const { transaction } = this.context;
+    if (transaction !== null && (!transaction.explicit || transaction.failed)) return null;
+    const bound = this.context.services.planner.cached(text, this.context);
+    if (bound === undefined) return null;
+    return this.#guarded(sink, () => this.#runOnce(bound, sink)) as void | Promise<void>;
   }
 
   async #queryText(text: string, sink: ResultSink): Promise<void> {
@@ -269,14 +270,16 @@ export class Session implements WireSession {
   async #runText(statement: ParsedStatement, alone: boolean, sink: ResultSink): Promise<void> {
     this.#checkAllowed(statement);
     if (!alone && statement.kind !== 'TransactionStmt') this.context.begin(false);
-    const prepared = await this.context.services.planner.prepareParsed(statement, this.context);
-    await this.#runOnce(prepared, sink);
+    const { planner } = this.context.services;
+    const prepared = await planner.prepareParsed(statement, this.context);
+    if (alone) await planner.share(prepared, this.context);
+    await this.#runOnce({ prepared, parameters: [] }, sink);
   }
 
   /** Simple protocol: text format, RowDescription first. */
-  #runOnce(prepared: Prepared, sink: ResultSink): void | Promise<void> {
+  #runOnce({ prepared, parameters }: Bound, sink: ResultSink): void | Promise<void> {
     const formats = formatsFor([], prepared.columns);
-    const outcome = execute(this, prepared, [], formats, sink);
+    const outcome = execute(this, prepared, parameters, formats, sink);
     return this.#then(outcome, (done) => {
       if (done.kind === 'rows') {
         sink.columns(done.columns ?? prepared.columns ?? [], formats);

@@ -195,10 +195,16 @@ export class Settings {
   readonly #defaults = new Map<string, string>();
   #undo: Undo[] = [];
   #inTransaction = false;
+  #revision = 0;
   readonly #onReported: (name: string, value: string) => void;
 
   constructor(onReported: (name: string, value: string) => void) {
     this.#onReported = onReported;
+  }
+
+  /** Another number after every change but those by `setFixed`: what was made of settings may be kept. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** @throws SqlError 42704 for an unknown name */
@@ -235,6 +241,7 @@ export class Settings {
   /** A start-up parameter: becomes the default that RESET returns to. */
   setDefault(name: string, value: string): void {
     const key = keyOf(name);
+    this.#revision += 1;
     this.#defaults.set(key, this.#checked(key, name, value));
   }
 
@@ -311,6 +318,7 @@ export class Settings {
 
   #put(key: string, value: string | undefined): void {
     if (value === this.#values.get(key)) return;
+    this.#revision += 1;
     if (value === undefined) this.#values.delete(key);
     else this.#values.set(key, value);
     if (DEFINITIONS.get(key)?.reported === true) this.#report(key);

@@ -6,23 +6,23 @@ import { enumLabels } from '../readers/enum-labels.ts';
 import type { SessionImage } from '../readers/messages.ts';
 import type { SessionContext } from './context.ts';
 
-type Cached = { readonly key: string; readonly catalog: Catalog; readonly now: bigint; readonly context: ValueContext };
+type Cached = {
+  readonly revision: number;
+  readonly catalog: Catalog;
+  readonly context: ValueContext;
+};
 
 const cache = new WeakMap<SessionContext, Cached>();
 
 export function valueContext(session: SessionContext): ValueContext {
   const { settings, catalog } = session;
-  const key = [
-    settings.get('timezone'),
-    settings.get('datestyle'),
-    settings.get('intervalstyle'),
-    settings.get('bytea_output'),
-    settings.get('extra_float_digits'),
-  ].join('\0');
+  const { revision } = settings;
   const found = cache.get(session);
-  const now = session.nowMicros;
-  if (found?.key === key && found.catalog === catalog && found.now === now) return found.context;
-  const [style, order] = settings.get('datestyle').split(', ') as [ValueContext['dateStyle'], ValueContext['dateOrder']];
+  if (found?.revision === revision && found.catalog === catalog) return found.context;
+  const [style, order] = settings.get('datestyle').split(', ') as [
+    ValueContext['dateStyle'],
+    ValueContext['dateOrder'],
+  ];
   const context: ValueContext = {
     timeZone: settings.get('timezone'),
     dateStyle: style,
@@ -30,16 +30,33 @@ export function valueContext(session: SessionContext): ValueContext {
     intervalStyle: settings.get('intervalstyle') as ValueContext['intervalStyle'],
     byteaOutput: settings.get('bytea_output') as ValueContext['byteaOutput'],
     extraFloatDigits: Number(settings.get('extra_float_digits')),
-    nowMicros: now,
+    get nowMicros() {
+      return session.nowMicros;
+    },
     enumLabels: (id) => enumLabels(catalog, id),
   };
-  cache.set(session, { key, catalog, now, context });
+  cache.set(session, { revision, catalog, context });
   return context;
 }
 
 /** What a reader process needs of it. */
 export function sessionImage(session: SessionContext): SessionImage {
-  const { timeZone, dateStyle, dateOrder, intervalStyle, byteaOutput, extraFloatDigits, nowMicros } =
-    valueContext(session);
-  return { timeZone, dateStyle, dateOrder, intervalStyle, byteaOutput, extraFloatDigits, nowMicros };
+  const {
+    timeZone,
+    dateStyle,
+    dateOrder,
+    intervalStyle,
+    byteaOutput,
+    extraFloatDigits,
+    nowMicros,
+  } = valueContext(session);
+  return {
+    timeZone,
+    dateStyle,
+    dateOrder,
+    intervalStyle,
+    byteaOutput,
+    extraFloatDigits,
+    nowMicros,
+  };
 }
