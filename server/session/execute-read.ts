@@ -19,6 +19,7 @@ import { lockRows, withoutRows } from './lock-rows.ts';
 import type { Prepared, ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
 import { showPrograms } from './show-programs.ts';
+import { releaseTransactionLocks } from './transaction-commands.ts';
 import { sessionImage, valueContext } from './value-context.ts';
 
 export function executeRead(
@@ -30,10 +31,12 @@ export function executeRead(
 ): Outcome | Promise<Outcome> {
   const { transaction } = session;
   if (plan.query.locks.length > 0) {
-    return lockRows(session, plan, parameters).then((skipped) => {
+    const shown = lockRows(session, plan, parameters).then((skipped) => {
       if (skipped.size === 0) return start(session, plan, parameters, formats);
       return start(session, withoutRows(plan, session, skipped), parameters, formats);
     });
+    // A statement on its own is a transaction on its own: its locks end with it.
+    return transaction === null ? shown.finally(() => releaseTransactionLocks(session)) : shown;
   }
   if (transaction !== null) {
     if (transaction.isolation === 'serializable') {
