@@ -78,9 +78,15 @@ export class Evidence {
   /** The receipt of a transaction as JSON; null when there is no such transaction. */
   receipt(id: Uint8Array): string | null {
     const { database } = this.#reader;
-    const stamp = database.prepare('SELECT stamp FROM chain.transactions WHERE id=?').pluck().get(id);
+    const stamp = database
+      .prepare('SELECT stamp FROM chain.transactions WHERE id=?')
+      .pluck()
+      .get(id);
     if (typeof stamp !== 'bigint') return null;
-    const bytes = database.prepare('SELECT receipt FROM main._receipt WHERE stamp=?').pluck().get(stamp);
+    const bytes = database
+      .prepare('SELECT receipt FROM main._receipt WHERE stamp=?')
+      .pluck()
+      .get(stamp);
     if (!(bytes instanceof Uint8Array)) return null;
     const { transactionId, abort, counts, versionCount, versionsRoot } = decodeReceipt(bytes);
     return JSON.stringify({

@@ -78,7 +78,12 @@ export class Sequences {
     }
     await this.#reserving.get(sequence.id);
     this.#ranges.delete(sequence.id);
-    await this.#options.submit(author, { kind: 'sequence', sequence: sequence.id, last: value, called });
+    await this.#options.submit(author, {
+      kind: 'sequence',
+      sequence: sequence.id,
+      last: value,
+      called,
+    });
   }
 
   /** Forgets what is reserved: the sequence has been changed, dropped or restarted. */
@@ -103,7 +108,10 @@ export class Sequences {
       if (range !== undefined && range.left >= BigInt(count)) return;
     }
     const work = this.#reserveNow(sequence, BigInt(count), author);
-    this.#reserving.set(sequence.id, work.catch(() => {}));
+    this.#reserving.set(
+      sequence.id,
+      work.catch(() => {}),
+    );
     try {
       await work;
     } finally {
@@ -118,13 +126,27 @@ export class Sequences {
     this.#sizes.set(sequence.id, size);
     size = bigMax(size, count);
     const first = firstAfter(sequence, this.stateOf(sequence));
-    const room = (sequence.increment > 0n ? sequence.max - first : first - sequence.min) / abs(sequence.increment) + 1n;
+    const room =
+      (sequence.increment > 0n ? sequence.max - first : first - sequence.min) /
+        abs(sequence.increment) +
+      1n;
     const taken = bigMin(size, room);
     const last = first + (taken - 1n) * sequence.increment;
-    await this.#options.submit(author, { kind: 'sequence', sequence: sequence.id, last, called: true });
+    await this.#options.submit(author, {
+      kind: 'sequence',
+      sequence: sequence.id,
+      last,
+      called: true,
+    });
     // What was left of the old range is contiguous with the new one unless the sequence was moved or cycled.
-    const contiguous = range !== undefined && range.left > 0n && range.next + range.left * sequence.increment === first;
-    this.#ranges.set(sequence.id, contiguous ? { next: range.next, left: range.left + taken } : { next: first, left: taken });
+    const contiguous =
+      range !== undefined &&
+      range.left > 0n &&
+      range.next + range.left * sequence.increment === first;
+    this.#ranges.set(
+      sequence.id,
+      contiguous ? { next: range.next, left: range.left + taken } : { next: first, left: taken },
+    );
   }
 }
 
@@ -157,7 +179,8 @@ function beyond(sequence: Sequence, value: bigint): boolean {
 }
 
 function exhausted(sequence: Sequence): SqlError {
-  const [word, bound] = sequence.increment > 0n ? ['maximum', sequence.max] : ['minimum', sequence.min];
+  const [word, bound] =
+    sequence.increment > 0n ? ['maximum', sequence.max] : ['minimum', sequence.min];
   return new SqlError(
     SQLSTATE.sequenceGeneratorLimitExceeded,
     `nextval: reached ${word} value of sequence "${sequence.name}" (${bound})`,
@@ -167,9 +190,13 @@ function exhausted(sequence: Sequence): SqlError {
 const NOT_RESERVED = ' is reserved here';
 
 function notReserved(name: string): SqlError {
-  return new SqlError(SQLSTATE.serializationFailure, `no value of sequence "${name}"${NOT_RESERVED}`, {
-    hint: 'Run the statement again.',
-  });
+  return new SqlError(
+    SQLSTATE.serializationFailure,
+    `no value of sequence "${name}"${NOT_RESERVED}`,
+    {
+      hint: 'Run the statement again.',
+    },
+  );
 }
 
 function abs(value: bigint): bigint {

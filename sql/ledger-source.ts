@@ -8,7 +8,16 @@ import { hex } from '../ledger/bytes.ts';
 import { assert } from '../ledger/error.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import type { Datum } from '../ledger/type.ts';
-import { columnName, FROM, historyTable, ROW_ID, rowTable, shardSchema, TO, VERSION } from '../storage/names.ts';
+import {
+  columnName,
+  FROM,
+  historyTable,
+  ROW_ID,
+  rowTable,
+  shardSchema,
+  TO,
+  VERSION,
+} from '../storage/names.ts';
 import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
 import { call } from './compile/registered.ts';
 import { ledgerView } from './ledger-schema.ts';
@@ -50,7 +59,11 @@ function select(columns: readonly string[], rest: string): string {
 /** Rows known when the query is compiled. */
 function constant(width: number, rows: readonly (readonly Datum[])[]): string {
   const columns = Array.from({ length: width }, (_, i) => `column${i + 1}`);
-  if (rows.length === 0) return select(columns.map(() => 'NULL'), 'WHERE 0');
+  if (rows.length === 0)
+    return select(
+      columns.map(() => 'NULL'),
+      'WHERE 0',
+    );
   const values = rows.map((row) => `(${row.map(literal).join(', ')})`);
   return select(columns, `FROM (VALUES ${values.join(', ')})`);
 }
@@ -98,7 +111,9 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
       [
         height('r.stamp'),
         position('r.stamp'),
-        ...['transaction', 'sqlstate', 'message', 'inserted', 'updated', 'deleted'].map(fromReceipt),
+        ...['transaction', 'sqlstate', 'message', 'inserted', 'updated', 'deleted'].map(
+          fromReceipt,
+        ),
         ...['versions', 'versions_root'].map(fromReceipt),
       ],
       'FROM main._receipt r',
@@ -122,7 +137,10 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
       `FROM chain.block b WHERE b.height = ${APPLIED}`,
     ),
   relations: (catalog) =>
-    constant(7, [...catalog.relations.values()].map((relation) => describe(catalog, relation))),
+    constant(
+      7,
+      [...catalog.relations.values()].map((relation) => describe(catalog, relation)),
+    ),
 };
 
 function describe(catalog: Catalog, relation: Relation): Datum[] {
@@ -142,14 +160,17 @@ function describe(catalog: Catalog, relation: Relation): Datum[] {
 function shardsSource(catalog: Catalog): string {
   const counts = new Map<number, number>();
   for (const relation of catalog.relations.values()) {
-    if (relation.kind === 'table') counts.set(relation.shard, (counts.get(relation.shard) ?? 0) + 1);
+    if (relation.kind === 'table')
+      counts.set(relation.shard, (counts.get(relation.shard) ?? 0) + 1);
   }
   const shard = "(CASE d.name WHEN 'main' THEN 0 ELSE CAST(substr(d.name, 2) AS INTEGER) END)";
   const own = [...counts].map(([number]) => {
     const schema = shardSchema(number);
     return `WHEN '${schema}' THEN (SELECT value FROM ${schema}._meta WHERE key = 'height') `;
   });
-  const tables = [...counts].map(([number, count]) => `WHEN '${shardSchema(number)}' THEN ${count} `);
+  const tables = [...counts].map(
+    ([number, count]) => `WHEN '${shardSchema(number)}' THEN ${count} `,
+  );
   const choice = (cases: readonly string[], otherwise: string): string =>
     cases.length === 0 ? otherwise : `CASE d.name ${cases.join('')}ELSE ${otherwise} END`;
   return select(

@@ -31,7 +31,9 @@ export function stampOfText(text: string, session: SessionContext, reader: State
   const key = `${session.settings.get('timezone')}\0${session.settings.get('datestyle')}\0${text}`;
   const found = known.get(session);
   if (found?.key === key) return found.stamp;
-  const height = /^\s*\d+\s*$/.test(text) ? heightAsked(text, reader) : heightAt(text, session, reader);
+  const height = /^\s*\d+\s*$/.test(text)
+    ? heightAsked(text, reader)
+    : heightAt(text, session, reader);
   const stamp = stampOf(height, LAST_POSITION);
   known.set(session, { key, stamp });
   return stamp;
@@ -73,7 +75,11 @@ function unavailable(message: string, detail: string): SqlError {
  *
  * @throws SqlError 42P01
  */
-export function checkTablesThen(session: SessionContext, tables: readonly number[], stamp: bigint): void {
+export function checkTablesThen(
+  session: SessionContext,
+  tables: readonly number[],
+  stamp: bigint,
+): void {
   if (tables.length === 0 || session.settings.get('ledger.as_of') === '') return;
   const then = session.services.catalogAt(stamp);
   for (const id of tables) {

@@ -69,7 +69,10 @@ export async function explain(
   return rowsOutcome(context, textColumns('QUERY PLAN'), formats, rows, 'EXPLAIN');
 }
 
-async function prepareInner(context: SessionContext, statement: ParsedStatement): Promise<Prepared> {
+async function prepareInner(
+  context: SessionContext,
+  statement: ParsedStatement,
+): Promise<Prepared> {
   const { text, start } = innerText(statement);
   try {
     return await context.services.planner.prepare(text, [], context);
@@ -85,7 +88,8 @@ const IGNORED = new Set(['buffers', 'settings', 'wal']);
 function optionsOf(statement: ParsedStatement): Options {
   const flags = new Map<string, boolean>();
   let json = false;
-  for (const { DefElem } of (statement.tree['options'] as readonly { DefElem: Element }[] | undefined) ?? []) {
+  for (const { DefElem } of (statement.tree['options'] as
+    readonly { DefElem: Element }[] | undefined) ?? []) {
     const name = DefElem.defname;
     if (name === 'format') json = isJson(textOfArgument(DefElem));
     else if (KNOWN.has(name)) flags.set(name, isOn(name, textOfArgument(DefElem)));
@@ -147,7 +151,11 @@ function isJson(format: string): boolean {
 
 // ── Plans ────────────────────────────────────────────────────────────────────────────────────────
 
-function stepOf(session: SessionContext, plan: Exclude<Plan, { kind: 'utility' }>, verbose: boolean): Step {
+function stepOf(
+  session: SessionContext,
+  plan: Exclude<Plan, { kind: 'utility' }>,
+  verbose: boolean,
+): Step {
   const name = (id: number): string => session.catalog.relations.get(id)?.name ?? String(id);
   switch (plan.kind) {
     case 'catalog':
@@ -156,7 +164,8 @@ function stepOf(session: SessionContext, plan: Exclude<Plan, { kind: 'utility' }
       const { compiled } = plan;
       const details = sqliteLines(session, compiled, verbose);
       const { pointRead, tables } = compiled;
-      if (pointRead !== null) return { node: 'Point Read', relation: name(pointRead.relation), details };
+      if (pointRead !== null)
+        return { node: 'Point Read', relation: name(pointRead.relation), details };
       if (tables.length === 0) return { node: 'Result', relation: null, details };
       return { node: 'Reader Query', relation: tables.map(name).join(', '), details };
     }
@@ -181,7 +190,12 @@ function stepOf(session: SessionContext, plan: Exclude<Plan, { kind: 'utility' }
 /** SQLite's own plan, indented by its nesting. */
 function sqliteLines(session: SessionContext, compiled: CompiledQuery, verbose: boolean): string[] {
   const { text, parameters, tables } = compiled;
-  const request = requestOf(session, { text: `EXPLAIN QUERY PLAN ${text}`, parameters, tables }, [], null);
+  const request = requestOf(
+    session,
+    { text: `EXPLAIN QUERY PLAN ${text}`, parameters, tables },
+    [],
+    null,
+  );
   const depths = new Map<bigint, number>([[0n, 0]]);
   const lines = session.services.inline.all(session, request).map((row) => {
     const [id, parent, , detail] = row as [bigint, bigint, bigint, string];
@@ -201,7 +215,8 @@ function named(session: SessionContext, detail: string): string {
       return found === undefined ? word : kind === 'h' ? `history.${found}` : found;
     }
     for (const relation of session.catalog.relations.values()) {
-      const index = relation.kind === 'table' ? relation.indexes.find((each) => each.id === id) : undefined;
+      const index =
+        relation.kind === 'table' ? relation.indexes.find((each) => each.id === id) : undefined;
       if (index !== undefined) return index.name;
     }
     return word;
@@ -217,16 +232,20 @@ async function measure(
   sink: ResultSink,
 ): Promise<Measured> {
   if (plan.kind === 'insert' || plan.kind === 'modify') {
-    throw new SqlError(SQLSTATE.featureNotSupported, 'EXPLAIN ANALYZE of a statement that writes is not supported', {
-      hint: 'What it writes would be on the chain for good.',
-    });
+    throw new SqlError(
+      SQLSTATE.featureNotSupported,
+      'EXPLAIN ANALYZE of a statement that writes is not supported',
+      {
+        hint: 'What it writes would be on the chain for good.',
+      },
+    );
   }
   const begun = performance.now();
   const outcome = await execute(session, prepared, [], formatsFor([], prepared.columns), sink);
   let rows = 0;
   if (outcome.kind === 'rows') {
     try {
-      for (let done = false; !done; ) {
+      for (let done = false; !done;) {
         const batch = await outcome.source.read(0);
         session.context.stop.check();
         rows += batch.count;
@@ -241,18 +260,29 @@ async function measure(
 
 // ── Output ───────────────────────────────────────────────────────────────────────────────────────
 
-function textOf(step: Step, options: Options, measured: Measured | null, planningMs: number): string[] {
+function textOf(
+  step: Step,
+  options: Options,
+  measured: Measured | null,
+  planningMs: number,
+): string[] {
   const on = step.relation === null ? '' : ` on ${step.relation}`;
   const costs = options.costs ? '  (cost=0.00..0.00 rows=0 width=0)' : '';
   const time = options.timing && measured !== null ? `time=0.000..${measured.ms.toFixed(3)} ` : '';
   const actual = measured === null ? '' : ` (actual ${time}rows=${measured.rows} loops=1)`;
   const lines = [`${step.node}${on}${costs}${actual}`, ...step.details.map((line) => `  ${line}`)];
   if (options.summary) lines.push(`Planning Time: ${planningMs.toFixed(3)} ms`);
-  if (options.summary && measured !== null) lines.push(`Execution Time: ${measured.ms.toFixed(3)} ms`);
+  if (options.summary && measured !== null)
+    lines.push(`Execution Time: ${measured.ms.toFixed(3)} ms`);
   return lines;
 }
 
-function jsonOf(step: Step, options: Options, measured: Measured | null, planningMs: number): string {
+function jsonOf(
+  step: Step,
+  options: Options,
+  measured: Measured | null,
+  planningMs: number,
+): string {
   const rounded = (ms: number): number => Number(ms.toFixed(3));
   const plan = {
     'Node Type': step.node,
@@ -263,7 +293,9 @@ function jsonOf(step: Step, options: Options, measured: Measured | null, plannin
     ...(measured === null
       ? {}
       : {
-          ...(options.timing ? { 'Actual Startup Time': 0, 'Actual Total Time': rounded(measured.ms) } : {}),
+          ...(options.timing
+            ? { 'Actual Startup Time': 0, 'Actual Total Time': rounded(measured.ms) }
+            : {}),
           'Actual Rows': measured.rows,
           'Actual Loops': 1,
         }),

@@ -53,7 +53,11 @@ export async function withLedgerAnswers(
   return { ...plan, query, compiled, variants: new Map() };
 }
 
-async function answerOf(session: SessionContext, call: Call, parameters: readonly Datum[]): Promise<Datum> {
+async function answerOf(
+  session: SessionContext,
+  call: Call,
+  parameters: readonly Datum[],
+): Promise<Datum> {
   const { evidence } = session.services;
   const texts = call.args.flatMap((arg) => textsOf(session, call, arg, parameters));
   if (call.fn.name === 'digest') return evidence.digest();
@@ -75,7 +79,8 @@ function textsOf(
   arg: Scalar,
   parameters: readonly Datum[],
 ): (string | null)[] {
-  if (arg.kind === 'array') return arg.elements.flatMap((each) => textsOf(session, call, each, parameters));
+  if (arg.kind === 'array')
+    return arg.elements.flatMap((each) => textsOf(session, call, each, parameters));
   if (contains(arg, (node) => 'command' in node || node.kind === 'var')) {
     const message = `arguments of ledger.${call.fn.name} must not depend on rows`;
     throw new SqlError(SQLSTATE.featureNotSupported, message);
@@ -83,12 +88,19 @@ function textsOf(
   const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 0 };
   const value = compileEdge(arg, scope).evaluate({ session, parameters });
   const { type } = arg;
-  const values = type.array && value !== null ? flatten(decodeArray(value as string, type.base)) : [value];
+  const values =
+    type.array && value !== null ? flatten(decodeArray(value as string, type.base)) : [value];
   const context = valueContext(session);
-  return values.map((each) => (each === null ? null : formatText(each, { ...type, array: false }, context)));
+  return values.map((each) =>
+    each === null ? null : formatText(each, { ...type, array: false }, context),
+  );
 }
 
-async function proofOf(session: SessionContext, name: string, key: readonly string[]): Promise<Datum> {
+async function proofOf(
+  session: SessionContext,
+  name: string,
+  key: readonly string[],
+): Promise<Datum> {
   const table = relationNamed(session, name);
   if (table.kind !== 'table') {
     throw new SqlError(SQLSTATE.wrongObjectType, `"${table.name}" is not a table`);
@@ -96,7 +108,8 @@ async function proofOf(session: SessionContext, name: string, key: readonly stri
   checkReadable(session, table.id);
   const index = table.indexes.find(({ primary }) => primary);
   if (index === undefined || index.keys.length !== key.length) {
-    const columns = index?.keys.map(({ column }) => table.columns.find(({ id }) => id === column)!.name) ?? [];
+    const columns =
+      index?.keys.map(({ column }) => table.columns.find(({ id }) => id === column)!.name) ?? [];
     throw new SqlError(
       SQLSTATE.invalidParameterValue,
       index === undefined
@@ -116,5 +129,9 @@ function checkReadable(session: SessionContext, relation: number): void {
   const table = session.catalog.relations.get(relation);
   if (role === undefined || isSuperuser(session.catalog, role.id)) return;
   if (table?.kind === 'table') demandTable(session.catalog, role.id, table, 'r', []);
-  else throw new SqlError(SQLSTATE.insufficientPrivilege, 'permission denied for a table that is gone');
+  else
+    throw new SqlError(
+      SQLSTATE.insufficientPrivilege,
+      'permission denied for a table that is gone',
+    );
 }

@@ -32,7 +32,8 @@ export function relationByText(session: SessionContext, text: string): Datum {
 export function ownedSequenceName(session: SessionContext, table: string, column: string): Datum {
   const { catalog } = session;
   const relation = relationNamed(session, table);
-  const found = relation.kind === 'table' ? relation.columns.find(({ name }) => name === column) : undefined;
+  const found =
+    relation.kind === 'table' ? relation.columns.find(({ name }) => name === column) : undefined;
   if (found === undefined) {
     const message = `column "${column}" of relation "${relation.name}" does not exist`;
     throw new SqlError(SQLSTATE.undefinedColumn, message);
@@ -53,7 +54,8 @@ export function relationNamed(session: SessionContext, text: string): Relation {
   const { catalog } = session;
   for (const schema of schemas) {
     for (const relation of catalog.relations.values()) {
-      if (relation.name === name && catalog.schemas.get(relation.schema)?.name === schema) return relation;
+      if (relation.name === name && catalog.schemas.get(relation.schema)?.name === schema)
+        return relation;
     }
   }
   throw new SqlError(SQLSTATE.undefinedTable, `relation "${parts.join('.')}" does not exist`);

@@ -50,16 +50,23 @@ export function drawsValues(sessionFunctions: readonly string[]): boolean {
 /** The sequences that a query names in nextval, and how often it does. */
 function drawsOf(session: SessionContext, query: Query): Map<Sequence, number> {
   const draws = new Map<Sequence, number>();
-  const note = (sequence: Sequence): void => void draws.set(sequence, (draws.get(sequence) ?? 0) + 1);
+  const note = (sequence: Sequence): void =>
+    void draws.set(sequence, (draws.get(sequence) ?? 0) + 1);
   contains(query, (node) => {
     if ('command' in node || node.kind !== 'call' || node.fn.symbol !== 'nextval_oid') return false;
     const [argument] = node.args;
     if (argument?.kind !== 'const' || argument.value === null) {
       // The sequence is known only when the query runs: any of them may be meant.
-      for (const each of session.catalog.relations.values()) if (each.kind === 'sequence') note(each);
+      for (const each of session.catalog.relations.values())
+        if (each.kind === 'sequence') note(each);
       return false;
     }
-    note(sequenceOf(session, argument.relation === undefined ? argument.value : BigInt(-argument.relation)));
+    note(
+      sequenceOf(
+        session,
+        argument.relation === undefined ? argument.value : BigInt(-argument.relation),
+      ),
+    );
     return false;
   });
   return draws;

@@ -9,7 +9,10 @@ import type { OpenTransaction } from './open-transaction.ts';
 interface Option {
   readonly DefElem: {
     readonly defname: string;
-    readonly arg?: { readonly Integer?: { readonly ival?: number }; readonly Float?: { readonly fval: string } };
+    readonly arg?: {
+      readonly Integer?: { readonly ival?: number };
+      readonly Float?: { readonly fval: string };
+    };
   };
 }
 
@@ -30,7 +33,9 @@ export async function restartSequences(
   if (kind === 'AlterSeqStmt') {
     const option = restartOf(tree['options'] as readonly Option[] | undefined);
     if (option === undefined) return;
-    const sequence = session.catalog.relations.get(await named(session, tree['sequence'] as RawNode));
+    const sequence = session.catalog.relations.get(
+      await named(session, tree['sequence'] as RawNode),
+    );
     if (sequence?.kind === 'sequence') restart(transaction, sequence, option);
   }
   if (kind !== 'AlterTableStmt') return;
@@ -59,7 +64,12 @@ function named(session: SessionContext, range: RawNode): Promise<number> {
   return session.services.analyst.relationId(schemaname, relname, session.analysisContext());
 }
 
-function restart(transaction: OpenTransaction, sequence: Sequence, { DefElem: { arg } }: Option): void {
-  const last = arg === undefined ? sequence.start : BigInt(arg.Float?.fval ?? arg.Integer?.ival ?? 0);
+function restart(
+  transaction: OpenTransaction,
+  sequence: Sequence,
+  { DefElem: { arg } }: Option,
+): void {
+  const last =
+    arg === undefined ? sequence.start : BigInt(arg.Float?.fval ?? arg.Integer?.ival ?? 0);
   transaction.moveSequence(sequence.id, { last, called: false });
 }

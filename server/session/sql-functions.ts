@@ -10,7 +10,12 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { SERVER_VERSION, VERSION } from '../../sql/analyst/make-up.ts';
-import { lockAdvisory, releaseAdvisory, tryLockAdvisory, unlockAdvisory } from './advisory-locks.ts';
+import {
+  lockAdvisory,
+  releaseAdvisory,
+  tryLockAdvisory,
+  unlockAdvisory,
+} from './advisory-locks.ts';
 import type { AdvisoryLevel } from './advisory-locks.ts';
 import type { SessionContext } from './context.ts';
 import { existingSchemas, ownedSequenceName, relationByText } from './name-lookup.ts';
@@ -154,7 +159,9 @@ function advisory(symbol: string): SessionFunction | undefined {
       return bool(taken);
     }
     const taken = tryLockAdvisory(session, name, shared, level);
-    session.effects.push(() => (taken ? Promise.resolve() : lockAdvisory(session, name, shared, level)));
+    session.effects.push(() =>
+      taken ? Promise.resolve() : lockAdvisory(session, name, shared, level),
+    );
     return VOID;
   };
 }
@@ -193,7 +200,11 @@ function signal(session: SessionContext, processId: number, terminate: boolean):
   }
   const found = terminate ? services.terminate(processId) : services.cancelSession(processId);
   if (!found) {
-    session.notice('WARNING', SQLSTATE.warning, `PID ${processId} is not a PostgreSQL server process`);
+    session.notice(
+      'WARNING',
+      SQLSTATE.warning,
+      `PID ${processId} is not a PostgreSQL server process`,
+    );
   }
   return bool(found);
 }

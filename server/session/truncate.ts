@@ -20,7 +20,10 @@ interface Named {
  *
  * @throws SqlError 42P01, 42809, 42501, 0A000 for a table that others refer to, 55000 for an append-only one
  */
-export async function truncate(session: SessionContext, statement: ParsedStatement): Promise<string> {
+export async function truncate(
+  session: SessionContext,
+  statement: ParsedStatement,
+): Promise<string> {
   session.checkWritable('TRUNCATE TABLE');
   const { tree } = statement;
   const { analyst } = session.services;
@@ -59,13 +62,20 @@ export async function truncate(session: SessionContext, statement: ParsedStateme
 function tableOf(relation: Relation | undefined, name: string): Table {
   if (relation?.kind === 'table') return relation;
   if (relation === undefined) {
-    throw new SqlError(SQLSTATE.insufficientPrivilege, `permission denied: "${name}" is a system catalog`);
+    throw new SqlError(
+      SQLSTATE.insufficientPrivilege,
+      `permission denied: "${name}" is a system catalog`,
+    );
   }
   throw new SqlError(SQLSTATE.wrongObjectType, `"${name}" is not a table`);
 }
 
 /** The tables, and with CASCADE all that refer to them; without, such tables must be among them. */
-function withReferencing(session: SessionContext, named: readonly Table[], cascade: boolean): Table[] {
+function withReferencing(
+  session: SessionContext,
+  named: readonly Table[],
+  cascade: boolean,
+): Table[] {
   const tables = new Map(named.map((table) => [table.id, table]));
   for (const table of tables.values()) {
     for (const other of session.catalog.relations.values()) {
@@ -99,6 +109,9 @@ function check(session: SessionContext, table: Table): void {
 function sequencesOf(catalog: Catalog, tables: readonly Table[]): Sequence[] {
   const ids = new Set(tables.map(({ id }) => id));
   return [...catalog.relations.values()].filter(
-    (relation) => relation.kind === 'sequence' && relation.ownedBy !== null && ids.has(relation.ownedBy.relation),
+    (relation) =>
+      relation.kind === 'sequence' &&
+      relation.ownedBy !== null &&
+      ids.has(relation.ownedBy.relation),
   ) as Sequence[];
 }
