@@ -232,8 +232,11 @@ export class Mirror {
     return this.#within(context, (state) => {
       const own = useCatalogViews(oneQuery(text));
       const described = this.#postgres.describe(own, parameterOids);
-      runnable(this.#treeOf(own, described, state), state.resolver, text);
-      this.#postgres.run('set transaction_read_only = on');
+      // The function that holds the tree must be gone before the query looks at the catalogs.
+      this.#postgres.run('savepoint tree');
+      const tree = this.#treeOf(own, described, state);
+      this.#postgres.run('rollback to tree; release tree; set transaction_read_only = on');
+      runnable(tree, state.resolver, text);
       const answer = this.#postgres.execute(own, parameterOids, values, formats, resultFormats);
       return { columns: columnsOf(described, state) ?? [], ...answer };
     });
