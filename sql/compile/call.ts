@@ -9,7 +9,7 @@ import { typeName } from '../value/oid.ts';
 import { EDGE_FUNCTIONS, isKnownFunction } from '../functions/registry.ts';
 import { patternCall } from './pattern.ts';
 import { composite } from './record.ts';
-import { call } from './registered.ts';
+import { call, PREFIX } from './registered.ts';
 import {
   equalityKey,
   general,
@@ -185,11 +185,24 @@ const INTEGER_RANGES: Readonly<Record<string, readonly [string, string]>> = {
 /** Text longer than this is not written twice for a native guard. */
 const GUARD_TEXT_MAX = 300;
 
+/** Calls whose second value may be another: nextval, random. */
+const VOLATILE_CALL = new RegExp(
+  `\\b${PREFIX}(?:${[...EDGE_FUNCTIONS]
+    .filter(([, { volatile, session }]) => volatile === true || session === true)
+    .map(([name]) => name)
+    .join('|')})\\(`,
+);
+
+/** Whether an expression may be written twice. */
+function repeatable(text: string): boolean {
+  return text.length <= GUARD_TEXT_MAX && !VOLATILE_CALL.test(text);
+}
+
 /** Integer `text` with an error when it is outside `base`. */
 export function guarded(text: string, base: BaseType): string {
   const range = INTEGER_RANGES[base];
   const check = call('in_range', [text, quote(base)]);
-  if (text.length > GUARD_TEXT_MAX) return check;
+  if (!repeatable(text)) return check;
   if (range === undefined)
     return `(CASE typeof(${text}) WHEN 'real' THEN ${check} ELSE ${text} END)`;
   return `(CASE WHEN ${text} BETWEEN ${range[0]} AND ${range[1]} THEN ${text} ELSE ${check} END)`;
@@ -206,7 +219,7 @@ function arithmetic(node: Call, scope: Scope): string {
   const divisor = node.args[1]!;
   if (divisor.kind === 'const' && divisor.value !== 0n && divisor.value !== -1n) return text;
   const exact = call(`int_${operation}`, [left, right, quote(node.type.base)]);
-  if (text.length > GUARD_TEXT_MAX) return exact;
+  if (!repeatable(text)) return exact;
   return `(CASE WHEN ${right} IN (0, -1) THEN ${exact} ELSE ${text} END)`;
 }
 
