@@ -6,7 +6,7 @@
 // answering, socket. pgbench (of Debian's postgresql) drives it with the statement of `pgbench -S`.
 
 import { spawn } from 'node:child_process';
-import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import { deriveVerifier } from '../identity/password.ts';
 import type {
   Backend,
   ColumnDescription,
@@ -15,7 +15,6 @@ import type {
   SessionEvents,
 } from '../server/pgwire/backend.ts';
 import { Listener } from '../server/pgwire/listener.ts';
-import { makeVerifier } from '../server/pgwire/scram.ts';
 
 const [clients = '16', seconds = '5', mode = 'prepared'] = process.argv.slice(2);
 const PASSWORD = 'bench';
@@ -56,16 +55,7 @@ class PointReads implements Session {
   async close(): Promise<void> {}
 }
 
-const verifier = makeVerifier(
-  PASSWORD,
-  Buffer.alloc(16),
-  4096,
-  {
-    sha256: (data) => createHash('sha256').update(data).digest(),
-    hmac: (key, data) => createHmac('sha256', key).update(data).digest(),
-  },
-  (password, salt, iterations) => pbkdf2Sync(password, salt, iterations, 32, 'sha256'),
-);
+const verifier = deriveVerifier(PASSWORD, Buffer.alloc(16), 4096);
 const backend: Backend = {
   verifier: () => verifier,
   open: (_startup, events: SessionEvents) => {

@@ -8,6 +8,9 @@ import { checkProof } from '../ledger/proof-check.ts';
 import type { Verdict } from '../ledger/proof-check.ts';
 import { parseProof } from '../ledger/proof-json.ts';
 import type { RowProof } from '../ledger/proof.ts';
+import type { Datum, SqlType } from '../ledger/type.ts';
+import { DEFAULT_CONTEXT } from '../sql/value/context.ts';
+import { formatText } from '../sql/value/text.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { connect } from './connect.ts';
 import { CommandError, EXIT } from './exit.ts';
@@ -83,7 +86,7 @@ function verdictText(verdict: Verdict): string {
   if (!verdict.valid) return `NOT PROVEN (${verdict.step}): ${verdict.message}\n`;
   const { row, transaction, anchor } = verdict;
   const columns = row.columns.map(
-    ({ id, name, value }) => `  ${name ?? `column ${id}`} = ${shown(value)}\n`,
+    ({ id, name, type, value }) => `  ${name ?? `column ${id}`} = ${shown(value, type)}\n`,
   );
   const who = transaction.authorName ?? `role ${transaction.author}`;
   const custody = transaction.custody === null ? '' : ` (key held: ${transaction.custody})`;
@@ -99,9 +102,10 @@ function verdictText(verdict: Verdict): string {
   ].join('');
 }
 
-/** Values as they lie in the ledger: the bundle's types say how to read dates and numbers. */
-function shown(value: unknown): string {
+/** A value as psql shows it; as it lies in the ledger when the bundle leaves its type out. */
+function shown(value: Datum, type: SqlType | null): string {
   if (value === null) return 'NULL';
+  if (type !== null) return formatText(value, type, DEFAULT_CONTEXT);
   if (ArrayBuffer.isView(value)) return `\\x${hex(value as Uint8Array)}`;
   return typeof value === 'object' ? jsonText(value).trimEnd() : String(value);
 }

@@ -73,7 +73,9 @@ function readNodeKeyFile(path: string): { publicKey: Uint8Array; box: Uint8Array
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new StorageError('io', `${path}: ${(error as Error).message}`, { cause: error });
+    const gone = (error as { code?: string }).code === 'ENOENT';
+    const why = gone ? 'the key of the node is missing' : (error as Error).message;
+    throw new StorageError('io', `${path}: ${why}`, { cause: error });
   }
   const parsed = tryParse(text);
   const publicKey = bytesOf(parsed['publicKey']);

@@ -5,8 +5,9 @@
 // (2) The admin's password exists in memory and in admin.url only.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import {
   defaultMasterKeyFile,
@@ -153,7 +154,7 @@ function loadTlsOf(config: Config, clock: Clock): TlsMaterial | null {
  */
 function clearLeftovers(directory: string): void {
   onDisk(directory, () => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeFolder(directory);
     const foreign = readdirSync(directory).find((name) => !LEFTOVERS.test(name));
     if (foreign !== undefined) {
       throw new StorageError('foreign', `${directory}: not empty, and no ledger (${foreign})`);
@@ -166,6 +167,14 @@ function clearLeftovers(directory: string): void {
     }
     rmSync(nodeKeyFile(directory), { force: true });
   });
+}
+
+/** Its parents as well. Not in one recursive step: where nothing can be made, as in /proc, that never ends. */
+function makeFolder(directory: string): void {
+  const path = resolve(directory);
+  if (existsSync(path) && statSync(path).isDirectory()) return;
+  if (!existsSync(dirname(path))) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 function tipOf(directory: string): number {

@@ -10,7 +10,7 @@
 // (2) Without an outside digest nobody can see that the newest blocks were cut off, or that the whole chain
 //     was rewritten by who holds the node's key. `evidence` says what the verdict stands on.
 
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkBlock, checkGenesis } from '../ledger/block-check.ts';
@@ -141,6 +141,7 @@ class Verification {
 
   async run(): Promise<void> {
     this.#readDigest();
+    this.#checkPresent();
     this.#live = StateReader.open(this.#data.path);
     this.#stateHeight = this.#live.begin();
     this.#blocks = new BlockStore(this.#data.path, { readonly: true });
@@ -166,6 +167,14 @@ class Verification {
     }
     this.#state.database.exec('COMMIT');
     this.#conclude(parent);
+  }
+
+  #checkPresent(): void {
+    const { path, stateShards } = this.#data;
+    const files = [indexFile(path)];
+    for (let shard = 0; shard < stateShards; shard++) files.push(shardFile(path, shard));
+    const file = files.find((each) => !existsSync(each));
+    if (file !== undefined) throw new Found({ file, message: 'the file is missing' });
   }
 
   result(damage: Damage | null): VerifyResult {

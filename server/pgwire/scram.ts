@@ -14,7 +14,6 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { ScramVerifier } from './backend.ts';
-import { saslPrepare } from './saslprep.ts';
 
 export const SCRAM_SHA_256 = 'SCRAM-SHA-256';
 export const SCRAM_SHA_256_PLUS = 'SCRAM-SHA-256-PLUS';
@@ -29,26 +28,6 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 export interface ScramHashes {
   sha256(data: Uint8Array): Uint8Array;
   hmac(key: Uint8Array, data: Uint8Array): Uint8Array;
-}
-
-/** PBKDF2-HMAC-SHA-256 with 32 bytes of output. */
-export type Pbkdf2 = (password: Uint8Array, salt: Uint8Array, iterations: number) => Uint8Array;
-
-/** RFC 5802 section 3. The password is normalised here. */
-export function makeVerifier(
-  password: string,
-  salt: Uint8Array,
-  iterations: number,
-  hashes: ScramHashes,
-  pbkdf2: Pbkdf2,
-): ScramVerifier {
-  const salted = pbkdf2(Buffer.from(saslPrepare(password), 'utf8'), salt, iterations);
-  return {
-    iterations,
-    salt,
-    storedKey: hashes.sha256(hashes.hmac(salted, Buffer.from('Client Key'))),
-    serverKey: hashes.hmac(salted, Buffer.from('Server Key')),
-  };
 }
 
 /** A verifier that no password fits, the same for the same name as long as the secret of the node lives. */

@@ -5,7 +5,7 @@
 // `copy in` `copy out 10` · `later text` an echo that answers in a promise · `affect 3` · `conflict` an error
 // that comes at Sync. Several by `;`.
 
-import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import { deriveVerifier } from '../../identity/password.ts';
 import { SqlError } from '../../ledger/error.ts';
 import type {
   Backend,
@@ -18,18 +18,9 @@ import type {
   StatementDescription,
   TransactionStatus,
 } from '../../server/pgwire/backend.ts';
-import { makeVerifier } from '../../server/pgwire/scram.ts';
-
-const hashes = {
-  sha256: (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest(),
-  hmac: (key: Uint8Array, data: Uint8Array): Uint8Array =>
-    createHmac('sha256', key).update(data).digest(),
-};
 
 export function verifierOf(password: string): ScramVerifier {
-  const pbkdf2 = (secret: Uint8Array, salt: Uint8Array, iterations: number): Uint8Array =>
-    pbkdf2Sync(secret, salt, iterations, 32, 'sha256');
-  return makeVerifier(password, Buffer.from('0123456789abcdef'), 4096, hashes, pbkdf2);
+  return deriveVerifier(password, Buffer.from('0123456789abcdef'), 4096);
 }
 
 /** One DataRow. */

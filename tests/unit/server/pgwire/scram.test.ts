@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
+import { deriveVerifier } from '../../../../identity/password.ts';
 import {
-  makeVerifier,
   mockVerifier,
   SCRAM_SHA_256,
   SCRAM_SHA_256_PLUS,
@@ -14,8 +14,6 @@ const hashes = {
   hmac: (key: Uint8Array, data: Uint8Array): Uint8Array =>
     createHmac('sha256', key).update(data).digest(),
 };
-const pbkdf2 = (password: Uint8Array, salt: Uint8Array, iterations: number): Uint8Array =>
-  pbkdf2Sync(password, salt, iterations, 32, 'sha256');
 
 // RFC 7677 section 3.
 const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64');
@@ -23,7 +21,7 @@ const clientNonce = 'rOprNGfwEbeRWgbNEkqO';
 const serverNonce = '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0';
 const setup: ScramSetup = {
   hashes,
-  verifier: makeVerifier('pencil', salt, 4096, hashes, pbkdf2),
+  verifier: deriveVerifier('pencil', salt, 4096),
   known: true,
   mechanism: SCRAM_SHA_256,
   endPoint: undefined,
@@ -62,7 +60,7 @@ describe('SCRAM-SHA-256', () => {
   test('a wrong proof, an unknown user and a mock verifier end in the same error', () => {
     const mock = mockVerifier('user', Buffer.alloc(32), hashes);
     for (const change of [
-      { verifier: makeVerifier('crayon', salt, 4096, hashes, pbkdf2) },
+      { verifier: deriveVerifier('crayon', salt, 4096) },
       { known: false },
       { verifier: mock, known: false },
     ]) {

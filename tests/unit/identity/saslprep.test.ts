@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { saslPrepare } from '../../../../server/pgwire/saslprep.ts';
+import { saslPrepare } from '../../../identity/saslprep.ts';
 
 // The examples of RFC 4013 section 3; where the profile prohibits, the password stays as it is.
 test.each([
