@@ -90,3 +90,20 @@ export const COPY_ROWS_HELD_MAX = 20_000;
 
 /** Time a catalog query may take when no statement_timeout is set, in milliseconds. */
 export const CATALOG_QUERY_MS_MAX = 60_000;
+
+/** Locks on unique keys and referenced rows that one transaction takes; rows beyond are checked at COMMIT. */
+export const KEY_LOCKS_MAX = 10_000;
+
+// ── Readers (server/readers/) ────────────────────────────────────────────────────────────────────
+
+/** Bytes that a suspended portal reads ahead before its reader process is parked. */
+export const PORTAL_AHEAD_BYTES_MAX = 256 * 1024;
+
+/** Bytes that it may hold when no more processes may be parked. */
+export const PORTAL_HELD_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Reader processes that wait for the clients of suspended portals; each costs some 60 MB of memory. */
+export const READERS_PARKED_MAX = 16;
+
+/** Time that a reader gets to finish a batch nobody wants any more, before it is killed. */
+export const READER_CLOSE_MS_MAX = 1_000;

@@ -11,17 +11,20 @@ import { SqlError } from '../ledger/error.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 
 /**
- * Row modes of Postgres, weakest first, and `program`: a row program on its way to the chain, which waits for
- * whoever has locked the row but not for other programs. Advisory and table locks use `share` and `update`.
+ * Row modes of Postgres, weakest first, and two for row programs. `program`: one whose result nobody has
+ * seen; it waits for whoever has locked the row but not for other programs. `pin`: its own transaction has seen
+ * it, so that it must be the next; programs of others come after it. Advisory, table and key locks use `share`
+ * and `update`.
  */
-export type LockMode = 'keyShare' | 'share' | 'program' | 'noKeyUpdate' | 'update';
+export type LockMode = 'keyShare' | 'share' | 'program' | 'pin' | 'noKeyUpdate' | 'update';
 
 const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
   keyShare: ['update'],
-  share: ['program', 'noKeyUpdate', 'update'],
-  program: ['share', 'noKeyUpdate', 'update'],
-  noKeyUpdate: ['share', 'program', 'noKeyUpdate', 'update'],
-  update: ['keyShare', 'share', 'program', 'noKeyUpdate', 'update'],
+  share: ['program', 'pin', 'noKeyUpdate', 'update'],
+  program: ['share', 'pin', 'noKeyUpdate', 'update'],
+  pin: ['share', 'pin', 'noKeyUpdate', 'update'],
+  noKeyUpdate: ['share', 'program', 'pin', 'noKeyUpdate', 'update'],
+  update: ['keyShare', 'share', 'program', 'pin', 'noKeyUpdate', 'update'],
 };
 
 /** Whoever holds locks: a session. Compared by identity. */
@@ -36,6 +39,9 @@ type Waiter = {
   readonly refuse: (error: SqlError) => void;
 };
 
+/** One acquisition, in the order in which its owner made them. */
+type Acquisition = { readonly key: string; readonly mode: LockMode };
+
 type Lock = { readonly holders: Map<LockOwner, LockMode[]>; readonly waiters: Waiter[] };
 
 /** A wait in progress. */
@@ -47,12 +53,29 @@ export interface Wait {
 
 export class LockTable {
   readonly #locks = new Map<string, Lock>();
-  readonly #held = new Map<LockOwner, Set<string>>();
+  readonly #held = new Map<LockOwner, Acquisition[]>();
   readonly #waiting = new Map<LockOwner, string>();
 
   /** No lock is held by anyone: the common case, in which nobody needs to look further. */
   get empty(): boolean {
     return this.#locks.size === 0;
+  }
+
+  /** Whether `owner` has the lock already, in this mode or, if it has pinned the row, in any. */
+  holds(owner: LockOwner, key: string, mode: LockMode): boolean {
+    const modes = this.#locks.get(key)?.holders.get(owner);
+    return modes !== undefined && (modes.includes(mode) || modes.includes('pin'));
+  }
+
+  /** How many acquisitions `owner` has made: a mark for `releaseSince`. */
+  mark(owner: LockOwner): number {
+    return this.#held.get(owner)?.length ?? 0;
+  }
+
+  /** Gives back what `owner` has acquired since `mark`, of those keys that `which` accepts. */
+  releaseSince(owner: LockOwner, mark: number, which: (key: string) => boolean): void {
+    const late = this.#held.get(owner)?.slice(mark) ?? [];
+    for (const { key, mode } of late) if (which(key)) this.release(owner, key, mode);
   }
 
   /** Whether `owner` could take the lock now. */
@@ -104,27 +127,25 @@ export class LockTable {
     const index = modes?.lastIndexOf(mode) ?? -1;
     if (lock === undefined || modes === undefined || index < 0) return false;
     modes.splice(index, 1);
-    if (modes.length === 0) {
-      lock.holders.delete(owner);
-      this.#held.get(owner)?.delete(key);
-    }
+    if (modes.length === 0) lock.holders.delete(owner);
+    const held = this.#held.get(owner)!;
+    held.splice(held.findLastIndex((each) => each.key === key && each.mode === mode), 1);
+    if (held.length === 0) this.#held.delete(owner);
     this.#wake(key, lock);
     return true;
   }
 
   /** Gives back every lock of `owner` whose key `which` accepts. */
   releaseAll(owner: LockOwner, which: (key: string) => boolean = () => true): void {
-    const keys = this.#held.get(owner);
-    if (keys === undefined) return;
-    for (const key of [...keys]) {
-      if (!which(key)) continue;
-      keys.delete(key);
-      const lock = this.#locks.get(key);
-      if (lock === undefined) continue;
-      lock.holders.delete(owner);
-      this.#wake(key, lock);
+    const held = this.#held.get(owner);
+    if (held === undefined) return;
+    const kept = held.filter(({ key }) => !which(key));
+    if (kept.length > 0) this.#held.set(owner, kept);
+    else this.#held.delete(owner);
+    for (const { key } of held) {
+      const lock = which(key) ? this.#locks.get(key) : undefined;
+      if (lock?.holders.delete(owner) === true) this.#wake(key, lock);
     }
-    if (keys.size === 0) this.#held.delete(owner);
   }
 
   #grant(owner: LockOwner, key: string, mode: LockMode): void {
@@ -133,9 +154,9 @@ export class LockTable {
     const modes = lock.holders.get(owner);
     if (modes === undefined) lock.holders.set(owner, [mode]);
     else modes.push(mode);
-    let keys = this.#held.get(owner);
-    if (keys === undefined) this.#held.set(owner, (keys = new Set()));
-    keys.add(key);
+    const held = this.#held.get(owner);
+    if (held === undefined) this.#held.set(owner, [{ key, mode }]);
+    else held.push({ key, mode });
   }
 
   #wake(key: string, lock: Lock): void {

@@ -1,6 +1,6 @@
 // INSERT … ON CONFLICT: as a clause that is applied on the chain, or resolved here row by row. Shell.
 
-import { isSqlError, SqlError } from '../../ledger/error.ts';
+import { SqlError } from '../../ledger/error.ts';
 import type { ConflictClause } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
@@ -14,10 +14,12 @@ import type { Surroundings } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
 import type { Inserted } from './execute-insert.ts';
+import { lockInserted, uniqueKeys } from './key-locks.ts';
 import { mapScalar } from './map-scalar.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import { lockedRow, changeRows, insertRows } from './write-rows.ts';
+import type { RowChange } from './write-rows.ts';
 
 /** EXCLUDED's columns, where existing and proposed row must be told apart by number alone. */
 const EXCLUDED_COLUMNS = 1_000_000;
@@ -51,13 +53,10 @@ function isStable(node: Scalar): boolean {
   return node.kind === 'call' && node.fn.volatility === 'stable' && node.args.length === 0;
 }
 
-/** A unique violation of a row that ON CONFLICT was to catch: somebody was faster, and the statement runs again. */
-export function encodedConflictError(error: unknown): unknown {
-  if (!isSqlError(error) || error.sqlstate !== SQLSTATE.uniqueViolation) return error;
-  return new SqlError(SQLSTATE.serializationFailure, error.message, error.fields);
-}
-
-/** Inserts or updates row by row, as the transaction sees them. */
+/**
+ * Decides for each row whether it is inserted, updates another, or is left out, as the transaction sees them
+ * before the statement; then does it.
+ */
 export async function resolveConflicts(
   session: SessionContext,
   transaction: OpenTransaction,
@@ -65,31 +64,48 @@ export async function resolveConflicts(
   rows: readonly Datum[][],
   parameters: readonly Datum[],
 ): Promise<Inserted> {
+  const { table } = plan;
   const conflict = plan.conflict!;
-  const edge = new EdgeTables(session).table(plan.table);
+  const edge = new EdgeTables(session).table(table);
   const rules = rulesOf(edge, session.catalog);
-  const arbiters = edge.indexes.filter(({ index }) => index.unique && (conflict.index === null || index.id === conflict.index));
-  const touched = new Set<bigint>();
+  const arbiters = edge.indexes.filter(
+    ({ index }) => index.unique && (conflict.index === null || index.id === conflict.index),
+  );
+  const touched = new Set<bigint | string>();
+  const inserted: Datum[][] = [];
+  const changes: RowChange[] = [];
   const shown: Datum[][] = [];
   for (const values of rows) {
     rules.complete(values);
+    await lockInserted(session, table, [values]);
+    const keys = uniqueKeys(edge, values, arbiters);
     const rowId = existing(edge, arbiters, values);
-    if (rowId === null) {
-      const [inserted] = insertRows(session, transaction, plan.table, [values]);
-      touched.add(inserted!);
+    const own = keys.some((key) => touched.has(key));
+    if (rowId === null && !own) {
+      for (const key of keys) touched.add(key);
+      inserted.push(values);
       shown.push(values);
     } else if (conflict.action === 'update') {
-      if (touched.has(rowId)) throw secondTime();
+      if (rowId === null || touched.has(rowId)) throw secondTime();
       touched.add(rowId);
       const row = await lockedRow(session, edge, rowId);
-      if (row === null) throw new SqlError(SQLSTATE.serializationFailure, 'could not serialize access due to concurrent delete');
+      if (row === null) throw deletedMeanwhile();
       const after = updated(session, plan, conflict, edge, row.values, values, parameters);
       if (after === null) continue;
-      await changeRows(session, transaction, plan.table, [{ row, values: after }]);
+      changes.push({ row, values: after });
       shown.push(after);
     }
   }
+  if (inserted.length > 0) insertRows(session, transaction, table, inserted);
+  await changeRows(session, transaction, table, changes);
   return { count: shown.length, rows: shown };
+}
+
+function deletedMeanwhile(): SqlError {
+  return new SqlError(
+    SQLSTATE.serializationFailure,
+    'could not serialize access due to concurrent delete',
+  );
 }
 
 function existing(edge: EdgeTable, arbiters: readonly IndexShape[], values: readonly Datum[]): bigint | null {

@@ -145,6 +145,7 @@ export class SessionContext {
 
   /** Takes a lock, waiting as lock_timeout and cancel requests allow; true when it had to wait. */
   lock(key: string, mode: LockMode): boolean | Promise<boolean> {
+    if (this.services.locks.holds(this, key, mode)) return false;
     const wait = this.services.locks.acquire(this, key, mode);
     if (wait === null) return false;
     const ms = durationMs(this.settings.get('lock_timeout'));
@@ -156,6 +157,11 @@ export class SessionContext {
         if (timer !== null) clearTimeout(timer);
         this.stop.onStop(() => {});
       });
+  }
+
+  /** Locks of this session, of any kind. */
+  get keyLocks(): number {
+    return this.services.locks.mark(this);
   }
 
   /** Whether a sequence moves with the open transaction: it was made, changed or restarted in it. */

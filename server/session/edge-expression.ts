@@ -35,8 +35,6 @@ export interface EdgeExpression {
 
 export interface EdgeScope {
   readonly catalog: Catalog;
-  /** Catalog id of the sequence that a regclass constant means. */
-  readonly sequenceOf: (oid: bigint) => number | undefined;
   /** Range table entry whose columns the row at hand gives; 0 for none. */
   readonly entry: number;
 }
@@ -44,7 +42,7 @@ export interface EdgeScope {
 type Source = (surroundings: Surroundings) => Datum;
 
 export function compileEdge(scalar: Scalar, scope: EdgeScope): EdgeExpression {
-  const sequences = sequencesOf(scalar, scope);
+  const sequences = sequencesOf(scalar);
   const direct = directly(scalar, scope.entry);
   if (direct !== null) return { evaluate: direct, sequences };
   return { evaluate: closure(scalar, scope) ?? throughSqlite(scalar, scope), sequences };
@@ -79,7 +77,7 @@ function closure(scalar: Scalar, scope: EdgeScope): Source | null {
     }
     if (node.kind === 'session') return fromSession(node.name, node);
     if (node.kind !== 'call') return undefined;
-    const drawn = nextvalOf(node, scope);
+    const drawn = nextvalOf(node);
     if (drawn !== undefined) return outside(({ session }) => session.drawNext(drawn), node.type);
     if (node.fn.symbol === 'gen_random_uuid') return outside(randomUuid, node.type);
     return node.args.length === 0 ? fromSession(node.fn.name, node) : undefined;
@@ -153,11 +151,11 @@ function constantQuery(scalar: Scalar): Query {
   };
 }
 
-function sequencesOf(scalar: Scalar, scope: EdgeScope): number[] {
+function sequencesOf(scalar: Scalar): number[] {
   const sequences: number[] = [];
   contains(scalar, (node) => {
     if (!('command' in node) && node.kind === 'call') {
-      const id = nextvalOf(node, scope);
+      const id = nextvalOf(node);
       if (id !== undefined) sequences.push(id);
     }
     return false;
@@ -165,9 +163,8 @@ function sequencesOf(scalar: Scalar, scope: EdgeScope): number[] {
   return sequences;
 }
 
-function nextvalOf(node: Extract<Scalar, { kind: 'call' }>, scope: EdgeScope): number | undefined {
+function nextvalOf(node: Extract<Scalar, { kind: 'call' }>): number | undefined {
   if (node.fn.symbol !== 'nextval_oid') return undefined;
   const [argument] = node.args;
-  if (argument?.kind !== 'const' || typeof argument.value !== 'bigint') return undefined;
-  return scope.sequenceOf(argument.value);
+  return argument?.kind === 'const' ? argument.relation : undefined;
 }

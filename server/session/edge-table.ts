@@ -62,9 +62,7 @@ export class EdgeTable extends TableShape implements RowLookup {
   rowsWhere(columns: readonly number[], values: readonly Datum[]): StoredRow[] {
     const types = columns.map((id) => this.table.columns.find((column) => column.id === id)!.type);
     const sought = values.map((value, i) => foldKey(value, types[i]!));
-    const conditions = columns.map((id, i) => `${foldedText(columnName(id), types[i]!)} = :k${i}`);
-    const parameters = Object.fromEntries(sought.map((value, i) => [`k${i}`, value]));
-    const found = this.#base(conditions, parameters).filter((row) => !this.#hidden(row.rowId));
+    const found = this.committedWhere(columns, values).filter((row) => !this.#hidden(row.rowId));
     for (const row of this.#overlayRows()) {
       if (row.deleted) continue;
       const matches = columns.every((id, i) =>
@@ -73,6 +71,17 @@ export class EdgeTable extends TableShape implements RowLookup {
       if (matches) found.push({ rowId: row.rowId, version: row.version, values: [...row.values] });
     }
     return found;
+  }
+
+  /** Committed rows whose columns hold these values, whatever the transaction has made of them. */
+  committedWhere(columns: readonly number[], values: readonly Datum[]): StoredRow[] {
+    return this.#base(...this.#holding(columns, values));
+  }
+
+  #holding(columns: readonly number[], values: readonly Datum[]): [string[], Record<string, Datum>] {
+    const types = columns.map((id) => this.table.columns.find((column) => column.id === id)!.type);
+    const conditions = columns.map((id, i) => `${foldedText(columnName(id), types[i]!)} = :k${i}`);
+    return [conditions, Object.fromEntries(values.map((value, i) => [`k${i}`, foldKey(value, types[i]!)]))];
   }
 
   #base(conditions: readonly string[], parameters: Readonly<Record<string, Datum>>): StoredRow[] {

@@ -1,7 +1,7 @@
 // INSERT: rows are made at the edge, with all their values. Shell.
 
+import type { Table } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
-import { encodedConflictError } from './conflict.ts';
 import { conflictClause, resolveConflicts } from './conflict.ts';
 import type { OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
@@ -13,6 +13,8 @@ import { EdgeTables } from './edge-table.ts';
 import type { Outcome } from './execute.ts';
 import { retried } from './execute-modify.ts';
 import { readValues } from './execute-read.ts';
+import { lockInserted } from './key-locks.ts';
+import { locked, takesLocks } from './lock-rows.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import type { Prepared } from './plan.ts';
@@ -54,9 +56,10 @@ async function insertAlone(
   parameters: readonly Datum[],
 ): Promise<Inserted> {
   const clause = plan.conflict === null ? null : conflictClause(plan, { session, parameters });
-  if (plan.conflict !== null && (clause === null || plan.returning.length > 0)) {
-    return inOwnTransaction(session, prepared, plan, parameters);
-  }
+  const resolved = plan.conflict !== null && (clause === null || plan.returning.length > 0);
+  // Somebody may have taken a key, or a row that this one refers to, and not yet committed.
+  const contended = !session.services.locks.empty && isConstrained(plan.table);
+  if (resolved || contended) return inOwnTransaction(session, prepared, plan, parameters);
   const rows = await makeRows(session, plan, parameters);
   if (rows.length === 0) return { count: 0, rows };
   if (plan.returning.length > 0) {
@@ -66,6 +69,10 @@ async function insertAlone(
   const { counts } = await submit(session, [insertOperation(plan, rows, clause)], prepared.text);
   const count = counts.reduce((sum, { inserted, updated }) => sum + inserted + updated, 0);
   return { count, rows };
+}
+
+function isConstrained({ indexes, foreignKeys }: Table): boolean {
+  return foreignKeys.length > 0 || indexes.some((index) => index.unique);
 }
 
 async function inOwnTransaction(
@@ -82,7 +89,7 @@ async function inOwnTransaction(
     return inserted;
   } catch (error) {
     if (session.transaction === transaction) await rollbackTransaction(session);
-    throw encodedConflictError(error);
+    throw error;
   }
 }
 
@@ -95,6 +102,7 @@ async function insertInside(
   const rows = await makeRows(session, plan, parameters);
   await showProgramsOf(session, transaction, [plan.table.id]);
   if (plan.conflict !== null) return resolveConflicts(session, transaction, plan, rows, parameters);
+  await lockInserted(session, plan.table, rows);
   if (rows.length > 0) insertRows(session, transaction, plan.table, rows);
   return { count: rows.length, rows };
 }
@@ -129,7 +137,8 @@ async function makeRows(
     return plan.values.map((row) => row.map((cell) => (cell === null ? null : cell.evaluate(surroundings))));
   }
   const { read, columns } = plan.source!;
-  const found = await readValues(session, read, parameters);
+  const source = takesLocks(read.query) ? await locked(session, read, parameters) : read;
+  const found = await readValues(session, source, parameters);
   await reserve(session, plan, found.length);
   return found.map((row) =>
     columns.map((source) => {

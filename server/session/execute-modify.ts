@@ -15,6 +15,7 @@ import type { EdgeTable } from './edge-table.ts';
 import type { Surroundings } from './edge-expression.ts';
 import type { Outcome } from './execute.ts';
 import { readValues } from './execute-read.ts';
+import { locked, refuseChanged, takesLocks } from './lock-rows.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { ModifyPlan, ProgramPlan, Template } from './plan-modify.ts';
 import type { Prepared } from './plan.ts';
@@ -239,6 +240,9 @@ async function programInside(
     await changeRows(session, transaction, table, [{ row: pinned, values: null }]);
   } else {
     rulesOf(edge, session.catalog).complete(values!);
+    if (await session.lock(rowLockKey(table.id, rowId), 'program')) {
+      return programInside(session, transaction, plan, program, parameters);
+    }
     transaction.pushProgram(operation, rowId);
   }
   return { count: 1, returned: [] };
@@ -271,18 +275,30 @@ async function findImages(
   parameters: readonly Datum[],
 ): Promise<{ changes: RowChange[]; returned: Row[] }> {
   const strict = session.transaction !== null && session.transaction.isolation !== 'read committed';
+  const mode = changesKeys(plan) ? 'update' : 'noKeyUpdate';
   for (;;) {
-    const rows = firstOfEach(await readValues(session, plan.images, parameters));
+    const images = takesLocks(plan.query) ? await locked(session, plan.images, parameters) : plan.images;
+    const rows = firstOfEach(await readValues(session, images, parameters));
     if (rows.length > IMAGE_ROWS_MAX) throw tooManyRows();
     let waited = false;
     for (const row of rows) {
       const rowId = row[0] as bigint;
-      if (rowId > 0n) waited = (await session.lock(rowLockKey(plan.table.id, rowId), 'update')) || waited;
+      if (rowId > 0n) waited = (await session.lock(rowLockKey(plan.table.id, rowId), mode)) || waited;
     }
     if (waited && !strict) continue;
-    if (strict) refuseChanged(session, plan.table, rows);
+    const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
+    if (strict) refuseChanged(session, plan.table.id, seen);
     return imagesOf(session, plan, rows, parameters);
   }
+}
+
+/** Whether the statement deletes rows, or may change what foreign keys refer to. */
+function changesKeys({ query, table, assigned }: ModifyPlan): boolean {
+  if (query.command === 'delete') return true;
+  return table.indexes.some(
+    (index) =>
+      index.unique && index.keys.some(({ column }) => assigned.some((each) => each.column === column)),
+  );
 }
 
 /** A target row that several rows of FROM match is changed once. */
@@ -292,20 +308,6 @@ function firstOfEach(rows: readonly Row[]): Row[] {
     const id = row[0]!;
     return seen.has(id) ? false : (seen.add(id), true);
   });
-}
-
-function refuseChanged(session: SessionContext, table: Table, rows: readonly Row[]): void {
-  const edge = new EdgeTables(session).table(table);
-  for (const row of rows) {
-    const now = edge.row(row[0] as bigint);
-    if (now?.version === row[1]) continue;
-    throw new SqlError(
-      SQLSTATE.serializationFailure,
-      now === null
-        ? 'could not serialize access due to concurrent delete'
-        : 'could not serialize access due to concurrent update',
-    );
-  }
 }
 
 function imagesOf(

@@ -15,7 +15,7 @@ import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
 import { asksLedger, withLedgerAnswers } from './ledger-functions.ts';
-import { lockRows, withoutRows } from './lock-rows.ts';
+import { locked, takesLocks } from './lock-rows.ts';
 import type { Prepared, ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
 import { showPrograms } from './show-programs.ts';
@@ -30,11 +30,8 @@ export function executeRead(
   formats: readonly number[],
 ): Outcome | Promise<Outcome> {
   const { transaction } = session;
-  if (plan.query.locks.length > 0) {
-    const shown = lockRows(session, plan, parameters).then((skipped) => {
-      if (skipped.size === 0) return start(session, plan, parameters, formats);
-      return start(session, withoutRows(plan, session, skipped), parameters, formats);
-    });
+  if (takesLocks(plan.query)) {
+    const shown = locked(session, plan, parameters).then((fixed) => start(session, fixed, parameters, formats));
     // A statement on its own is a transaction on its own: its locks end with it.
     return transaction === null ? shown.finally(() => releaseTransactionLocks(session)) : shown;
   }

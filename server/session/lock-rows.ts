@@ -8,51 +8,133 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { sqlType } from '../../ledger/type.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
+import { contains } from '../../sql/compile/scope.ts';
 import type { FunctionRef, Query, Scalar, Target } from '../../sql/ir.ts';
 import type { LockMode } from '../lock-table.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
+import { EdgeTables } from './edge-table.ts';
 import { readValues } from './execute-read.ts';
 import type { ReadPlan } from './plan.ts';
 import { ROW_ID_ATTRIBUTE, VERSION_ATTRIBUTE } from './plan-modify.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { rowLockKey } from './transaction-commands.ts';
 
-/** Rows that SKIP LOCKED leaves out, by relation: the query must not show them. */
-export type Skipped = ReadonlyMap<number, ReadonlySet<bigint>>;
+/** Rows by relation. */
+type RowSets = Map<number, Set<bigint>>;
 
-/**
- * Locks what the query will show.
- *
- * @returns rows that are locked by others and must be left out (SKIP LOCKED)
- */
-export async function lockRows(
+/** Whether FOR UPDATE or SHARE stands somewhere in the query; asked at every execution, so remembered. */
+export function takesLocks(query: Query): boolean {
+  let known = KNOWN.get(query);
+  if (known === undefined) {
+    known = contains(query, (node) => 'command' in node && node.locks.length > 0);
+    KNOWN.set(query, known);
+  }
+  return known;
+}
+
+const KNOWN = new WeakMap<Query, boolean>();
+
+/** Locks what the query and its subqueries ask for, and gives the plan that shows what has been locked. */
+export async function locked(
   session: SessionContext,
   plan: ReadPlan,
   parameters: readonly Datum[],
-): Promise<Skipped> {
+): Promise<ReadPlan> {
+  const { query } = plan;
+  const inner = await lockSubqueries(session, query, parameters);
+  const outer = inner.locks.length === 0 ? inner : await lockRows(session, inner, parameters);
+  return outer === query ? plan : planOf(session, outer);
+}
+
+function planOf(session: SessionContext, query: Query): ReadPlan {
+  const compiled = compileQuery(query, compileOptions(session.catalog, 'current', new Set()));
+  const analysis = { parameters: [], columns: null, query, catalogOnly: false };
+  return { kind: 'read', query, analysis, compiled, variants: new Map() };
+}
+
+/** Subqueries that lock run first: they may not depend on rows of the query around them. */
+async function lockSubqueries(
+  session: SessionContext,
+  query: Query,
+  parameters: readonly Datum[],
+): Promise<Query> {
+  const found = new Set<Query>();
+  contains(query, (node) => {
+    if ('command' in node && node !== query && node.locks.length > 0) found.add(node);
+    return false;
+  });
+  const replaced = new Map<Query, Query>();
+  for (const inner of found) {
+    if (readsOutside(inner, 0)) {
+      throw new SqlError(SQLSTATE.featureNotSupported, 'FOR UPDATE in a subquery that depends on its row is not supported', {
+        hint: 'Lock the rows by a statement of their own.',
+      });
+    }
+    const shown = await lockRows(session, inner, parameters);
+    replaced.set(inner, { ...shown, locks: [] });
+  }
+  return found.size === 0 ? query : (replaceQueries(query, replaced) as Query);
+}
+
+/** Whether something in there refers to a query more than `depth` levels up. */
+function readsOutside(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
+  if (Array.isArray(value)) return value.some((item) => readsOutside(item, depth));
+  const { levelsUp } = value as { levelsUp?: number };
+  if (levelsUp !== undefined && levelsUp > depth) return true;
+  return Object.values(value).some((field: unknown) => {
+    const nested = typeof field === 'object' && field !== null && 'command' in field;
+    return readsOutside(field, nested ? depth + 1 : depth);
+  });
+}
+
+function replaceQueries(value: unknown, replaced: ReadonlyMap<Query, Query>): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
+  const other = replaced.get(value as Query);
+  if (other !== undefined) return other;
+  if (Array.isArray(value)) return value.map((item) => replaceQueries(item, replaced));
+  const fields = Object.entries(value).map(([name, field]) => [name, replaceQueries(field, replaced)]);
+  return Object.fromEntries(fields) as unknown;
+}
+
+/**
+ * Locks what a query will show.
+ *
+ * @returns the query; with SKIP LOCKED, one that shows only rows that are locked now
+ */
+async function lockRows(
+  session: SessionContext,
+  query: Query,
+  parameters: readonly Datum[],
+): Promise<Query> {
   const { transaction } = session;
-  if (transaction !== null) await showProgramsOf(session, transaction, plan.compiled.tables);
-  const ids = idsQuery(plan, session);
-  const skipped = new Map<number, Set<bigint>>();
+  const strict = transaction !== null && transaction.isolation !== 'read committed';
+  const skipped: RowSets = new Map();
   for (;;) {
+    const ids = idsQuery(session, restricted(query, skipped, INT8_NOT_EQUAL, 'and'));
+    if (transaction !== null) await showProgramsOf(session, transaction, ids.plan.compiled.tables);
     const rows = await readValues(session, ids.plan, parameters);
-    let waited = false;
+    const taken: RowSets = new Map();
+    let again = false;
     for (const row of rows) {
       for (const [i, lock] of ids.locks.entries()) {
         const rowId = row[2 * i] as bigint | null;
-        if (rowId === null || rowId < 0n) continue;
+        if (rowId === null) continue;
         const key = rowLockKey(lock.relation, rowId);
-        if (lock.wait === 'block') waited = (await session.lock(key, lock.mode)) || waited;
-        else if (!session.services.locks.tryAcquire(session, key, lock.mode)) {
-          if (lock.wait === 'nowait') throw notAvailable(session, lock.relation);
-          addTo(skipped, lock.relation, rowId);
-        }
+        if (rowId < 0n || lock.wait !== 'block') {
+          const free = rowId < 0n || session.services.locks.tryAcquire(session, key, lock.mode);
+          if (!free && lock.wait === 'nowait') throw notAvailable(session, lock.relation);
+          if (!free) again = true;
+          addTo(free ? taken : skipped, lock.relation, rowId);
+        } else if (await session.lock(key, lock.mode)) again ||= !strict;
       }
     }
-    if (waited && (transaction === null || transaction.isolation === 'read committed')) continue;
-    if (transaction !== null) require(session, ids.locks, rows, skipped);
-    return skipped;
+    // Rows have changed meanwhile, or others take the place of those that were skipped.
+    if (again) continue;
+    if (transaction !== null) require(session, ids.locks, rows, strict);
+    const skips = query.locks.some(({ wait }) => wait === 'skip');
+    return skips ? restricted(query, taken, INT8_EQUAL, 'or') : query;
   }
 }
 
@@ -63,8 +145,7 @@ interface RowLock {
 }
 
 /** The query with the row ids and versions of the locked tables as its columns. */
-function idsQuery(plan: ReadPlan, session: SessionContext): { plan: ReadPlan; locks: RowLock[] } {
-  const { query } = plan;
+function idsQuery(session: SessionContext, query: Query): { plan: ReadPlan; locks: RowLock[] } {
   if (query.group.length > 0 || query.distinct.length > 0 || query.set !== null || query.aggregates) {
     throw new SqlError(SQLSTATE.featureNotSupported, 'FOR UPDATE is not allowed with this query');
   }
@@ -93,35 +174,52 @@ function idsQuery(plan: ReadPlan, session: SessionContext): { plan: ReadPlan; lo
     sort: query.sort.map((ref) => ({ ...ref, target: ref.target + shift })),
     locks: [],
   };
-  const compiled = compileQuery(ids, compileOptions(session.catalog, 'current', new Set()));
-  return {
-    plan: { kind: 'read', query: ids, analysis: plan.analysis, compiled, variants: new Map() },
-    locks,
-  };
+  return { plan: planOf(session, ids), locks };
 }
 
+/** The versions that were seen must be there when the transaction is applied; above READ COMMITTED, also now. */
 function require(
   session: SessionContext,
   locks: readonly RowLock[],
   rows: readonly (readonly Datum[])[],
-  skipped: Skipped,
+  strict: boolean,
 ): void {
   for (const [i, { relation }] of locks.entries()) {
     const seen = new Map<bigint, bigint>();
     for (const row of rows) {
       const [rowId, version] = [row[2 * i] as bigint | null, row[2 * i + 1] as bigint];
-      if (rowId === null || version === 0n || skipped.get(relation)?.has(rowId) === true) continue;
+      if (rowId === null || version === 0n) continue;
       seen.set(rowId, version);
     }
     if (seen.size === 0) continue;
     const required = [...seen].map(([rowId, version]) => ({ rowId, version }));
+    if (strict) refuseChanged(session, relation, required);
     session.transaction!.push({ kind: 'require', relation, rows: required });
   }
 }
 
-function addTo(skipped: Map<number, Set<bigint>>, relation: number, rowId: bigint): void {
-  const set = skipped.get(relation);
-  if (set === undefined) skipped.set(relation, new Set([rowId]));
+/** @throws SqlError 40001 when somebody else has changed or deleted one of the rows since they were seen */
+export function refuseChanged(
+  session: SessionContext,
+  relation: number,
+  seen: readonly { readonly rowId: bigint; readonly version: bigint }[],
+): void {
+  const table = session.catalog.relations.get(relation);
+  if (table?.kind !== 'table') return;
+  const edge = new EdgeTables(session).table(table);
+  for (const { rowId, version } of seen) {
+    const now = edge.row(rowId);
+    if (now?.version === version) continue;
+    throw new SqlError(
+      SQLSTATE.serializationFailure,
+      `could not serialize access due to concurrent ${now === null ? 'delete' : 'update'}`,
+    );
+  }
+}
+
+function addTo(sets: RowSets, relation: number, rowId: bigint): void {
+  const set = sets.get(relation);
+  if (set === undefined) sets.set(relation, new Set([rowId]));
   else set.add(rowId);
 }
 
@@ -130,25 +228,35 @@ function notAvailable(session: SessionContext, relation: number): SqlError {
   return new SqlError(SQLSTATE.lockNotAvailable, `could not obtain lock on row in relation "${name}"`);
 }
 
-/** The query without the rows that SKIP LOCKED leaves out. */
-export function withoutRows(plan: ReadPlan, session: SessionContext, skipped: Skipped): ReadPlan {
-  const { query } = plan;
+/** The query with a condition on the row ids of each table it locks. */
+function restricted(query: Query, rows: RowSets, fn: FunctionRef, kind: 'and' | 'or'): Query {
+  const bool = sqlType('bool');
+  const int8 = sqlType('int8');
+  if (kind === 'and' && rows.size === 0) return query;
   const terms: Scalar[] = query.where === null ? [] : [query.where];
-  query.entries.forEach((entry, i) => {
-    const ids = entry.kind === 'relation' ? skipped.get(entry.relation) : undefined;
-    if (ids === undefined || !query.locks.some((lock) => lock.entry === i + 1)) return;
-    const int8 = sqlType('int8');
-    const rowId: Scalar = { kind: 'var', type: int8, entry: i + 1, column: ROW_ID_ATTRIBUTE, levelsUp: 0 };
-    for (const id of ids) {
+  for (const { entry: number } of query.locks) {
+    const entry = query.entries[number - 1];
+    if (entry?.kind !== 'relation' || entry.relationKind !== 'table') continue;
+    const rowId: Scalar = { kind: 'var', type: int8, entry: number, column: ROW_ID_ATTRIBUTE, levelsUp: 0 };
+    const tests = [...(rows.get(entry.relation) ?? [])].map((id): Scalar => {
       const args: Scalar[] = [rowId, { kind: 'const', type: int8, value: id }];
-      terms.push({ kind: 'call', type: sqlType('bool'), fn: INT8_NOT_EQUAL, args, variadic: false, format: 'operator' });
-    }
-  });
-  const only: Query = { ...query, where: { kind: 'and', type: sqlType('bool'), args: terms }, locks: [] };
-  const compiled = compileQuery(only, compileOptions(session.catalog, 'current', new Set()));
-  return { ...plan, query: only, compiled, variants: new Map() };
+      return { kind: 'call', type: bool, fn, args, variadic: false, format: 'operator' };
+    });
+    // The side of an outer join that has no row has nothing to lock.
+    if (kind === 'or') tests.push({ kind: 'isNull', type: bool, arg: rowId });
+    terms.push(tests.length === 1 ? tests[0]! : { kind, type: bool, args: tests });
+  }
+  return { ...query, where: { kind: 'and', type: bool, args: terms } };
 }
 
+const INT8_EQUAL: FunctionRef = {
+  oid: 467,
+  name: 'int8eq',
+  symbol: 'int8eq',
+  volatility: 'immutable',
+  strict: true,
+  returnsSet: false,
+};
 const INT8_NOT_EQUAL: FunctionRef = {
   oid: 468,
   name: 'int8ne',

@@ -34,6 +34,8 @@ interface Savepoint {
   readonly ddl: number;
   readonly catalog: Catalog | null;
   readonly settings: number;
+  /** LockTable.mark */
+  readonly locks: number;
 }
 
 export class OpenTransaction {
@@ -131,7 +133,7 @@ export class OpenTransaction {
     this.operations[index] = operation;
   }
 
-  savepoint(name: string, settings: number): void {
+  savepoint(name: string, settings: number, locks: number): void {
     this.#savepoints.push({
       name,
       operations: this.operations.length,
@@ -139,6 +141,7 @@ export class OpenTransaction {
       ddl: this.pendingDdl.length,
       catalog: this.catalog,
       settings,
+      locks,
     });
   }
 
@@ -146,8 +149,8 @@ export class OpenTransaction {
     this.#savepoints.length = this.#find(name);
   }
 
-  /** @returns the settings mark of the savepoint, which stays */
-  rollbackTo(name: string): number {
+  /** @returns the marks of the savepoint, which stays */
+  rollbackTo(name: string): { readonly settings: number; readonly locks: number } {
     const index = this.#find(name);
     const savepoint = this.#savepoints[index]!;
     this.#savepoints.length = index + 1;
@@ -165,7 +168,7 @@ export class OpenTransaction {
     for (let at = this.#programs.length - 1; at >= 0; at -= 1) {
       if (this.#programs[at]!.operation >= savepoint.operations) this.#programs.splice(at, 1);
     }
-    return savepoint.settings;
+    return savepoint;
   }
 
   #find(name: string): number {

@@ -33,9 +33,8 @@ export interface InsertPlan {
 
 export async function planInsert(query: Query, session: SessionContext): Promise<InsertPlan> {
   const { catalog } = session;
-  const { analyst } = session.services;
   const table = targetTable(query, catalog);
-  const scope: EdgeScope = { catalog, sequenceOf: (oid) => analyst.relationOfOid(Number(oid)), entry: 0 };
+  const scope: EdgeScope = { catalog, entry: 0 };
   const defaults = await defaultsOf(table, session, scope);
   const valueRows = valuesOf(query);
   const sequences = new Map<number, number>();

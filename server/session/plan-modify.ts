@@ -18,6 +18,7 @@ import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
+import { takesLocks } from './lock-rows.ts';
 import { targetTable } from './plan-insert.ts';
 import type { ReadPlan } from './plan.ts';
 
@@ -58,7 +59,7 @@ export async function planModify(query: Query, session: SessionContext): Promise
   const { catalog } = session;
   const { analyst } = session.services;
   const table = targetTable(query, catalog);
-  const scope: EdgeScope = { catalog, sequenceOf: (oid) => analyst.relationOfOid(Number(oid)), entry: query.target };
+  const scope: EdgeScope = { catalog, entry: query.target };
   const targets = query.command === 'update' ? query.targets.filter((target) => target.assign !== 0) : [];
   const defaults = targets.some((target) => target.expression.kind === 'default')
     ? await analyst.defaults(table.id, session.analysisContext())
@@ -161,6 +162,7 @@ function programOf(
 ): ProgramPlan | null {
   const only = query.from.every((item) => item.kind === 'ref' && item.entry === query.target);
   if (!only || query.ctes.length > 0 || query.returning.length > 0 || table.appendOnly) return null;
+  if (takesLocks(query)) return null;
   const match = keyIndex(table, query.target, query.where);
   if (match === null || !sameRepresentation(match, table)) return null;
   const assigned = new Set(targets.map((target) => target.assign));

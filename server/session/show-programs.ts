@@ -53,8 +53,9 @@ export async function showRow(
   edge: EdgeTable,
   rowId: bigint,
 ): Promise<StoredRow | null> {
-  await session.lock(rowLockKey(edge.table.id, rowId), 'update');
   const programs = transaction.takePrograms(edge.table.id, rowId);
+  const mode = programs.length > 0 ? 'pin' : 'update';
+  await session.lock(rowLockKey(edge.table.id, rowId), mode);
   if (programs.length > 0) await show(session, transaction, edge, programs);
   return edge.row(rowId);
 }
@@ -76,7 +77,7 @@ function keyedRow(
   const match = item?.kind === 'ref' ? keyIndex(edge.table, item.entry, plan.query.where) : null;
   const index = match === null ? undefined : edge.index(match.index.id);
   if (match === null || index === undefined) return null;
-  const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 0 };
+  const scope = { catalog: session.catalog, entry: 0 };
   const key = match.keys.map((part) => compileEdge(part, scope).evaluate({ session, parameters }));
   return key.includes(null) ? null : edge.find(index, index.keyOf(key));
 }
@@ -94,7 +95,7 @@ async function show(
     else list.push(program);
   }
   for (const [rowId, list] of byRow) {
-    await session.lock(rowLockKey(edge.table.id, rowId), 'update');
+    await session.lock(rowLockKey(edge.table.id, rowId), 'pin');
     let row = edge.row(rowId);
     for (const { operation: at } of list) {
       if (row === null) {

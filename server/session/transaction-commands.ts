@@ -55,7 +55,11 @@ export function rollbackTransaction(session: SessionContext): Promise<void> {
 /** Everything but session-level advisory locks. */
 export function releaseTransactionLocks(session: SessionContext): void {
   releaseAdvisory(session, 'transaction');
-  session.services.locks.releaseAll(session, (key) => !key.startsWith('session-advisory:'));
+  session.services.locks.releaseAll(session, isTransactionLock);
+}
+
+function isTransactionLock(key: string): boolean {
+  return !key.startsWith('session-advisory:');
 }
 
 /**
@@ -118,14 +122,20 @@ export async function runTransactionStatement(session: SessionContext, tree: Raw
     case 'TRANS_STMT_ROLLBACK':
       return end(session, tree, kind === 'TRANS_STMT_COMMIT');
     case 'TRANS_STMT_SAVEPOINT':
-      block(session, 'SAVEPOINT').savepoint(name!, session.settings.begin());
+      block(session, 'SAVEPOINT').savepoint(
+        name!,
+        session.settings.begin(),
+        session.services.locks.mark(session),
+      );
       return 'SAVEPOINT';
     case 'TRANS_STMT_RELEASE':
       block(session, 'RELEASE SAVEPOINT').release(name!);
       return 'RELEASE';
     case 'TRANS_STMT_ROLLBACK_TO': {
       const transaction = block(session, 'ROLLBACK TO SAVEPOINT');
-      session.settings.rollbackTo(transaction.rollbackTo(name!));
+      const { settings, locks } = transaction.rollbackTo(name!);
+      session.settings.rollbackTo(settings);
+      session.services.locks.releaseSince(session, locks, isTransactionLock);
       transaction.failed = false;
       return 'ROLLBACK';
     }

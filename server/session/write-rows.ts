@@ -13,6 +13,7 @@ import type { StoredRow } from '../../storage/table-shape.ts';
 import type { SessionContext } from './context.ts';
 import { EdgeTables, sameDatum } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
+import { lockChanged } from './key-locks.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import { rowLockKey } from './transaction-commands.ts';
 
@@ -91,11 +92,12 @@ async function changeTable(
   const rules = rulesOf(edge, session.catalog);
   const { tag } = transaction;
   for (const { row, values } of changes) {
+    if (values !== null) rules.complete(values as Datum[]);
+    await lockChanged(session, tables, edge, row, values);
     if (values === null) {
       transaction.overlay.put(tag, table.id, { ...row, deleted: true });
       continue;
     }
-    rules.complete(values as Datum[]);
     const duplicate = uniqueError(edge, session.catalog, values, row.rowId);
     if (duplicate !== null) throw duplicate;
     transaction.overlay.put(tag, table.id, { rowId: row.rowId, version: 0n, deleted: false, values });
