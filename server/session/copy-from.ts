@@ -8,10 +8,11 @@ import type { Table } from '../../ledger/catalog.ts';
 import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
+import { positionOf } from '../../sql/copy/options.ts';
 import type { CopyOptions } from '../../sql/copy/options.ts';
 import { CopyReader } from '../../sql/copy/row-reader.ts';
 import { scan } from '../../sql/parse.ts';
-import type { ParsedStatement } from '../../sql/parse.ts';
+import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import { rulesOf } from '../../storage/constraints.ts';
 import { CHUNK_BYTES, COPY_OVERLAY_ROWS_MAX, COPY_ROWS_HELD_MAX } from '../limits.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
@@ -69,10 +70,12 @@ async function whereOf(
   { statement, table }: CopyFrom,
 ): Promise<EdgeExpression | null> {
   if (statement.tree['whereClause'] === undefined) return null;
-  if (JSON.stringify(statement.tree['whereClause']).includes('"SubLink"')) {
+  const subquery = subqueryIn(statement.tree['whereClause']);
+  if (subquery !== null) {
     throw new SqlError(
       SQLSTATE.featureNotSupported,
       'cannot use subquery in COPY FROM WHERE condition',
+      { position: positionOf(statement, subquery['location'] as number) },
     );
   }
   const schema = session.catalog.schemas.get(table.schema)!.name;
@@ -90,6 +93,15 @@ async function whereOf(
   }
   const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 1 };
   return compileEdge(plan.query.where, scope);
+}
+
+function subqueryIn(node: unknown): RawNode | null {
+  if (typeof node !== 'object' || node === null) return null;
+  for (const [kind, inner] of Object.entries(node)) {
+    const found = kind === 'SubLink' ? (inner as RawNode) : subqueryIn(inner);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** An error of the condition, as COPY words it and where the statement has it. */

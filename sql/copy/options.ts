@@ -108,8 +108,8 @@ function optionsOf(statement: ParsedStatement): Map<string, Option> {
   return options;
 }
 
-/** Locations count bytes from the beginning of the whole text. */
-function positionOf(statement: ParsedStatement, location = 0): number {
+/** Where a location is, 1-based and in characters; locations count bytes from the beginning of the whole text. */
+export function positionOf(statement: ParsedStatement, location = 0): number {
   const bytes = new TextEncoder().encode(statement.text);
   const before = new TextDecoder().decode(
     bytes.subarray(0, Math.max(0, location - statement.start)),
