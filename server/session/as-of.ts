@@ -6,6 +6,7 @@
 // (3) Rows are those of then, columns those of now: a column added later shows its default. A table that did
 //     not exist then is 42P01.
 
+import type { Catalog } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { heightOf, stampOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
@@ -21,6 +22,12 @@ const EPOCH_2000_MS = 946_684_800_000n;
 const LAST_POSITION = 65_535;
 
 const known = new WeakMap<SessionContext, { readonly key: string; readonly stamp: bigint }>();
+
+/** The catalog of the past that a session looks at. */
+const catalogs = new WeakMap<
+  SessionContext,
+  { readonly stamp: bigint; readonly catalog: Catalog }
+>();
 
 /**
  * The stamp that a value of ledger.as_of means.
@@ -81,9 +88,13 @@ export function checkTablesThen(
   stamp: bigint,
 ): void {
   if (tables.length === 0 || session.settings.get('ledger.as_of') === '') return;
-  const then = session.services.catalogAt(stamp);
+  let then = catalogs.get(session);
+  if (then?.stamp !== stamp) {
+    then = { stamp, catalog: session.services.catalogAt(stamp) };
+    catalogs.set(session, then);
+  }
   for (const id of tables) {
-    if (then.relations.has(id)) continue;
+    if (then.catalog.relations.has(id)) continue;
     const name = session.catalog.relations.get(id)?.name ?? String(id);
     throw new SqlError(SQLSTATE.undefinedTable, `relation "${name}" does not exist`, {
       detail: `It was made after block ${heightOf(stamp)}, which ledger.as_of looks at.`,

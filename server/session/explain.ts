@@ -7,17 +7,16 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Row } from '../../ledger/type.ts';
-import { innerText } from '../../sql/inner-statement.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { SessionContext } from './context.ts';
-import { shifted } from './error-position.ts';
 import { execute } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import { requestOf } from './execute-read.ts';
 import type { Plan, Prepared } from './plan.ts';
 import { formatsFor } from './portal.ts';
+import { prepareInner } from './prepare-inner.ts';
 import type { Session } from './session.ts';
 import { rowsOutcome, textColumns } from './text-rows.ts';
 
@@ -67,18 +66,6 @@ export async function explain(
     : textOf(step, options, measured, planningMs);
   const rows = lines.map((line): Row => [line]);
   return rowsOutcome(context, textColumns('QUERY PLAN'), formats, rows, 'EXPLAIN');
-}
-
-async function prepareInner(
-  context: SessionContext,
-  statement: ParsedStatement,
-): Promise<Prepared> {
-  const { text, start } = innerText(statement);
-  try {
-    return await context.services.planner.prepare(text, [], context);
-  } catch (error) {
-    throw shifted(error, start, statement.text);
-  }
 }
 
 // ── Options ──────────────────────────────────────────────────────────────────────────────────────

@@ -3,11 +3,11 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
-import { innerText } from '../../sql/inner-statement.ts';
 import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { Outcome } from './execute.ts';
 import { execute } from './execute.ts';
+import { prepareInner } from './prepare-inner.ts';
 import type { Session } from './session.ts';
 
 export async function prepareNamed(session: Session, statement: ParsedStatement): Promise<string> {
@@ -18,7 +18,7 @@ export async function prepareNamed(session: Session, statement: ParsedStatement)
   }
   const types = (statement.tree['argtypes'] as readonly RawNode[] | undefined) ?? [];
   const oids = types.length === 0 ? [] : await context.services.analyst.typeOids(argumentTypes(statement, types.length), context.analysisContext());
-  const prepared = await context.services.planner.prepare(innerText(statement).text, oids, context);
+  const prepared = await prepareInner(context, statement, oids);
   session.statements.set(name, prepared);
   return 'PREPARE';
 }

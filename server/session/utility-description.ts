@@ -1,8 +1,8 @@
 // What columns a utility statement answers with. Shell: EXECUTE and FETCH look at the session's statements.
 
 import type { ParsedStatement } from '../../sql/parse.ts';
-import { innerText } from '../../sql/inner-statement.ts';
 import type { SessionContext } from './context.ts';
+import { prepareInner } from './prepare-inner.ts';
 import { textColumns } from './text-rows.ts';
 import type { UtilityColumns } from './text-rows.ts';
 
@@ -27,7 +27,7 @@ export async function describeUtility(
       if (tree['ismove'] === true) return null;
       return columnsOf(session.portals.get(tree['portalname'] as string)?.prepared);
     case 'DeclareCursorStmt':
-      await session.services.planner.prepare(innerText(statement).text, [], session);
+      await prepareInner(session, statement);
       return null;
     default:
       return null;
