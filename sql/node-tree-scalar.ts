@@ -146,6 +146,7 @@ const typeOf = (
 
 const BOOL = 16;
 const INT4 = 23;
+const TEXT = 25;
 
 function boolType(context: ScalarContext): SqlType {
   return context.resolver.type(BOOL, -1);
@@ -328,21 +329,71 @@ function readCase(node: TreeNode, context: ScalarContext): Scalar {
 }
 
 function readSubscript(node: TreeNode, context: ScalarContext): Scalar {
-  if (optional(node, 'refassgnexpr') !== null) {
-    throw unsupported('assignment to an element of a column', 'Assign the whole value.');
-  }
   const indexes = (name: string): (Scalar | null)[] =>
     list(node, name).map((item) => (isNode(item) ? readScalar(item, context) : null));
   const arg = readScalar(child(node, 'refexpr'), context);
   const lower = indexes('reflowerindexpr');
+  const upper = indexes('refupperindexpr');
+  const value = readOptional(node, 'refassgnexpr', context);
+  if (value !== null) return elementAssignment(arg, value, lower, upper, context);
   return {
     kind: 'subscript',
     type: typeOf(node, context, 'refrestype', 'reftypmod'),
     arg,
     lower,
-    upper: indexes('refupperindexpr'),
+    upper,
     slice: lower.length > 0,
   };
+}
+
+/** What `a[2] = x` or `a[1:2] = x` makes of `a`: a call of our own function. */
+function elementAssignment(
+  array: Scalar,
+  value: Scalar,
+  lower: readonly (Scalar | null)[],
+  upper: readonly (Scalar | null)[],
+  context: ScalarContext,
+): Scalar {
+  if (!array.type.array) throw unsupported('assignment to a subscript of this type');
+  const text = (word: string): Scalar => ({
+    kind: 'const',
+    type: context.resolver.type(TEXT, -1),
+    value: word,
+  });
+  const bounds = upper.flatMap((to, at) => {
+    const one = to ?? text('');
+    return lower.length === 0 ? [one] : [lower[at] ?? text(''), one];
+  });
+  return {
+    kind: 'call',
+    type: array.type,
+    fn: ARRAY_ASSIGN,
+    args: [array, value, text(lower.length === 0 ? 'element' : 'slice'), ...bounds],
+    variadic: false,
+    format: 'call',
+  };
+}
+
+const ARRAY_ASSIGN: FunctionRef = {
+  oid: 0,
+  name: 'array_assign',
+  symbol: 'array_assign',
+  volatility: 'immutable',
+  strict: false,
+  returnsSet: false,
+};
+
+/** `SET a[1] = …, a[2] = …`: the second assignment begins with what the first one made. */
+export function afterAssignment(later: Scalar, before: Scalar): Scalar {
+  if (later.kind === 'toDomain' || later.kind === 'relabel') {
+    return { ...later, arg: afterAssignment(later.arg, before) };
+  }
+  if (later.kind !== 'call' || later.fn !== ARRAY_ASSIGN) {
+    throw new AssertionError('node tree: a column is assigned twice');
+  }
+  const [array, ...rest] = later.args;
+  const nested = array?.kind === 'call' && array.fn === ARRAY_ASSIGN;
+  return { ...later, args: [nested ? afterAssignment(array, before) : before, ...rest] };
 }
 
 function readSortKeys(

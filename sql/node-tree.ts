@@ -33,6 +33,7 @@ import {
   list,
   nodes,
   optional,
+  afterAssignment,
   readOptional,
   readScalar,
   readScalars,
@@ -326,9 +327,10 @@ class QueryReader {
   // ---- target lists, sorting, grouping ----
 
   #targets(name: string, assign: boolean): Target[] {
-    return nodes(this.#node, name)
+    const targets = nodes(this.#node, name)
       .filter((entry) => !isMultipleLink(entry))
       .map((entry) => this.#target(entry, assign));
+    return assign ? mergedAssignments(targets) : targets;
   }
 
   #target(entry: TreeNode, assign: boolean): Target {
@@ -489,6 +491,19 @@ function exclusion(options: number): Window['exclude'] {
   if ((options & 0x8000) !== 0) return 'current row';
   if ((options & 0x10000) !== 0) return 'group';
   return (options & 0x20000) === 0 ? 'none' : 'ties';
+}
+
+/** Assignments to several elements of one column are one assignment. */
+function mergedAssignments(targets: readonly Target[]): Target[] {
+  const merged: Target[] = [];
+  for (const target of targets) {
+    const at = merged.findIndex(({ assign }) => assign !== 0 && assign === target.assign);
+    const before = merged[at];
+    if (before === undefined) merged.push(target);
+    else
+      merged[at] = { ...before, expression: afterAssignment(target.expression, before.expression) };
+  }
+  return merged;
 }
 
 /** The sets that one GROUPINGSET stands for, as sort references. */

@@ -100,9 +100,7 @@ function values(
   scope: Scope,
 ): { text: string; source: Source } {
   const alias = newAlias(scope.shared, 't');
-  const rows = entry.rows.map((row) =>
-    row.map((cell, at) => as(cell, entry.types[at]!, scope)),
-  );
+  const rows = entry.rows.map((row) => row.map((cell, at) => as(cell, entry.types[at]!, scope)));
   const correlated = contains(entry.rows, (node) => 'kind' in node && node.kind === 'var');
   const named = (row: readonly string[]): string =>
     row.map((cell, at) => `${cell} AS column${at + 1}`).join(', ');

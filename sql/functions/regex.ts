@@ -6,20 +6,20 @@
 
 import { encodeArray } from '../../ledger/array-value.ts';
 import { SqlError } from '../../ledger/error.ts';
+import { like, likeEscape, likeIgnoringCase } from '../../ledger/like.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
 import type { EdgeFunction, FunctionTable } from './function.ts';
 
 const CACHE_MAX = 200;
 const expressions = new Map<string, RegExp>();
-const likes = new Map<string, RegExp>();
 
-function cached(cache: Map<string, RegExp>, key: string, make: () => RegExp): RegExp {
-  let found = cache.get(key);
+function cached(key: string, make: () => RegExp): RegExp {
+  let found = expressions.get(key);
   if (found === undefined) {
     found = make();
-    if (cache.size >= CACHE_MAX) cache.clear();
-    cache.set(key, found);
+    if (expressions.size >= CACHE_MAX) expressions.clear();
+    expressions.set(key, found);
   }
   return found;
 }
@@ -55,7 +55,7 @@ function translate(pattern: string): string {
       out += text;
       at = next;
     } else if (character === '\\') {
-      const [text, next] = escape(pattern, at + 1);
+      const [text, next] = escape(pattern, at + 1, false);
       out += text;
       at = next;
     } else {
@@ -85,18 +85,19 @@ const ESCAPES: Readonly<Record<string, string>> = {
   e: '\\x1b',
 };
 
-function escape(pattern: string, at: number): [string, number] {
+function escape(pattern: string, at: number, inBrackets: boolean): [string, number] {
   const character = pattern[at];
   if (character === undefined) throw invalid('invalid escape \\ sequence');
-  const special = ESCAPES[character];
-  if (special !== undefined) return [special, at + 1];
+  const named = ESCAPES[character];
+  if (named !== undefined) return [named, at + 1];
   if (/[dDsSwWbfnrtv0-9]/.test(character)) {
     return [character === 'b' ? '\\x08' : `\\${character}`, at + 1];
   }
   const hex = /^(?:x[0-9A-Fa-f]+|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})/.exec(pattern.slice(at))?.[0];
   if (hex !== undefined) return [`\\u{${hex.slice(1).slice(-6)}}`, at + hex.length];
   if (/[A-Za-z]/.test(character)) throw invalid('invalid escape \\ sequence');
-  return [/[\^$.*+?()[\]{}|/\\-]/.test(character) ? `\\${character}` : character, at + 1];
+  const special = inBrackets ? /[\^[\]\\-]/ : /[\^$.*+?()[\]{}|/\\]/;
+  return [special.test(character) ? `\\${character}` : character, at + 1];
 }
 
 function bracket(pattern: string, start: number): [string, number] {
@@ -119,11 +120,11 @@ function bracket(pattern: string, start: number): [string, number] {
     } else if (/^\[[.=]/.test(pattern.slice(at))) {
       throw invalid('invalid collating element');
     } else if (character === '\\') {
-      const [text, next] = escape(pattern, at + 1);
+      const [text, next] = escape(pattern, at + 1, true);
       out += text;
       at = next;
     } else {
-      out += '[]\\^&~'.includes(character) ? `\\${character}` : character;
+      out += '[]\\^'.includes(character) ? `\\${character}` : character;
       at += 1;
     }
   }
@@ -132,7 +133,7 @@ function bracket(pattern: string, start: number): [string, number] {
 /** A pattern with Postgres' option letters. */
 export function regex(pattern: string, options: string, always = ''): RegExp {
   const key = `${always}/${options}/${pattern}`;
-  return cached(expressions, key, () => {
+  return cached(key, () => {
     let flags = `${always}u`;
     let source = pattern;
     let literal = false;
@@ -181,32 +182,6 @@ function reason(source: string): string {
   const closed = bare.split(')').length;
   if (open !== closed) return 'parentheses () not balanced';
   return 'quantifier operand invalid';
-}
-
-function likeExpression(pattern: string, insensitive: boolean, escapeWith = '\\'): RegExp {
-  return cached(likes, `${insensitive ? 'i' : 'c'}${escapeWith}/${pattern}`, () => {
-    let source = '';
-    const characters = [...pattern];
-    for (let at = 0; at < characters.length; at += 1) {
-      let character = characters[at]!;
-      if (character === escapeWith) {
-        at += 1;
-        const next = characters[at];
-        if (next === undefined) {
-          throw new SqlError(
-            SQLSTATE.invalidEscapeSequence,
-            'LIKE pattern must not end with escape character',
-          );
-        }
-        character = next;
-      } else if (character === '%' || character === '_') {
-        source += character === '%' ? '[^]*' : '[^]';
-        continue;
-      }
-      source += character.replace(/[\^$.*+?()[\]{}|/\\-]/, '\\$&');
-    }
-    return new RegExp(`^${source}$`, insensitive ? 'iu' : 'u');
-  });
 }
 
 const truth = (value: boolean): Datum => (value ? 1n : 0n);
@@ -335,7 +310,7 @@ const splitArray: EdgeFunction = {
   impl: ([subject, pattern, flags]) =>
     encodeArray(split(text(subject), regex(text(pattern), text(flags), 'g')), 'text'),
 };
-const like: EdgeFunction = {
+const regexLike: EdgeFunction = {
   impl: ([subject, pattern, flags]) => truth(regex(text(pattern), text(flags)).test(text(subject))),
 };
 
@@ -374,29 +349,10 @@ function similar(pattern: string, escapeWith: string): string {
   return `^(?:${out})$`;
 }
 
-/** escape 'x' in LIKE: the pattern with backslashes instead. */
-function likeEscape(pattern: string, escapeWith: string): string {
-  if (escapeWith === '\\') return pattern;
-  if ([...escapeWith].length > 1) {
-    throw new SqlError(SQLSTATE.invalidEscapeSequence, 'invalid escape string', {
-      hint: 'Escape string must be empty or one character.',
-    });
-  }
-  let out = '';
-  for (let at = 0; at < pattern.length; at += 1) {
-    const character = pattern[at]!;
-    if (character === escapeWith) {
-      at += 1;
-      out += `\\${pattern[at] ?? ''}`;
-    } else out += character === '\\' ? '\\\\' : character;
-  }
-  return out;
-}
-
 export const REGEX: FunctionTable = {
   like_match: {
     impl: ([subject, pattern, insensitive]) =>
-      truth(likeExpression(text(pattern), insensitive === 1n).test(text(subject))),
+      truth((insensitive === 1n ? likeIgnoringCase : like)(text(subject), text(pattern))),
   },
   regex_match: {
     impl: ([subject, pattern, insensitive]) =>
@@ -420,8 +376,8 @@ export const REGEX: FunctionTable = {
   textregexreplace_extended_no_n: replaceFunction,
   regexp_match: match,
   regexp_match_no_flags: match,
-  regexp_like: like,
-  regexp_like_no_flags: like,
+  regexp_like: regexLike,
+  regexp_like_no_flags: regexLike,
   regexp_split_to_array: splitArray,
   regexp_split_to_array_no_flags: splitArray,
   regexp_count: count,
