@@ -1,9 +1,11 @@
 // The pool of reader processes: queries that are not point reads run there. Shell.
 //
-// (1) One process runs one query at a time; a suspended portal keeps its process.
+// (1) One process runs one query at a time. A portal that is suspended reads ahead, so that most of them
+//     give their process back at once; one with more to come keeps it, parked.
 // (2) A query that must stop (cancel, time-out, disconnect, memory) is stopped by SIGKILL: readers hold
 //     nothing that could be lost. Another process takes its place.
-// (3) At most `readersMax` processes live; further queries wait their turn, in order of arrival.
+// (3) At most `readersMax` processes work; further queries wait their turn, in order of arrival. Parked
+//     processes do not count: nobody waits for what only the client of another session can end.
 
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -13,6 +15,13 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Row } from '../../ledger/type.ts';
 import type { FromReader, Run, ToReader } from './messages.ts';
+import {
+  PORTAL_AHEAD_BYTES_MAX,
+  PORTAL_HELD_BYTES_MAX,
+  READER_CLOSE_MS_MAX,
+  READERS_PARKED_MAX,
+} from '../limits.ts';
+import { RowQueue } from './row-source.ts';
 import type { RowBatch, RowSource } from './row-source.ts';
 
 export interface ReaderPoolOptions {
@@ -103,6 +112,7 @@ export class ReaderPool {
   readonly #options: ReaderPoolOptions;
   readonly #all = new Set<Reader>();
   readonly #idle: Reader[] = [];
+  readonly #parked = new Set<Reader>();
   readonly #waiting: { resolve: (reader: Reader) => void; reject: (error: SqlError) => void }[] = [];
   #closed = false;
 
@@ -146,7 +156,7 @@ export class ReaderPool {
     if (this.#closed) return Promise.reject(shuttingDown());
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
-    if (this.#all.size < this.#options.readersMax) return Promise.resolve(this.#start());
+    if (!this.#full) return Promise.resolve(this.#start());
     return new Promise((resolve, reject) => {
       const waiting = { resolve, reject };
       this.#waiting.push(waiting);
@@ -160,15 +170,36 @@ export class ReaderPool {
   }
 
   release(reader: Reader): void {
+    this.#parked.delete(reader);
     if (reader.dead) return;
     const next = this.#waiting.shift();
     if (next !== undefined) next.resolve(reader);
+    // More than enough: processes that were parked have come back.
+    else if (this.#all.size - this.#parked.size > this.#options.readersMax) reader.kill();
     else this.#idle.push(reader);
+  }
+
+  /** The reader waits for its client: it no longer counts. False when too many do so already. */
+  park(reader: Reader): boolean {
+    if (reader.dead || this.#parked.size >= READERS_PARKED_MAX) return false;
+    this.#parked.add(reader);
+    if (!this.#full) this.#waiting.shift()?.resolve(this.#start());
+    return true;
+  }
+
+  /** The client asks for more: the reader works again, at once. */
+  unpark(reader: Reader): void {
+    this.#parked.delete(reader);
+  }
+
+  get #full(): boolean {
+    return this.#all.size - this.#parked.size >= this.#options.readersMax;
   }
 
   #start(): Reader {
     const reader = new Reader(this.#options, (dead, code, signal) => {
       this.#all.delete(dead);
+      this.#parked.delete(dead);
       const index = this.#idle.indexOf(dead);
       if (index >= 0) this.#idle.splice(index, 1);
       if (this.#closed) return;
@@ -194,14 +225,16 @@ export interface Stop {
   onStop(callback: (reason: SqlError) => void): void;
 }
 
-const NO_ROWS: RowBatch = { bytes: new Uint8Array(0), count: 0, done: true };
-
 /** A query in a reader process, as a source of rows. */
 export class ReaderQuery implements RowSource {
   readonly #pool: ReaderPool;
   readonly #catalog: Catalog;
   readonly #run: Run;
   readonly #stop: Stop;
+  readonly #ahead = new RowQueue();
+  /** Reading ahead between two commands; it does not reject. */
+  #filling: Promise<void> | null = null;
+  #failure: SqlError | null = null;
   #reader: Reader | null = null;
   #ended = false;
 
@@ -213,10 +246,65 @@ export class ReaderQuery implements RowSource {
   }
 
   async read(rowsMax: number): Promise<RowBatch> {
-    // A cursor may be asked again after its last row.
-    if (this.#ended) return NO_ROWS;
+    if (this.#filling !== null) await this.#filled(this.#filling);
+    const short = rowsMax === 0 || this.#ahead.count < rowsMax;
+    if (short && this.#failure !== null) throw this.#failure;
+    if (rowsMax === 0 && (this.#ahead.count > 0 || this.#ended)) return this.#ahead.all(this.#ended);
+    if (this.#reader !== null) this.#pool.unpark(this.#reader);
+    if (rowsMax === 0) return this.#askRows(0);
+    const missing = rowsMax - this.#ahead.count;
+    if (missing > 0 && !this.#ended) this.#ahead.add(await this.#askRows(missing));
+    const batch = this.#ahead.take(rowsMax, this.#ended);
+    if (!this.#ended) this.#filling = this.#fill();
+    return batch;
+  }
+
+  /** Takes the snapshot now, not when the first rows are asked for. Errors come with the rows. */
+  async open(): Promise<void> {
+    try {
+      this.#ahead.add(await this.#askRows(1));
+    } catch (error) {
+      if (this.#stop.reason !== null) throw error;
+      this.#failure = error as SqlError;
+    }
+    if (!this.#ended) this.#filling = this.#fill();
+  }
+
+  /** Waits for reading ahead, and stops it where the statement must stop. */
+  async #filled(filling: Promise<void>): Promise<void> {
+    this.#stop.onStop((reason) => this.#reader?.kill(reason));
+    await filling;
+    this.#filling = null;
+    this.#stop.onStop(() => {});
+    if (this.#stop.reason !== null) throw this.#stop.reason;
+  }
+
+  /** Reads ahead until the query ends or its reader can be parked. */
+  async #fill(): Promise<void> {
+    try {
+      while (!this.#ended) {
+        if (this.#ahead.bytes >= PORTAL_AHEAD_BYTES_MAX && this.#pool.park(this.#reader!)) return;
+        if (this.#ahead.bytes >= PORTAL_HELD_BYTES_MAX) throw tooManyPortals();
+        const answer = await this.#reader!.ask({ kind: 'more', rowsMax: 0 });
+        if (this.#ended) return;
+        this.#ahead.add(this.#rowsOf(answer));
+      }
+    } catch (error) {
+      this.#failure = error as SqlError;
+      this.close();
+    }
+  }
+
+  async #askRows(rowsMax: number): Promise<RowBatch> {
     const answer = await this.#ask(rowsMax);
     if (answer.kind !== 'rows') throw new SqlError(SQLSTATE.internalError, 'a reader sent values');
+    return answer;
+  }
+
+  #rowsOf(answer: Answer): RowBatch {
+    if (answer.kind === 'error') throw new SqlError(answer.sqlstate, answer.message, answer.fields);
+    if (answer.kind === 'values') throw new SqlError(SQLSTATE.internalError, 'a reader sent values');
+    if (answer.done) this.#finish();
     return answer;
   }
 
@@ -225,7 +313,7 @@ export class ReaderQuery implements RowSource {
     for (;;) {
       const answer = await this.#ask(0);
       if (answer.kind !== 'values') throw new SqlError(SQLSTATE.internalError, 'a reader sent rows');
-      rows.push(...answer.rows);
+      for (const row of answer.rows) rows.push(row);
       if (answer.done) return rows;
     }
   }
@@ -262,8 +350,23 @@ export class ReaderQuery implements RowSource {
     const reader = this.#reader;
     this.#reader = null;
     if (reader === null) return;
-    // The reader is between two batches: it drops its iterator and is free again.
-    reader.tell({ kind: 'close' });
-    this.#pool.release(reader);
+    // Between two batches it drops its iterator and is free again. In the middle of one, it may take a
+    // moment to end; what takes longer is killed.
+    const free = () => {
+      reader.tell({ kind: 'close' });
+      this.#pool.release(reader);
+    };
+    if (this.#filling === null || this.#failure !== null) return free();
+    const timer = setTimeout(() => reader.kill(), READER_CLOSE_MS_MAX);
+    void this.#filling.then(() => {
+      clearTimeout(timer);
+      free();
+    });
   }
+}
+
+function tooManyPortals(): SqlError {
+  return new SqlError(SQLSTATE.insufficientResources, 'too many cursors with many rows are open', {
+    hint: 'Close cursors that are not read to their end.',
+  });
 }

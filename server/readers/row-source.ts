@@ -1,5 +1,7 @@
 // Where a portal's rows come from. Types and the sources that hold their rows in memory. Pure.
 
+import { concat } from '../../ledger/bytes.ts';
+
 /** Finished DataRow messages, back to back. */
 export interface RowBatch {
   readonly bytes: Uint8Array;
@@ -15,6 +17,8 @@ export interface RowSource {
    * @param rowsMax  at most that many; 0 for as many as make a good batch
    */
   read(rowsMax: number): RowBatch | Promise<RowBatch>;
+  /** Takes the snapshot now, where the source would else wait for the first `read`. */
+  open?(): Promise<void>;
   /** Lets go of what the source holds; may be called at any time, also twice. */
   close(): void;
 }
@@ -47,6 +51,60 @@ export class BufferedRows implements RowSource {
   }
 
   close(): void {}
+}
+
+/** Rows that were read before the portal asked for them, in order. */
+export class RowQueue {
+  readonly #batches: { bytes: Uint8Array; count: number }[] = [];
+  /** Rows held. */
+  count = 0;
+  /** Their bytes. */
+  bytes = 0;
+
+  add({ bytes, count }: RowBatch): void {
+    if (count === 0) return;
+    this.#batches.push({ bytes, count });
+    this.count += count;
+    this.bytes += bytes.length;
+  }
+
+  /** Everything held. */
+  all(done: boolean): RowBatch {
+    return { ...this.#taken(this.#batches.length), done };
+  }
+
+  /** The first `rowsMax` rows, or all if there are fewer; `ended`: none will come after those held. */
+  take(rowsMax: number, ended: boolean): RowBatch {
+    let whole = 0;
+    let count = 0;
+    while (whole < this.#batches.length && count + this.#batches[whole]!.count <= rowsMax) {
+      count += this.#batches[whole]!.count;
+      whole += 1;
+    }
+    const next = this.#batches[whole];
+    if (next !== undefined && count < rowsMax) this.#split(whole, rowsMax - count);
+    // Asked for exactly what is left, Postgres does not look whether more would come.
+    const taken = this.#taken(whole + (next !== undefined && count < rowsMax ? 1 : 0));
+    return { ...taken, done: ended && taken.count < rowsMax };
+  }
+
+  /** Cuts a batch in two after `rows` rows. */
+  #split(index: number, rows: number): void {
+    const { bytes, count } = this.#batches[index]!;
+    let offset = 0;
+    for (let row = 0; row < rows; row += 1) offset += 1 + int32At(bytes, offset + 1);
+    const first = { bytes: bytes.subarray(0, offset), count: rows };
+    this.#batches.splice(index, 1, first, { bytes: bytes.subarray(offset), count: count - rows });
+  }
+
+  #taken(batches: number): { bytes: Uint8Array; count: number } {
+    const taken = this.#batches.splice(0, batches);
+    const bytes = taken.length === 1 ? taken[0]!.bytes : concat(...taken.map((each) => each.bytes));
+    const count = taken.reduce((sum, each) => sum + each.count, 0);
+    this.count -= count;
+    this.bytes -= bytes.length;
+    return { bytes, count };
+  }
 }
 
 function int32At(bytes: Uint8Array, offset: number): number {

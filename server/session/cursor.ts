@@ -3,7 +3,6 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { concat } from '../../ledger/bytes.ts';
-import { innerText } from '../../sql/inner-statement.ts';
 import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import { BufferedRows } from '../readers/row-source.ts';
@@ -11,6 +10,7 @@ import type { RowSource } from '../readers/row-source.ts';
 import { execute } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import { formatsFor } from './portal.ts';
+import { prepareInner } from './prepare-inner.ts';
 import type { Session } from './session.ts';
 
 const OPTION_SCROLL = 0x0002;
@@ -31,10 +31,11 @@ export async function declareCursor(session: Session, statement: ParsedStatement
     });
   }
   if (session.portals.has(name)) throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${name}" already exists`);
-  const prepared = await context.services.planner.prepare(innerText(statement).text, [], context);
+  const prepared = await prepareInner(context, statement);
   const formats = formatsFor([(options & OPTION_BINARY) === 0 ? 0 : 1], prepared.columns);
   let outcome = await execute(session, prepared, [], formats, sink);
   if (outcome.kind !== 'rows') throw new SqlError(SQLSTATE.syntaxError, 'a cursor needs a query that returns rows');
+  await outcome.source.open?.();
   if (hold) outcome = { ...outcome, source: await held(outcome.source) };
   session.portals.set(name, {
     name,

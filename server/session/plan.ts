@@ -1,5 +1,6 @@
 // What the node does with a statement, worked out once and kept. Types only.
 
+import type { Catalog } from '../../ledger/catalog.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Analysis } from '../../sql/analysis.ts';
 import type { Query } from '../../sql/ir.ts';
@@ -44,8 +45,12 @@ export interface Prepared {
   readonly columns: readonly ColumnDescription[] | null;
   /** Types of `columns`. */
   readonly columnTypes: readonly SqlType[];
-  /** The catalog it was made for. */
+  /** Version of the chain's catalog it was made for. */
   readonly catalogVersion: number;
+  /** The catalog it was made for, with the transaction's own changes. */
+  readonly catalog: Catalog;
+  /** The statement (PREPARE, …) that it stands in, and where: positions of errors count from its start. */
+  readonly outer?: { readonly text: string; readonly start: number };
 }
 
 /** A statement with the values of its parameters. */

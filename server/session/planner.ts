@@ -232,6 +232,7 @@ async function prepare(
   session: SessionContext,
   catalogVersion: number,
 ): Promise<Prepared> {
+  const { catalog } = session;
   if (statement === null || !PLANNED.has(statement.kind)) {
     const description = statement === null ? null : await describeUtility(statement, session);
     return {
@@ -243,6 +244,7 @@ async function prepare(
       columns: description?.columns ?? null,
       columnTypes: description?.types ?? [],
       catalogVersion,
+      catalog,
     };
   }
   const { analyst } = session.services;
@@ -257,6 +259,7 @@ async function prepare(
     columns: columns === null ? null : columns.map(describeColumn),
     columnTypes: columns === null ? [] : columns.map((column) => column.type),
     catalogVersion,
+    catalog,
   };
 }
 

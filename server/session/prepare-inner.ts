@@ -17,7 +17,8 @@ export async function prepareInner(
 ): Promise<Prepared> {
   const { text, start } = innerText(statement);
   try {
-    return await session.services.planner.prepare(text, oids, session);
+    const prepared = await session.services.planner.prepare(text, oids, session);
+    return { ...prepared, outer: { text: statement.text, start } };
   } catch (error) {
     throw shifted(error, start, statement.text);
   }

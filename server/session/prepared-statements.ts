@@ -48,10 +48,11 @@ export async function executePrepared(
   sink: ResultSink,
 ): Promise<Outcome> {
   const name = statement.tree['name'] as string;
-  const prepared = session.statements.get(name);
-  if (prepared === undefined) {
+  const known = session.statements.get(name);
+  if (known === undefined) {
     throw new SqlError(SQLSTATE.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
   }
+  const prepared = await session.current(name, known);
   const params = (statement.tree['params'] as readonly RawNode[] | undefined) ?? [];
   if (params.length !== prepared.parameterTypes.length) {
     throw new SqlError(SQLSTATE.syntaxError, `wrong number of parameters for prepared statement "${name}"`, {

@@ -109,7 +109,7 @@ export class Session implements WireSession {
       if (this.portals.size >= PORTALS_PER_SESSION_MAX) throw tooMany('portals', PORTALS_PER_SESSION_MAX);
       const prepared = this.#statement(statementName);
       this.#checkAllowed(prepared.statement);
-      return this.#then(this.#current(statementName, prepared), (fresh) => {
+      return this.#then(this.current(statementName, prepared), (fresh) => {
         const parameters = decodeParameters(fresh, values, formats, this.context);
         this.portals.get(portalName)?.close();
         this.portals.set(portalName, {
@@ -227,6 +227,30 @@ export class Session implements WireSession {
     if (this.context.transaction !== null) await rollbackTransaction(this.context);
     this.context.services.locks.releaseAll(this.context);
     this.#onClose(this);
+  }
+
+  /** The statement, planned anew if the catalog has changed since. */
+  current(name: string, prepared: Prepared): Prepared | Promise<Prepared> {
+    const stale = prepared.catalog !== this.context.catalog;
+    if (prepared.plan === null || prepared.plan.kind === 'utility' || !stale) return prepared;
+    return this.#plannedAnew(name, prepared);
+  }
+
+  async #plannedAnew(name: string, prepared: Prepared): Promise<Prepared> {
+    const { context } = this;
+    const { outer } = prepared;
+    try {
+      const { text, parameterOids } = prepared;
+      const made = await context.services.planner.prepare(text, parameterOids, context);
+      if (!sameColumns(prepared.columns, made.columns)) {
+        throw new SqlError(SQLSTATE.featureNotSupported, 'cached plan must not change result type');
+      }
+      const fresh = outer === undefined ? made : { ...made, outer };
+      this.statements.set(name, fresh);
+      return fresh;
+    } catch (error) {
+      throw outer === undefined ? error : shifted(error, outer.start, outer.text);
+    }
   }
 
   // ── Running ──────────────────────────────────────────────────────────────────────────────────────
@@ -438,21 +462,6 @@ export class Session implements WireSession {
       portal.close();
       this.portals.delete(name);
     }
-  }
-
-  /** The statement, planned anew if the catalog has changed since. */
-  #current(name: string, prepared: Prepared): Prepared | Promise<Prepared> {
-    const { context } = this;
-    const stale = prepared.catalogVersion !== context.services.catalog().version;
-    if (prepared.plan === null || prepared.plan.kind === 'utility' || !stale) return prepared;
-    const again = context.services.planner.prepare(prepared.text, prepared.parameterOids, context);
-    return this.#then(again, (fresh) => {
-      if (!sameColumns(prepared.columns, fresh.columns)) {
-        throw new SqlError(SQLSTATE.featureNotSupported, 'cached plan must not change result type');
-      }
-      this.statements.set(name, fresh);
-      return fresh;
-    }) as Prepared | Promise<Prepared>;
   }
 
   #statement(name: string): Prepared {
