@@ -41,6 +41,7 @@ export class CrashWorkload {
   readonly #random: () => number;
   readonly #fates = new Map<string, Fate>();
   #names = 0;
+  #onReply: () => void = () => undefined;
 
   constructor(node: NodeProcess, random: () => number) {
     this.#node = node;
@@ -60,11 +61,17 @@ export class CrashWorkload {
     });
   }
 
-  /** Lets `clients` clients write, kills the node after `ms` milliseconds, and starts it again. */
-  async loadAndKill(clients: number, ms: number): Promise<void> {
+  /**
+   * Lets `clients` clients write, kills the node, and starts it again.
+   *
+   * @param ms  from the first reply of this round to the kill; from the first connection if `early`
+   */
+  async loadAndKill(clients: number, ms: number, early = false): Promise<void> {
     const stop = { asked: false };
+    const replied = new Promise<void>((resolve) => (this.#onReply = resolve));
     const url = await this.#node.clearUrl();
     const running = Array.from({ length: clients }, () => this.#write(url, stop));
+    if (!early) await Promise.race([replied, Promise.all(running)]);
     await new Promise((resolve) => setTimeout(resolve, ms));
     await this.#node.kill();
     stop.asked = true;
@@ -127,6 +134,7 @@ export class CrashWorkload {
     try {
       await this.#run(client, kind, name);
       this.#fates.set(name, kind === 'rolled back' ? 'refused' : 'acknowledged');
+      this.#onReply();
     } catch (error) {
       const { code } = error as { code?: string };
       // Five characters are a SQLSTATE: an answer. Class 57 is the server going away, 40003 an unknown outcome.

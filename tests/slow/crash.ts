@@ -41,7 +41,8 @@ async function main(): Promise<number> {
       return 1;
     }
     // Most kills while the clients write, some while they still connect.
-    await workload.loadAndKill(Number(flags.clients), random() ** 2 * 1500);
+    const early = random() < 0.1;
+    await workload.loadAndKill(Number(flags.clients), random() ** 2 * 1000, early);
     const faults = await workload.check();
     if (kill % VERIFY_EVERY === 0 || kill === kills) faults.push(...(await verify(node)));
     if (faults.length > 0) {
