@@ -110,12 +110,12 @@ export class RowRules {
   }
 }
 
-const compiled = new WeakMap<Catalog, Map<TableShape, RowRules>>();
+const compiled = new WeakMap<Catalog, WeakMap<TableShape, RowRules>>();
 
 /** The rules of a table under a catalog; compiled once. */
 export function rulesOf(store: TableShape, catalog: Catalog): RowRules {
   let known = compiled.get(catalog);
-  if (known === undefined) compiled.set(catalog, (known = new Map()));
+  if (known === undefined) compiled.set(catalog, (known = new WeakMap()));
   let rules = known.get(store);
   if (rules === undefined) known.set(store, (rules = new RowRules(store, catalog)));
   return rules;

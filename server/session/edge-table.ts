@@ -145,10 +145,12 @@ function storedRow(row: Row): StoredRow {
   return { rowId: row[0] as bigint, version: row[1] as bigint, values: row.slice(2) };
 }
 
+/** Compiling a table's expressions and keys costs more than most statements: it is done once for a session. */
+const compiled = new WeakMap<SessionContext, WeakMap<Table, EdgeTable>>();
+
 /** The tables of a session, as the foreign-key rules want them. */
 export class EdgeTables {
   readonly #session: SessionContext;
-  readonly #tables = new Map<Table, EdgeTable>();
 
   constructor(session: SessionContext) {
     this.#session = session;
@@ -159,8 +161,10 @@ export class EdgeTables {
   }
 
   table(table: Table): EdgeTable {
-    let edge = this.#tables.get(table);
-    if (edge === undefined) this.#tables.set(table, (edge = new EdgeTable(this.#session, table)));
+    let known = compiled.get(this.#session);
+    if (known === undefined) compiled.set(this.#session, (known = new WeakMap()));
+    let edge = known.get(table);
+    if (edge === undefined) known.set(table, (edge = new EdgeTable(this.#session, table)));
     return edge;
   }
 }
