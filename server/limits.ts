@@ -96,13 +96,14 @@ export const KEY_LOCKS_MAX = 10_000;
 
 // ── Readers (server/readers/) ────────────────────────────────────────────────────────────────────
 
-/** Bytes that a suspended portal reads ahead before its reader process is parked. */
-export const PORTAL_AHEAD_BYTES_MAX = 256 * 1024;
+/** Bytes that a suspended portal reads ahead before its reader process is parked; a process costs far more. */
+export const PORTAL_AHEAD_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Bytes that it may hold when no more processes may be parked. */
+/** Bytes that one may hold when no more processes can be parked, and all of the node together. */
 export const PORTAL_HELD_BYTES_MAX = 32 * 1024 * 1024;
+export const PORTALS_HELD_BYTES_MAX = 256 * 1024 * 1024;
 
-/** Reader processes that wait for the clients of suspended portals; each costs some 60 MB of memory. */
+/** Reader processes that wait for the clients of suspended portals; each costs some 100 MB of memory. */
 export const READERS_PARKED_MAX = 16;
 
 /** Time that a reader gets to finish a batch nobody wants any more, before it is killed. */

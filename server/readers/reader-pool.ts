@@ -18,6 +18,7 @@ import type { FromReader, Run, ToReader } from './messages.ts';
 import {
   PORTAL_AHEAD_BYTES_MAX,
   PORTAL_HELD_BYTES_MAX,
+  PORTALS_HELD_BYTES_MAX,
   READER_CLOSE_MS_MAX,
   READERS_PARKED_MAX,
 } from '../limits.ts';
@@ -113,6 +114,8 @@ export class ReaderPool {
   readonly #all = new Set<Reader>();
   readonly #idle: Reader[] = [];
   readonly #parked = new Set<Reader>();
+  /** Bytes of rows that suspended portals hold. */
+  heldBytes = 0;
   readonly #waiting: { resolve: (reader: Reader) => void; reject: (error: SqlError) => void }[] = [];
   #closed = false;
 
@@ -234,6 +237,8 @@ export class ReaderQuery implements RowSource {
   readonly #ahead = new RowQueue();
   /** Reading ahead between two commands; it does not reject. */
   #filling: Promise<void> | null = null;
+  /** Rows that a command waits for while the query reads ahead. */
+  #wanted = 0;
   #failure: SqlError | null = null;
   #reader: Reader | null = null;
   #ended = false;
@@ -246,15 +251,15 @@ export class ReaderQuery implements RowSource {
   }
 
   async read(rowsMax: number): Promise<RowBatch> {
-    if (this.#filling !== null) await this.#filled(this.#filling);
+    if (this.#filling !== null) await this.#filled(this.#filling, Math.max(rowsMax, 1));
     const short = rowsMax === 0 || this.#ahead.count < rowsMax;
     if (short && this.#failure !== null) throw this.#failure;
-    if (rowsMax === 0 && (this.#ahead.count > 0 || this.#ended)) return this.#ahead.all(this.#ended);
+    if (rowsMax === 0 && (this.#ahead.count > 0 || this.#ended)) return this.#taken(0);
     if (this.#reader !== null) this.#pool.unpark(this.#reader);
     if (rowsMax === 0) return this.#askRows(0);
     const missing = rowsMax - this.#ahead.count;
-    if (missing > 0 && !this.#ended) this.#ahead.add(await this.#askRows(missing));
-    const batch = this.#ahead.take(rowsMax, this.#ended);
+    if (missing > 0 && !this.#ended) this.#hold(await this.#askRows(missing));
+    const batch = this.#taken(rowsMax);
     if (!this.#ended) this.#filling = this.#fill();
     return batch;
   }
@@ -262,7 +267,7 @@ export class ReaderQuery implements RowSource {
   /** Takes the snapshot now, not when the first rows are asked for. Errors come with the rows. */
   async open(): Promise<void> {
     try {
-      this.#ahead.add(await this.#askRows(1));
+      this.#hold(await this.#askRows(1));
     } catch (error) {
       if (this.#stop.reason !== null) throw error;
       this.#failure = error as SqlError;
@@ -271,10 +276,12 @@ export class ReaderQuery implements RowSource {
   }
 
   /** Waits for reading ahead, and stops it where the statement must stop. */
-  async #filled(filling: Promise<void>): Promise<void> {
+  async #filled(filling: Promise<void>, rows: number): Promise<void> {
+    this.#wanted = rows;
     this.#stop.onStop((reason) => this.#reader?.kill(reason));
     await filling;
     this.#filling = null;
+    this.#wanted = 0;
     this.#stop.onStop(() => {});
     if (this.#stop.reason !== null) throw this.#stop.reason;
   }
@@ -282,17 +289,30 @@ export class ReaderQuery implements RowSource {
   /** Reads ahead until the query ends or its reader can be parked. */
   async #fill(): Promise<void> {
     try {
-      while (!this.#ended) {
-        if (this.#ahead.bytes >= PORTAL_AHEAD_BYTES_MAX && this.#pool.park(this.#reader!)) return;
-        if (this.#ahead.bytes >= PORTAL_HELD_BYTES_MAX) throw tooManyPortals();
+      while (!this.#ended && (this.#wanted === 0 || this.#ahead.count < this.#wanted)) {
+        const full = this.#pool.heldBytes >= PORTALS_HELD_BYTES_MAX;
+        const enough = full || this.#ahead.bytes >= PORTAL_AHEAD_BYTES_MAX;
+        if (enough && this.#pool.park(this.#reader!)) return;
+        if (full || this.#ahead.bytes >= PORTAL_HELD_BYTES_MAX) throw tooManyPortals();
         const answer = await this.#reader!.ask({ kind: 'more', rowsMax: 0 });
         if (this.#ended) return;
-        this.#ahead.add(this.#rowsOf(answer));
+        this.#hold(this.#rowsOf(answer));
       }
     } catch (error) {
       this.#failure = error as SqlError;
-      this.close();
+      this.#end();
     }
+  }
+
+  #hold(batch: RowBatch): void {
+    this.#ahead.add(batch);
+    this.#pool.heldBytes += batch.bytes.length;
+  }
+
+  #taken(rowsMax: number): RowBatch {
+    const batch = this.#ahead.take(rowsMax, this.#ended);
+    this.#pool.heldBytes -= batch.bytes.length;
+    return batch;
   }
 
   async #askRows(rowsMax: number): Promise<RowBatch> {
@@ -345,6 +365,12 @@ export class ReaderQuery implements RowSource {
   }
 
   close(): void {
+    this.#pool.heldBytes -= this.#ahead.bytes;
+    this.#ahead.clear();
+    this.#end();
+  }
+
+  #end(): void {
     if (this.#ended) return;
     this.#ended = true;
     const reader = this.#reader;

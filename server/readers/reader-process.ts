@@ -23,6 +23,8 @@ import { enumLabels } from './enum-labels.ts';
 /** A batch ends when its DataRows or values exceed this. */
 const BATCH_BYTES = 64 * 1024;
 const BATCH_VALUES = 2_000;
+/** A batch that goes on for longer ends with the row at hand: somebody may wait for just that one. */
+const BATCH_MS = 50;
 /** Rows between two looks at the size of the batch. */
 const STRIDE = 16;
 
@@ -67,6 +69,7 @@ function more(rowsMax: number): FromReader {
     return { kind: 'values', rows: values, done: false };
   }
   const encoder = dataRowEncoder(run.columns, values);
+  const until = performance.now() + BATCH_MS;
   let count = 0;
   let done = false;
   while (rowsMax === 0 || count < rowsMax) {
@@ -77,7 +80,8 @@ function more(rowsMax: number): FromReader {
     }
     encoder.append(next.value);
     count += 1;
-    if (rowsMax === 0 && count % STRIDE === 0 && encoder.size > BATCH_BYTES) break;
+    if (rowsMax !== 0) continue;
+    if (performance.now() > until || (count % STRIDE === 0 && encoder.size > BATCH_BYTES)) break;
   }
   return { kind: 'rows', bytes: encoder.take(), count, done };
 }

@@ -68,13 +68,18 @@ export class RowQueue {
     this.bytes += bytes.length;
   }
 
-  /** Everything held. */
-  all(done: boolean): RowBatch {
-    return { ...this.#taken(this.#batches.length), done };
+  clear(): void {
+    this.#taken(this.#batches.length);
   }
 
-  /** The first `rowsMax` rows, or all if there are fewer; `ended`: none will come after those held. */
+  /**
+   * The first `rowsMax` rows, or all if there are fewer.
+   *
+   * @param rowsMax  0: all
+   * @param ended    no rows will come after those held
+   */
   take(rowsMax: number, ended: boolean): RowBatch {
+    if (rowsMax === 0) return { ...this.#taken(this.#batches.length), done: ended };
     let whole = 0;
     let count = 0;
     while (whole < this.#batches.length && count + this.#batches[whole]!.count <= rowsMax) {
