@@ -65,6 +65,7 @@ export const SQLSTATE = {
   datatypeMismatch: '42804',
   indeterminateDatatype: '42P18',
   invalidName: '42602',
+  reservedName: '42939',
   undefinedColumn: '42703',
   undefinedFunction: '42883',
   undefinedTable: '42P01',

@@ -129,8 +129,8 @@ function updated(
 ): Datum[] | null {
   const { target } = plan.query;
   const evaluate = (scalar: Scalar): Datum => {
-    const merged = mapScalar(scalar, (node) =>
-      node.kind === 'var' && node.entry === conflict.excluded
+    const merged = mapScalar(scalar, (node, depth) =>
+      node.kind === 'var' && node.entry === conflict.excluded && node.levelsUp === depth
         ? { ...node, entry: target, column: EXCLUDED_COLUMNS + node.column }
         : undefined,
     );

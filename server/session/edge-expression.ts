@@ -102,8 +102,8 @@ function closure(scalar: Scalar, scope: EdgeScope): Source | null {
 const ROW_PARAMETERS = 100_000;
 
 function throughSqlite(scalar: Scalar, scope: EdgeScope): Source {
-  const bound = mapScalar(scalar, (node) =>
-    node.kind === 'var' && node.entry === scope.entry && node.levelsUp === 0
+  const bound = mapScalar(scalar, (node, depth) =>
+    node.kind === 'var' && node.entry === scope.entry && node.levelsUp === depth
       ? { kind: 'param', type: node.type, number: ROW_PARAMETERS + node.column }
       : undefined,
   );

@@ -288,6 +288,10 @@ async function findImages(
     if (waited && !strict) continue;
     const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
     if (strict) refuseChanged(session, plan.table.id, seen);
+    for (const id of plan.assigned.flatMap(({ byDefault }) => byDefault?.sequences ?? [])) {
+      const sequence = session.catalog.relations.get(id);
+      if (sequence?.kind === 'sequence') await session.reserve(sequence, rows.length);
+    }
     return imagesOf(session, plan, rows, parameters);
   }
 }

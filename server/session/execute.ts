@@ -45,6 +45,7 @@ export function execute(
 ): Outcome | Promise<Outcome> {
   const { context } = session;
   context.sink = sink;
+  if (context.transaction !== null && prepared.plan?.kind !== 'utility') context.transaction.queried = true;
   context.effects.length = 0;
   const outcome = run(session, prepared, parameters, formats, sink);
   if (outcome instanceof Promise) return outcome.then((done) => afterEffects(context, done));

@@ -48,7 +48,11 @@ export class OpenTransaction {
   /** The catalog as the transaction's own DDL has made it, or null. */
   catalog: Catalog | null = null;
   isolation: Isolation;
+  /** Its name as the client gave it: READ UNCOMMITTED is READ COMMITTED under another. */
+  isolationName: string;
   readOnly: boolean;
+  /** A query has run: what decides how it sees the ledger is settled. */
+  queried = false;
   /** Newest stamp visible above READ COMMITTED; null until the first statement needs it. */
   snapshot: bigint | null = null;
   /** Tables read by a SERIALIZABLE transaction. */
@@ -68,6 +72,7 @@ export class OpenTransaction {
 
   constructor(isolation: Isolation, readOnly: boolean, explicit: boolean, startedMicros: bigint) {
     this.isolation = isolation;
+    this.isolationName = isolation;
     this.readOnly = readOnly;
     this.explicit = explicit;
     this.startedMicros = startedMicros;

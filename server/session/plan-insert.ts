@@ -74,7 +74,7 @@ export function targetTable(query: Query, catalog: Catalog): Table {
 }
 
 /** Defaults by column id; identity columns draw from their sequence. */
-async function defaultsOf(
+export async function defaultsOf(
   table: Table,
   session: SessionContext,
   scope: EdgeScope,
@@ -108,8 +108,8 @@ function valuesOf(query: Query): (readonly Target[])[] | null {
   return entry.rows.map((row) =>
     query.targets.map((target) => ({
       ...target,
-      expression: mapScalar(target.expression, (node) =>
-        node.kind === 'var' && node.entry === item.entry ? row[node.column - 1] : undefined,
+      expression: mapScalar(target.expression, (node, depth) =>
+        node.kind === 'var' && node.entry === item.entry && node.levelsUp === depth ? row[node.column - 1] : undefined,
       ),
     })),
   );

@@ -19,7 +19,7 @@ import type { SessionContext } from './context.ts';
 import { compileEdge } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { takesLocks } from './lock-rows.ts';
-import { targetTable } from './plan-insert.ts';
+import { defaultsOf, targetTable } from './plan-insert.ts';
 import type { ReadPlan } from './plan.ts';
 
 /** Attribute numbers of the row id and of the version's stamp. */
@@ -57,21 +57,19 @@ export interface ModifyPlan {
 
 export async function planModify(query: Query, session: SessionContext): Promise<ModifyPlan> {
   const { catalog } = session;
-  const { analyst } = session.services;
   const table = targetTable(query, catalog);
   const scope: EdgeScope = { catalog, entry: query.target };
   const targets = query.command === 'update' ? query.targets.filter((target) => target.assign !== 0) : [];
   const defaults = targets.some((target) => target.expression.kind === 'default')
-    ? await analyst.defaults(table.id, session.analysisContext())
-    : [];
+    ? await defaultsOf(table, session, scope)
+    : new Map<number, EdgeExpression>();
   const assigned = targets.map((target) => {
     const column = table.columns.find(({ id }) => id === target.assign)!;
     const byDefault = target.expression.kind === 'default';
     if (column.generated !== null && !byDefault) throw generatedUpdate(column.name);
     if (column.identity === 'always' && !byDefault) throw identityUpdate(column.name);
-    const scalar = defaults.find((each) => each.column === column.id)?.expression;
     const nothing: EdgeExpression = { evaluate: () => null, sequences: [] };
-    return { column: column.id, byDefault: byDefault ? (scalar === undefined ? nothing : compileEdge(scalar, scope)) : null };
+    return { column: column.id, byDefault: byDefault ? (defaults.get(column.id) ?? nothing) : null };
   });
   const extra: Target[] = [];
   const returning = query.returning.map((target) => {

@@ -105,7 +105,7 @@ export function shown(session: SessionContext, name: string): string {
   const { transaction, settings } = session;
   switch (name.toLowerCase()) {
     case 'transaction_isolation':
-      return transaction?.isolation ?? settings.get('default_transaction_isolation');
+      return transaction?.isolationName ?? settings.get('default_transaction_isolation');
     case 'transaction_read_only':
       return transaction === null ? settings.get('default_transaction_read_only') : transaction.readOnly ? 'on' : 'off';
     case 'role':

@@ -59,7 +59,9 @@ const DURATION_UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 
 function duration(value: string, name: string): string {
   const match = /^\s*([+-]?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*$/.exec(value);
   if (match === null) {
-    throw invalidValue(name, value, 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".');
+    // Postgres speaks of units only after something that is a number.
+    const hint = 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".';
+    throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? hint : undefined);
   }
   const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!);
   if (ms < 0 || ms > 2_147_483_647) {

@@ -166,15 +166,22 @@ export function applyTransactionModes(session: SessionContext, options: readonly
   if (transaction === null) return;
   for (const { name, value } of transactionModes(options)) {
     if (name === 'transaction_isolation') {
-      if (transaction.operations.length > 0 || transaction.snapshot !== null) {
+      if (transaction.queried && isolationOf(value) !== transaction.isolation) {
         throw new SqlError(
           SQLSTATE.activeSqlTransaction,
           'SET TRANSACTION ISOLATION LEVEL must be called before any query',
         );
       }
       transaction.isolation = isolationOf(value);
+      transaction.isolationName = value;
       settings.set('transaction_isolation', value, true);
     } else if (name === 'transaction_read_only') {
+      if (value !== 'on' && transaction.readOnly && transaction.queried) {
+        throw new SqlError(
+          SQLSTATE.activeSqlTransaction,
+          'transaction read-write mode must be set before any query',
+        );
+      }
       transaction.readOnly = value === 'on';
       settings.set('transaction_read_only', value, true);
     }
@@ -194,6 +201,8 @@ export function transactionModes(options: readonly RawNode[]): { name: string; v
 async function end(session: SessionContext, tree: RawNode, commit: boolean): Promise<string> {
   const { transaction } = session;
   if (transaction === null || !transaction.explicit) {
+    const command = `${commit ? 'COMMIT' : 'ROLLBACK'} AND CHAIN`;
+    if (tree['chain'] === true) block(session, command);
     session.notice('WARNING', SQLSTATE.noActiveSqlTransaction, 'there is no transaction in progress');
   }
   const failed = transaction?.failed === true;
@@ -203,6 +212,7 @@ async function end(session: SessionContext, tree: RawNode, commit: boolean): Pro
   if (tree['chain'] === true && isolation !== null) {
     const next = session.begin(true);
     next.isolation = isolation;
+    next.isolationName = transaction!.isolationName;
     next.readOnly = readOnly;
   }
   return commit && !failed ? 'COMMIT' : 'ROLLBACK';

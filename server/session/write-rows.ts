@@ -11,6 +11,7 @@ import { describeKey, rulesOf, tableFields, uniqueError } from '../../storage/co
 import { checkReference } from '../../storage/foreign-keys.ts';
 import type { StoredRow } from '../../storage/table-shape.ts';
 import type { SessionContext } from './context.ts';
+import { compileEdge } from './edge-expression.ts';
 import { EdgeTables, sameDatum } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
 import { lockChanged } from './key-locks.ts';
@@ -73,8 +74,8 @@ export async function changeRows(
   const written: { edge: EdgeTable; values: readonly Datum[] }[] = [];
   const owed: (() => void)[] = [];
   await changeTable(session, transaction, tables, table, changes, written, owed);
-  for (const { edge, values } of written) checkReferences(tables, edge, values);
   for (const check of owed) check();
+  for (const { edge, values } of written) checkReferences(tables, edge, values);
 }
 
 async function changeTable(
@@ -173,36 +174,58 @@ async function cascade(
         else owed.push(check);
         continue;
       }
+      // The default may be the very key that goes away.
+      if (action === 'setDefault') {
+        owed.push(() => refuseReferenced(session, parent, childEdge, foreignKey, before, 'noAction'));
+      }
       for (const found of childEdge.rowsWhere(foreignKey.columns, before)) {
         const current = (await lockedRow(session, childEdge, found.rowId)) ?? null;
         if (current === null) continue;
-        childChanges.push({ row: current, values: cascaded(child, foreignKey, current, action, after) });
+        const source = action === 'setDefault' ? await defaultsOf(session, child, foreignKey) : after;
+        childChanges.push({ row: current, values: cascaded(child, foreignKey, current, action, source) });
       }
     }
     await changeTable(session, transaction, tables, child, childChanges, written, owed);
   }
 }
 
+/** @param source  the parent's new key; for SET DEFAULT the child's defaults, in column order */
 function cascaded(
   child: Table,
   foreignKey: ForeignKey,
   row: StoredRow,
   action: 'cascade' | 'setNull' | 'setDefault',
-  after: readonly Datum[] | null,
+  source: readonly Datum[] | null,
 ): readonly Datum[] | null {
-  if (action === 'cascade' && after === null) return null;
-  if (action === 'setDefault') {
-    throw new SqlError(SQLSTATE.featureNotSupported, 'SET DEFAULT of a foreign key is not supported', {
-      hint: 'Use SET NULL or CASCADE.',
-      table: child.name,
-      constraint: foreignKey.name,
-    });
-  }
+  if (action === 'cascade' && source === null) return null;
   const values = [...row.values];
   foreignKey.columns.forEach((id, i) => {
     const at = child.columns.findIndex((column) => column.id === id);
-    values[at] = action === 'setNull' ? null : (after![i] ?? null);
+    if (action === 'setNull') values[at] = null;
+    else values[at] = source![action === 'cascade' ? i : at] ?? null;
   });
+  return values;
+}
+
+/** Defaults of a foreign key's columns, at their places in the row. */
+async function defaultsOf(
+  session: SessionContext,
+  table: Table,
+  { columns }: ForeignKey,
+): Promise<Datum[]> {
+  const found = await session.services.analyst.defaults(table.id, session.analysisContext());
+  const scope = { catalog: session.catalog, entry: 0 };
+  const values: Datum[] = [];
+  for (const column of table.columns) {
+    const wanted = columns.includes(column.id);
+    const scalar = wanted ? found.find((each) => each.column === column.id)?.expression : undefined;
+    const edge = scalar === undefined ? null : compileEdge(scalar, scope);
+    for (const id of edge?.sequences ?? []) {
+      const sequence = session.catalog.relations.get(id);
+      if (sequence?.kind === 'sequence') await session.reserve(sequence, 1);
+    }
+    values.push(edge?.evaluate({ session, parameters: [] }) ?? null);
+  }
   return values;
 }
 

@@ -131,6 +131,7 @@ function refuse(statement: ParsedStatement): void {
   if (refused !== undefined) throw unsupported(...refused);
   if (!ALLOWED.has(kind))
     throw unsupported(`${kind.replace(/Stmt$/, '')} statement`, 'See docs/sql.md.');
+  refuseReservedName(kind, tree);
   const relation = (tree['relation'] ?? (tree['view'] as unknown)) as RawNode | undefined;
   const into = (tree['into'] ?? tree['intoClause']) as { rel?: RawNode } | undefined;
   const persistence = relation?.['relpersistence'] ?? into?.rel?.['relpersistence'];
@@ -156,6 +157,16 @@ function refuse(statement: ParsedStatement): void {
     const what = ALTERATIONS_REFUSED[(AlterTableCmd?.['subtype'] as string | undefined) ?? ''];
     if (what !== undefined) throw unsupported(what, 'See docs/sql.md.');
   }
+}
+
+/** The mirror may change system catalogs, so it does not refuse these by itself. */
+function refuseReservedName(kind: string, tree: RawNode): void {
+  const renamed = kind === 'RenameStmt' && tree['renameType'] === 'OBJECT_SCHEMA';
+  const schema = renamed ? tree['newname'] : kind === 'CreateSchemaStmt' ? tree['schemaname'] : undefined;
+  if (typeof schema !== 'string' || !schema.startsWith('pg_')) return;
+  throw new SqlError(SQLSTATE.reservedName, `unacceptable schema name "${schema}"`, {
+    detail: 'The prefix "pg_" is reserved for system schemas.',
+  });
 }
 
 /** What may have come in by a road that the statement's kind does not show. */
