@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
+import { CHROMIUM, inBrowser } from './browser.ts';
 import { NodeProcess, trustsql, type Finished } from './process.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -54,7 +55,8 @@ describe('a proof', () => {
       const { code, stdout } = await check('one.json');
       expect(stdout).toContain('PROVEN');
       expect(stdout).toContain('account');
-      expect(stdout).toContain('ann');
+      expect(stdout).toContain('owner = ann');
+      expect(stdout).toContain('balance = 70.00');
       expect(stdout).toContain('admin');
       expect(stdout).toContain('UPDATE account SET balance = balance - 30 WHERE id = 1');
       expect(code).toBe(0);
@@ -92,6 +94,43 @@ describe('a proof', () => {
         ]);
         expect(code).toBe(1);
       }
+    },
+    TIMEOUT_MS,
+  );
+
+  // Without a browser on this machine it is skipped, visibly; the full check has one.
+  (CHROMIUM === undefined && process.env['CI'] === undefined ? test.skip : test)(
+    'is checked by the same code in a browser',
+    async () => {
+      await exportProof('1', 'browser.json');
+      const bundle = readFileSync(file('browser.json'), 'utf8');
+      const verdicts = await inBrowser(`
+        const { checkProof } = await import('/ledger/proof-check.ts');
+        const { parseProof } = await import('/ledger/proof-json.ts');
+        const { nobleCrypto } = await import('/ledger/noble-crypto.ts');
+        const { tryFromHex } = await import('/ledger/bytes.ts');
+        const proof = parseProof(${JSON.stringify(bundle)});
+        const nodeKeys = [tryFromHex('${nodeKey}')];
+        const row = proof.row.slice();
+        row[row.length - 1] ^= 1;
+        const [valid, edited] = [proof, { ...proof, row }].map((each) =>
+          checkProof(nobleCrypto, each, { nodeKeys }),
+        );
+        await answer({
+          valid: valid.valid,
+          table: valid.row.table,
+          owner: valid.row.columns[1].value,
+          edited: edited.valid,
+          step: edited.step,
+        });
+      `);
+      expect(verdicts).toEqual({
+        valid: true,
+        table: 'account',
+        owner: 'ann',
+        edited: false,
+        step: 'row',
+      });
     },
     TIMEOUT_MS,
   );
