@@ -222,6 +222,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     database,
     chainId,
     catalog: () => catalog,
+    retypings: () => reader.retypings(),
     appliedStamp: () => stampOf(writer.tip.height, 65_535),
     stampOfText: (text, session) => stampOfText(text, session, reader),
     catalogAt: (stamp) => reader.catalogAt(stamp),

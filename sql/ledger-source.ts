@@ -19,7 +19,9 @@ import {
   VERSION,
 } from '../storage/names.ts';
 import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
+import { closedColumn } from './compile/closed-column.ts';
 import { call } from './compile/registered.ts';
+import type { Retyping } from '../storage/retyped.ts';
 import { ledgerView } from './ledger-schema.ts';
 
 /**
@@ -202,13 +204,19 @@ function sequenceSource({ id, start }: Sequence): string {
  *
  * @returns a SELECT in brackets with columns c<id>, c10001 … (HISTORY_COLUMNS) and `_id`
  */
-export function historySource(table: Table): string {
+export function historySource(
+  table: Table,
+  retyped: ReadonlyMap<number, readonly Retyping[]> | undefined,
+): string {
   const schema = shardSchema(table.shard);
   const rows = `${schema}.${rowTable(table.id)}`;
   const closed = `${schema}.${historyTable(table.id)}`;
   const own = table.columns.map(({ id }) => `, v.${columnName(id)}`).join('');
+  const past = table.columns
+    .map((column) => `, ${closedColumn('v.', column, retyped?.get(column.id))} AS ${columnName(column.id)}`)
+    .join('');
   const version = (from: string, to: string, deed: string, source: string): string =>
-    `SELECT v.${ROW_ID}, ${from} AS f, ${to} AS t, ${deed} AS deed${own} FROM ${source}`;
+    `SELECT v.${ROW_ID}, ${from} AS f, ${to} AS t, ${deed} AS deed${to === 'NULL' ? own : past} FROM ${source}`;
   const deed = (from: string): string => {
     const before = `SELECT 1 FROM ${closed} p WHERE p.${ROW_ID} = v.${ROW_ID} AND p.${TO} = v.${from}`;
     return `CASE WHEN EXISTS (${before}) THEN 'update' ELSE 'insert' END`;

@@ -9,6 +9,8 @@
 import { StorageError } from '../ledger/error.ts';
 import { attach, guard, openDatabase } from './sqlite.ts';
 import { indexFile, readDataDirectory, shardFile } from './data-directory.ts';
+import { readRetypings } from './retyped.ts';
+import type { Retypings } from './retyped.ts';
 import { readCatalog } from './state-store.ts';
 import { shardSchema } from './names.ts';
 import { TableStore } from './table-store.ts';
@@ -29,6 +31,7 @@ export class StateReader {
   readonly #tables = new WeakMap<Table, TableStore>();
   readonly #statements = new Map<string, Statement>();
   #catalog: Catalog | null = null;
+  #retypings: { readonly catalog: Catalog; readonly found: Retypings } | null = null;
 
   /** @throws StorageError */
   static open(directory: string): StateReader {
@@ -88,6 +91,16 @@ export class StateReader {
       }
       return this.#catalog;
     });
+  }
+
+  /** Columns whose type has changed; see storage/retyped.ts. The same object as long as the catalog is. */
+  retypings(): Retypings {
+    const catalog = this.catalog();
+    if (this.#retypings?.catalog !== catalog) {
+      const found = guard(this.#file, () => readRetypings(this.database));
+      this.#retypings = { catalog, found };
+    }
+    return this.#retypings.found;
   }
 
   /** The catalog as it was after the transaction of `stamp`. */

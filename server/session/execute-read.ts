@@ -84,7 +84,7 @@ function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null
   const key = `${visibility}:${overlaid.join()}`;
   let variant = plan.variants.get(key);
   if (variant === undefined) {
-    variant = compileQuery(plan.query, compileOptions(catalog, visibility, new Set(overlaid)));
+    variant = compileQuery(plan.query, compileOptions(catalog, visibility, new Set(overlaid), session.services.retypings()));
     plan.variants.set(key, variant);
   }
   return variant;

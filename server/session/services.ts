@@ -9,6 +9,7 @@ import type { Inline } from '../inline.ts';
 import type { LockTable } from '../lock-table.ts';
 import type { ReaderPool } from '../readers/reader-pool.ts';
 import type { Sequences } from '../sequences.ts';
+import type { Retypings } from '../../storage/retyped.ts';
 import type { SessionContext } from './context.ts';
 import type { Planner } from './planner.ts';
 
@@ -17,6 +18,8 @@ export interface NodeServices {
   readonly chainId: Uint8Array;
   /** The newest catalog on the chain. */
   catalog(): Catalog;
+  /** Columns whose type has changed, for reading the past. */
+  retypings(): Retypings;
   /** Stamp of the last position of the newest applied block. */
   appliedStamp(): bigint;
   /** Stamp that `SET ledger.as_of` means: a height or a timestamp. */

@@ -11,6 +11,7 @@ import {
   TO,
   shardSchema,
 } from '../../storage/names.ts';
+import { closedColumn } from './closed-column.ts';
 import { selectText, visibleTargets } from './query.ts';
 import { functionSource, lateralTable } from './set-returning.ts';
 import { as, condition } from './scalar.ts';
@@ -174,10 +175,13 @@ function tableText(table: Table, scope: Scope): string {
   let text = rows;
   if (options.visibility === 'asOf') {
     const at = parameter(scope.shared, 'as_of');
+    const retyped = options.retyped(table.id);
     const closed = [
       ROW_ID,
       `${FROM} AS ${VERSION}`,
-      ...table.columns.map((column) => columnName(column.id)),
+      ...table.columns.map(
+        (column) => `${closedColumn('', column, retyped?.get(column.id))} AS ${columnName(column.id)}`,
+      ),
     ];
     text =
       `(SELECT ${columns} FROM ${rows} WHERE ${VERSION} <= ${at} UNION ALL ` +

@@ -9,6 +9,7 @@ import { assert, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { SqlType } from '../../ledger/type.ts';
+import type { Retyping } from '../../storage/retyped.ts';
 import type { Query, Scalar } from '../ir.ts';
 import type { Visibility } from '../query.ts';
 
@@ -19,6 +20,8 @@ export interface CompileOptions {
   readonly overlay: ReadonlySet<number>;
   /** SQLite text, fit for FROM, of a view of the ledger schema or a sequence; its columns are c1, c2 …. */
   readonly ledgerView: (relation: number) => string;
+  /** Columns whose type has changed: closed versions hold them as the former type does. */
+  readonly retyped: (relation: number) => ReadonlyMap<number, readonly Retyping[]> | undefined;
   /** SQLite text, fit for FROM, of a table's history; columns c<id>, and c10001 … for its own. */
   readonly historyView: (table: Table) => string;
 }

@@ -83,6 +83,7 @@ export class Ledger {
       visibility: 'current',
       overlay: new Set(),
       ledgerView: (relation) => `v${-relation}`,
+      retyped: () => undefined,
       historyView: (table: Table) => `h${table.id}`,
     };
   }
