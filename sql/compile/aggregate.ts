@@ -17,6 +17,7 @@ import {
   general,
   generalType,
   literal,
+  plainEquality,
   quote,
   represent,
   sortKey,
@@ -81,7 +82,6 @@ function aggregateText(node: Call, scope: Scope): string {
   if (first === undefined) throw unknownFunction(node.fn, []);
   const arg = typed(first, scope);
   const order = orderText(node, scope);
-  const distinct = node.distinct ? 'DISTINCT ' : '';
   switch (name) {
     case 'min':
     case 'max':
@@ -93,6 +93,9 @@ function aggregateText(node: Call, scope: Scope): string {
       return `max(${arg.text})${suffix}`;
     case 'sum':
     case 'avg':
+      if (node.distinct && arg.type.base === 'numeric' && numericScale(arg.type) === null) {
+        return collected(`final_${name}_numeric`, node, order, scope);
+      }
       return total(name, arg, node);
     case 'string_agg': {
       const separator = node.args[1]!;
@@ -111,7 +114,7 @@ function aggregateText(node: Call, scope: Scope): string {
       node.args.map((item) => item.type),
     );
   }
-  return collected(final, node, distinct, order, scope);
+  return collected(final, node, order, scope);
 }
 
 function count(node: Call, scope: Scope): string {
@@ -160,9 +163,7 @@ function total(name: 'sum' | 'avg', arg: Typed, node: Call): string {
   }
   const value = integer ? call('integer_numeric', [arg.text]) : general(arg);
   const kind = integer ? 'numeric' : base;
-  // The result of sum(DISTINCT 1.0, 1.00) is one of them: numerics with equal keys differ in bytes alone.
-  const item = node.distinct && kind === 'numeric' ? call('numeric_trimmed', [value]) : value;
-  const text = `${call(`${name}_${kind}`, [`${distinct}${item}`])}${suffix}`;
+  const text = `${call(`${name}_${kind}`, [`${distinct}${value}`])}${suffix}`;
   return represent({ text, type: generalType({ ...type, typmod: -1 }) }, type);
 }
 
@@ -183,13 +184,7 @@ function orderText(node: Call, scope: Scope): string {
 }
 
 /** Collects the arguments of every row and computes the answer from them. */
-function collected(
-  final: string,
-  node: Call,
-  distinct: string,
-  order: string,
-  scope: Scope,
-): string {
+function collected(final: string, node: Call, order: string, scope: Scope): string {
   const varying = node.distinct ? node.args.slice(0, 1) : node.args;
   const constant = [...node.direct, ...(node.distinct ? node.args.slice(1) : [])];
   const values = varying.map((arg) => {
@@ -200,7 +195,11 @@ function collected(
       ? { text: general(typed(arg, scope)), type: generalType(arg.type) }
       : { text: json, type: sqlType('record') };
   });
-  const rows = `${call('collect', [distinct + values.map((value) => value.text).join(', ') + order])}${node.suffix}`;
+  // Where equal values may differ in their bytes, DISTINCT comes after the fact; NULL counts in neither.
+  const keyed = node.distinct && !plainEquality(values[0]!.type);
+  const distinct = node.distinct && !keyed ? 'DISTINCT ' : '';
+  const all = `${call('collect', [distinct + values.map((value) => value.text).join(', ') + order])}${node.suffix}`;
+  const rows = keyed ? call('distinct_rows', [quote(typeCode(values[0]!.type)), all]) : all;
   const types = [
     ...values.map((value) => value.type),
     ...constant.map((arg) => generalType(arg.type)),

@@ -4,6 +4,7 @@
 // is a function of what it gathered. Results follow PostgreSQL's own algorithms, so that digits agree.
 
 import { encodeArray, decodeArray, dimensions } from '../../ledger/array-value.ts';
+import { hex } from '../../ledger/bytes.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { floatResult, narrowFloat } from '../../ledger/float.ts';
 import { normalizeJsonb, quoteJson } from '../../ledger/jsonb.ts';
@@ -24,13 +25,15 @@ import {
   scaleInterval,
 } from '../../ledger/datetime.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { foldKey } from '../../storage/names.ts';
 import { compareValues, joinHalves, sortKeyOf } from './core.ts';
 import { jsonText } from './json-value.ts';
 import { pack, unpack } from './pack.ts';
 import { squareRoot } from './root.ts';
 import type { Decimal } from '../../ledger/numeric.ts';
 import type { Float } from '../../ledger/float.ts';
-import type { Datum, Row } from '../../ledger/type.ts';
+import type { Datum, Row, SqlType } from '../../ledger/type.ts';
+import { readType } from './function.ts';
 import type { FunctionTable, SessionFunctions, Signature } from './function.ts';
 
 /** A fold over the rows of a group. `inverse` takes a row out again, for moving window frames. */
@@ -337,9 +340,14 @@ const arrayAgg: Final = (rows, _direct, _session, signature) => {
 
 function jsonAgg(binary: boolean): Final {
   return (rows, _direct, session, signature) => {
-    const items = rows.map(([value]) => jsonText(value!, signature.args[0]!, session));
-    const { array, base } = signature.args[0]!;
-    const text = `[${items.join(array || base === 'record' ? ', \n ' : ', ')}]`;
+    const type = signature.args[0]!;
+    const structured = type.array || type.base === 'record';
+    const items = rows.map(([value], at) => {
+      // Arrays and rows begin a line of their own, nulls among them do not.
+      const between = at === 0 ? '' : structured && value !== null ? ', \n ' : ', ';
+      return between + jsonText(value!, type, session);
+    });
+    const text = `[${items.join('')}]`;
     return binary ? normalizeJsonb(text) : text;
   };
 }
@@ -391,6 +399,16 @@ function extremeArray(sign: number): Final {
   };
 }
 
+/** Numerics that are equal may differ in scale, so that SQLite's DISTINCT does not do; one of them counts. */
+function numericTotal(finish: (sum: Decimal, count: bigint) => Decimal): Final {
+  return (all) => {
+    const rows = complete(all);
+    if (rows.length === 0) return null;
+    const values = rows.map(([value]) => decodeNumeric(value as Uint8Array));
+    return encodeNumeric(finish(values.reduce(addDecimal, ZERO), BigInt(values.length)));
+  };
+}
+
 const FINAL_TABLE: Readonly<Record<string, Final>> = {
   stddev: variance(true, true),
   stddev_samp: variance(true, true),
@@ -430,6 +448,8 @@ const FINAL_TABLE: Readonly<Record<string, Final>> = {
   jsonb_agg: jsonAgg(true),
   json_object_agg: jsonObjectAgg(false),
   jsonb_object_agg: jsonObjectAgg(true),
+  sum_numeric: numericTotal((sum) => sum),
+  avg_numeric: numericTotal((sum, count) => divideDecimal(sum, integerToDecimal(count))),
   min_array: extremeArray(-1),
   max_array: extremeArray(1),
 };
@@ -450,8 +470,23 @@ export const AGGREGATE_FINALS: FunctionTable = Object.fromEntries(
   ]),
 );
 
+/** The first of equal values, which may differ in their bytes. */
+function distinctRows(rows: readonly Row[], type: SqlType): readonly Row[] {
+  const seen = new Set<string>();
+  return rows.filter(([value]) => {
+    const composed = type.array || type.base === 'jsonb';
+    const bytes =
+      value === null ? null : composed ? sortKeyOf(value!, type) : foldKey(value!, type);
+    const key = bytes instanceof Uint8Array ? `b${hex(bytes)}` : `v${String(bytes)}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
 /** Averages over the halves that the compiler sums, and arrays from collected rows. */
 export const AGGREGATE_HELPERS: FunctionTable = {
+  distinct_rows: {
+    impl: ([code, packed]) => pack(distinctRows(unpack(packed!), readType(code as string))),
+  },
   avg_of_halves: {
     impl: ([high, low, scale, count]) => {
       const sum = { coefficient: joinHalves(high!, low!), scale: Number(scale) };

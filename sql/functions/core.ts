@@ -8,7 +8,6 @@ import {
   integerToDecimal,
   pow10,
   scaleNumeric,
-  trimDecimal,
   widenNumeric,
 } from '../../ledger/numeric.ts';
 import { evaluate } from '../../ledger/evaluate.ts';
@@ -184,9 +183,6 @@ export const CORE: FunctionTable = {
   numeric_narrow: {
     impl: ([value, precision, scale]) =>
       scaleNumeric(decodeNumeric(value as Uint8Array), Number(precision), Number(scale)),
-  },
-  numeric_trimmed: {
-    impl: ([value]) => encodeNumeric(trimDecimal(decodeNumeric(value as Uint8Array))),
   },
   integer_numeric: { impl: ([value]) => encodeNumeric(integerToDecimal(value as bigint)) },
   scaled_bound: {

@@ -215,6 +215,24 @@ function timeTzIn(value: Datum, zone: ZoneOffset, at: bigint): Datum {
   });
 }
 
+/** OVERLAPS where a period is given by its length. */
+const overlapsWithLengths: EdgeFunction = {
+  typed: true,
+  nullable: true,
+  impl: (args, session, { args: types }) => {
+    const ends = args.map((value, at) => {
+      if (types[at]!.base !== 'interval') return value;
+      const start = args[at - 1]!;
+      if (value === null || start === null) return null;
+      const { base } = types[at - 1]!;
+      if (base !== 'timestamptz') return ledgerCall(`${base}_pl_interval`, start, value);
+      const step = decodeInterval(value as Uint8Array);
+      return timestamptzPlusInterval(start as bigint, step, sessionZone(session));
+    });
+    return overlaps(ends);
+  },
+};
+
 const overlapsFunction: EdgeFunction = { nullable: true, impl: overlaps };
 
 export const DATETIME: FunctionTable = {
@@ -338,5 +356,6 @@ export const DATETIME: FunctionTable = {
   },
   overlaps_timestamp: overlapsFunction,
   overlaps_time: overlapsFunction,
+  overlaps_4: overlapsWithLengths,
   ...Object.fromEntries(mixedComparisons()),
 };

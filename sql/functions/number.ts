@@ -21,7 +21,7 @@ import type { Decimal } from '../../ledger/numeric.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { EdgeFunction, FunctionTable } from './function.ts';
 
-const DEGREES = 180 / Math.PI;
+const RADIANS_PER_DEGREE = 0.017453292519943295;
 
 /** A function of libm over doubles; NaN gives NaN. */
 function real(run: (value: number) => number, zeroAllowed = true): EdgeFunction {
@@ -174,8 +174,8 @@ export const NUMBER: FunctionTable = {
   dasinh: real(Math.asinh),
   dacosh: real(Math.acosh),
   datanh: real((value) => within(value, Math.atanh)),
-  degrees: real((value) => value * DEGREES),
-  radians: real((value) => value / DEGREES),
+  degrees: real((value) => value / RADIANS_PER_DEGREE),
+  radians: real((value) => value * RADIANS_PER_DEGREE),
   dpi: { impl: () => Math.PI },
   datan2: {
     impl: ([y, x]) => (y === 'NaN' || x === 'NaN' ? 'NaN' : Math.atan2(y as number, x as number)),

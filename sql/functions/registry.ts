@@ -3,6 +3,7 @@
 import { AGGREGATE_FINALS, AGGREGATE_HELPERS } from './aggregate.ts';
 import { ARRAY } from './array.ts';
 import { ARRAY_ASSIGN } from './array-assign.ts';
+import { BYTES } from './bytes.ts';
 import { CORE } from './core.ts';
 import { DATETIME } from './datetime.ts';
 import { FORMAT_DATETIME } from './format-datetime.ts';
@@ -19,7 +20,7 @@ import type { EdgeFunction } from './function.ts';
 
 // prettier-ignore
 const TABLES = [
-  CORE, ARRAY, ARRAY_ASSIGN, TEXT, NUMBER, REGEX, JSON_FUNCTIONS, DATETIME, FORMAT_DATETIME, FORMAT_NUMBER, SESSION, LEDGER_VIEW, AGGREGATE_HELPERS, AGGREGATE_FINALS, SET_ROWS,
+  CORE, ARRAY, ARRAY_ASSIGN, BYTES, TEXT, NUMBER, REGEX, JSON_FUNCTIONS, DATETIME, FORMAT_DATETIME, FORMAT_NUMBER, SESSION, LEDGER_VIEW, AGGREGATE_HELPERS, AGGREGATE_FINALS, SET_ROWS,
 ];
 
 /** The ledger's own first; what is added here may depend on settings, zones and the random. */
