@@ -67,6 +67,9 @@ export const PLAN_TEXT_CHARACTERS_MAX = 20_000;
 export const STATEMENTS_PER_SESSION_MAX = 5_000;
 export const PORTALS_PER_SESSION_MAX = 1_000;
 
+/** Bytes of the rows of a cursor WITH HOLD or SCROLL, which are all held. */
+export const CURSOR_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Uncommitted rows of a table that the main thread lays over its own connection; more go to a reader. */
 export const INLINE_OVERLAY_ROWS_MAX = 200;
 

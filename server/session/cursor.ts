@@ -7,65 +7,104 @@ import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import { BufferedRows } from '../readers/row-source.ts';
 import type { RowSource } from '../readers/row-source.ts';
+import { CURSOR_BYTES_MAX } from '../limits.ts';
+import { FETCH_ALL, ForwardRows, ScrollRows } from './cursor-rows.ts';
+import type { CursorRows, Direction } from './cursor-rows.ts';
 import { execute } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import { formatsFor } from './portal.ts';
+import type { Portal } from './portal.ts';
 import { prepareInner } from './prepare-inner.ts';
 import type { Session } from './session.ts';
 
+const OPTION_BINARY = 0x0001;
 const OPTION_SCROLL = 0x0002;
 const OPTION_HOLD = 0x0020;
-const OPTION_BINARY = 0x0001;
 
-export async function declareCursor(session: Session, statement: ParsedStatement, sink: ResultSink): Promise<string> {
+export async function declareCursor(
+  session: Session,
+  statement: ParsedStatement,
+  sink: ResultSink,
+): Promise<string> {
   const { context } = session;
   const name = statement.tree['portalname'] as string;
   const options = (statement.tree['options'] as number | undefined) ?? 0;
   const hold = (options & OPTION_HOLD) !== 0;
   if (!hold && context.transaction?.explicit !== true) {
-    throw new SqlError(SQLSTATE.noActiveSqlTransaction, 'DECLARE CURSOR can only be used in transaction blocks');
+    throw new SqlError(
+      SQLSTATE.noActiveSqlTransaction,
+      'DECLARE CURSOR can only be used in transaction blocks',
+    );
   }
-  if ((options & OPTION_SCROLL) !== 0) {
-    throw new SqlError(SQLSTATE.featureNotSupported, 'SCROLL cursors are not supported', {
-      hint: 'Declare it NO SCROLL and read forward.',
-    });
+  if (session.portals.has(name)) {
+    throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${name}" already exists`);
   }
-  if (session.portals.has(name)) throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${name}" already exists`);
   const prepared = await prepareInner(context, statement);
   const formats = formatsFor([(options & OPTION_BINARY) === 0 ? 0 : 1], prepared.columns);
-  let outcome = await execute(session, prepared, [], formats, sink);
-  if (outcome.kind !== 'rows') throw new SqlError(SQLSTATE.syntaxError, 'a cursor needs a query that returns rows');
-  await outcome.source.open?.();
-  if (hold) outcome = { ...outcome, source: await held(outcome.source) };
-  session.portals.set(name, {
+  const outcome = await execute(session, prepared, [], formats, sink);
+  if (outcome.kind !== 'rows') {
+    throw new SqlError(SQLSTATE.syntaxError, 'a cursor needs a query that returns rows');
+  }
+  const scroll = (options & OPTION_SCROLL) !== 0;
+  const source = await cursorRows(outcome.source, hold || scroll, scroll);
+  const portal = {
     name,
     prepared,
     parameters: [],
     formats,
-    outcome,
+    outcome: { ...outcome, source },
     sent: 0,
     hold,
-    close() {
-      if (this.outcome?.kind === 'rows') this.outcome.source.close();
-    },
-  });
+    close: () => source.close(),
+  };
+  session.portals.set(name, portal);
+  context.transaction?.cursors.push(portal);
   return 'DECLARE CURSOR';
 }
 
-/** All rows at once: a cursor WITH HOLD must not depend on its transaction. */
-async function held(source: RowSource): Promise<RowSource> {
-  const parts: Uint8Array[] = [];
-  let count = 0;
-  for (;;) {
-    const batch = await source.read(0);
-    // A reader's buffer may be used again for the next batch.
-    parts.push(batch.bytes.slice());
-    count += batch.count;
-    if (batch.done) break;
+/** @param whole  all rows now: for a cursor that scrolls, or must not depend on its transaction */
+async function cursorRows(source: RowSource, whole: boolean, scroll: boolean): Promise<CursorRows> {
+  if (!whole) {
+    await source.open?.();
+    return new ForwardRows(source);
   }
-  source.close();
-  return new BufferedRows(concat(...parts), count);
+  const { bytes, count } = await allRows(source);
+  return scroll ? new ScrollRows(bytes) : new ForwardRows(new BufferedRows(bytes, count));
 }
+
+async function allRows(source: RowSource): Promise<{ bytes: Uint8Array; count: number }> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  let count = 0;
+  try {
+    for (;;) {
+      const batch = await source.read(0);
+      size += batch.bytes.length;
+      if (size > CURSOR_BYTES_MAX) throw tooLarge();
+      // A reader's buffer may be used again for the next batch.
+      parts.push(batch.bytes.slice());
+      count += batch.count;
+      if (batch.done) return { bytes: concat(...parts), count };
+    }
+  } finally {
+    source.close();
+  }
+}
+
+function tooLarge(): SqlError {
+  return new SqlError(
+    SQLSTATE.programLimitExceeded,
+    `a cursor WITH HOLD or SCROLL may have at most ${CURSOR_BYTES_MAX} bytes of rows`,
+    { hint: 'Declare it without, and read it forward inside its transaction.' },
+  );
+}
+
+const DIRECTIONS: Readonly<Record<string, Direction>> = {
+  FETCH_FORWARD: 'forward',
+  FETCH_BACKWARD: 'backward',
+  FETCH_ABSOLUTE: 'absolute',
+  FETCH_RELATIVE: 'relative',
+};
 
 export async function fetchCursor(session: Session, tree: RawNode): Promise<Outcome> {
   const name = tree['portalname'] as string;
@@ -73,31 +112,26 @@ export async function fetchCursor(session: Session, tree: RawNode): Promise<Outc
   if (portal?.outcome?.kind !== 'rows') {
     throw new SqlError(SQLSTATE.invalidCursorName, `cursor "${name}" does not exist`);
   }
-  const direction = (tree['direction'] as string | undefined) ?? 'FETCH_FORWARD';
-  const howMany = BigInt((tree['howMany'] as number | string | undefined) ?? 0);
-  if (direction !== 'FETCH_FORWARD' || howMany < 0n) {
-    throw new SqlError(SQLSTATE.objectNotInPrerequisiteState, 'cursor can only scan forward', {
-      hint: 'Declare it with SCROLL option to enable backward scan.',
-    });
-  }
-  const word = tree['ismove'] === true ? 'MOVE' : 'FETCH';
-  const limit = howMany >= 0x7fffffffn ? 0 : Number(howMany);
-  const parts: Uint8Array[] = [];
-  let count = 0;
-  while (limit === 0 || count < limit) {
-    const batch = await portal.outcome.source.read(limit === 0 ? 0 : limit - count);
-    parts.push(batch.bytes.slice());
-    count += batch.count;
-    if (batch.done) break;
-  }
+  const rows = scrolling(portal, portal.outcome);
+  const direction = DIRECTIONS[(tree['direction'] as string | undefined) ?? 'FETCH_FORWARD']!;
+  const howMany = Number((tree['howMany'] as number | string | undefined) ?? 0);
+  const { bytes, count } = await rows.fetch(direction, Math.min(howMany, FETCH_ALL));
   portal.sent += count;
-  if (word === 'MOVE') return { kind: 'complete', tag: `MOVE ${count}` };
+  if (tree['ismove'] === true) return { kind: 'complete', tag: `MOVE ${count}` };
   return {
     kind: 'rows',
     columns: portal.prepared.columns,
-    source: new BufferedRows(concat(...parts), count),
+    source: new BufferedRows(bytes, count),
     tag: () => `FETCH ${count}`,
   };
+}
+
+/** The rows of a portal; one of the protocol's own becomes a cursor when it is first fetched from. */
+function scrolling(portal: Portal, outcome: Extract<Outcome, { kind: 'rows' }>): CursorRows {
+  if ('fetch' in outcome.source) return outcome.source as CursorRows;
+  const rows = new ForwardRows(outcome.source);
+  portal.outcome = { ...outcome, source: rows };
+  return rows;
 }
 
 export function closeCursor(session: Session, tree: RawNode): string {

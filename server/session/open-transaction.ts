@@ -10,6 +10,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { DdlRecord } from '../../sql/analysis.ts';
 import type { SequenceState } from '../sequences.ts';
 import { Overlay } from './overlay.ts';
+import type { Portal } from './portal.ts';
 
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable';
 
@@ -36,6 +37,7 @@ interface Savepoint {
   readonly settings: number;
   /** LockTable.mark */
   readonly locks: number;
+  readonly cursors: number;
 }
 
 export class OpenTransaction {
@@ -59,6 +61,8 @@ export class OpenTransaction {
   readonly tablesRead = new Set<number>();
   /** By id; see SessionContext.ownsSequence. */
   readonly sequences = new Map<number, OwnSequence>();
+  /** Cursors declared so far; they end when it is rolled back, WITH HOLD or not. */
+  readonly cursors: Portal[] = [];
   failed = false;
   /** Microseconds since 2000-01-01 at its start: now(). */
   readonly startedMicros: bigint;
@@ -147,6 +151,7 @@ export class OpenTransaction {
       catalog: this.catalog,
       settings,
       locks,
+      cursors: this.cursors.length,
     });
   }
 
@@ -155,7 +160,11 @@ export class OpenTransaction {
   }
 
   /** @returns the marks of the savepoint, which stays */
-  rollbackTo(name: string): { readonly settings: number; readonly locks: number } {
+  rollbackTo(name: string): {
+    readonly settings: number;
+    readonly locks: number;
+    readonly cursors: number;
+  } {
     const index = this.#find(name);
     const savepoint = this.#savepoints[index]!;
     this.#savepoints.length = index + 1;

@@ -35,6 +35,7 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
     session.transaction = null;
     session.settings.commit();
   } catch (error) {
+    dropCursors(session, transaction, 0);
     session.transaction = null;
     session.settings.rollback();
     // What was spooled has not been checked against other rows until now.
@@ -46,10 +47,19 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
 }
 
 export function rollbackTransaction(session: SessionContext): Promise<void> {
+  if (session.transaction !== null) dropCursors(session, session.transaction, 0);
   session.transaction = null;
   session.settings.rollback();
   releaseTransactionLocks(session);
   return Promise.resolve();
+}
+
+/** Cursors that were declared in what is rolled back. */
+function dropCursors(session: SessionContext, transaction: OpenTransaction, mark: number): void {
+  for (const portal of transaction.cursors.splice(mark)) {
+    portal.close();
+    if (session.portals.get(portal.name) === portal) session.portals.delete(portal.name);
+  }
 }
 
 /** Everything but session-level advisory locks. */
@@ -133,8 +143,9 @@ export async function runTransactionStatement(session: SessionContext, tree: Raw
       return 'RELEASE';
     case 'TRANS_STMT_ROLLBACK_TO': {
       const transaction = block(session, 'ROLLBACK TO SAVEPOINT');
-      const { settings, locks } = transaction.rollbackTo(name!);
+      const { settings, locks, cursors } = transaction.rollbackTo(name!);
       session.settings.rollbackTo(settings);
+      dropCursors(session, transaction, cursors);
       session.services.locks.releaseSince(session, locks, isTransactionLock);
       transaction.failed = false;
       return 'ROLLBACK';
