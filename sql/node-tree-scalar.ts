@@ -413,15 +413,26 @@ function readSortKeys(
   });
 }
 
+/**
+ * The type of min(x), lag(x) and the like: blanks of char(n) are not stored, so that its length must not get
+ * lost on the way. Postgres knows no modifier here, and clients are told none.
+ */
+function typeThrough(type: SqlType, args: readonly Scalar[]): SqlType {
+  const [first] = args;
+  const kept = type.base === 'bpchar' && first?.type.base === 'bpchar';
+  return kept ? { ...type, typmod: first.type.typmod } : type;
+}
+
 function readAggregate(node: TreeNode, context: ScalarContext): Scalar {
   const entries = nodes(node, 'args');
+  const args = entries
+    .filter((entry) => !bool(entry, 'resjunk'))
+    .map((entry) => readScalar(child(entry, 'expr'), context));
   return {
     kind: 'aggregate',
-    type: typeOf(node, context, 'aggtype'),
+    type: typeThrough(typeOf(node, context, 'aggtype'), args),
     fn: context.resolver.fn(int(node, 'aggfnoid')),
-    args: entries
-      .filter((entry) => !bool(entry, 'resjunk'))
-      .map((entry) => readScalar(child(entry, 'expr'), context)),
+    args,
     star: bool(node, 'aggstar'),
     distinct: nodes(node, 'aggdistinct').length > 0,
     order: readSortKeys(nodes(node, 'aggorder'), entries, context),
@@ -432,11 +443,12 @@ function readAggregate(node: TreeNode, context: ScalarContext): Scalar {
 }
 
 function readWindowFunction(node: TreeNode, context: ScalarContext): Scalar {
+  const args = readScalars(node, 'args', context);
   return {
     kind: 'window',
-    type: typeOf(node, context, 'wintype'),
+    type: typeThrough(typeOf(node, context, 'wintype'), args),
     fn: context.resolver.fn(int(node, 'winfnoid')),
-    args: readScalars(node, 'args', context),
+    args,
     star: bool(node, 'winstar'),
     filter: readOptional(node, 'aggfilter', context),
     window: int(node, 'winref') - 1,

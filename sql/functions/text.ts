@@ -112,7 +112,12 @@ function format(args: readonly Datum[], session: SessionFunctions, signature: Si
 function converted(value: string | null, conversion: string): string {
   if (conversion === 's') return value ?? '';
   if (conversion === 'L') return value === null ? 'NULL' : quoteLiteral(value);
-  if (value === null) throw formatError('null values cannot be formatted as an SQL identifier');
+  if (value === null) {
+    throw new SqlError(
+      SQLSTATE.nullValueNotAllowed,
+      'null values cannot be formatted as an SQL identifier',
+    );
+  }
   return quoteIdentifier(value);
 }
 
