@@ -133,7 +133,7 @@ const FORMS: Readonly<Record<Kind, readonly string[]>> = {
     'repeat(left({text}, 3), 2)', 'md5({text})', '({float})::text', '({uuid})::text', `translate({text}, 'abc', 'x')`,
     '({span})::text', '({zoned})::text', '({time})::text', '({json})::text', `{json} ->> 'b'`, `{json} #>> '{b,c}'`, '({ints})::text', '({texts})::text', '({texts})[1]', '({bytes})::text',
     `encode({bytes}, 'hex')`, `encode({bytes}, 'base64')`, `to_char({num}, 'FM999,990.00')`, `to_char({stamp}, 'YYYY-MM-DD HH24:MI:SS.MS Day')`, `to_char({zoned}, 'Dy DD Mon IYYY IW TZH')`,
-    `to_char({int}, '0000S')`, `array_to_string({texts}, ',', '*')`, 'quote_literal({text})', 'quote_ident({text})', `format('%s-%I', {int}, {text})`, `regexp_replace({text}, '[a-c]+', 'Z', 'g')`,
+    `to_char({int}, '0000S')`, `array_to_string({texts}, ',', '*')`, 'quote_literal({text})', 'quote_ident({text})', `format('%s-%I', {int}, coalesce({text}, ''))`, `regexp_replace({text}, '[a-c]+', 'Z', 'g')`,
     `substring({text} FROM '[B-Y].')`, 'jsonb_typeof({json})', `overlay({text} PLACING 'qq' FROM 2)`, `concat_ws('/', {text}, {num}, {date})`, `trim(both 'a' from {text})`, '({num})::varchar(3)', '({text})::char(4)',
     'chr(64 + abs({int} % 60))', `to_hex({int})`, `rpad(left({text}, 5), 7, 'xy')`, 'starts_with({text}, {text})::text', `({date})::timestamp::text`, 'jsonb_pretty({json})',
     `(SELECT string_agg(x::text, '+' ORDER BY x) FROM unnest({ints}) AS x)`, `(SELECT min(e.s) FROM e WHERE e.id > {int})`, 'row({int}, {text}, {date})::text', 'pg_typeof({num})::text',
@@ -171,7 +171,7 @@ const FORMS: Readonly<Record<Kind, readonly string[]>> = {
   json: [
     `{json} -> 'b'`, `{json} -> 0`, `{json} #> '{b,c}'`, '{json} || {json}', `{json} - 'a'`, 'to_jsonb({int})', 'to_jsonb({text})', 'to_jsonb({ints})', 'to_jsonb({num})',
     'to_jsonb({date})', 'to_jsonb({stamp})', `jsonb_build_object('k', {text}, 'v', {bool})`, 'jsonb_build_array({num}, {span}, {zoned})', 'jsonb_strip_nulls({json})',
-    `jsonb_set({json}, ARRAY['a'], to_jsonb({int}))`, 'array_to_json({ints})::jsonb', '{json}::text::jsonb',
+    `jsonb_set(jsonb_build_object('a', {num}), ARRAY['a'], to_jsonb({int}))`, 'array_to_json({ints})::jsonb', '{json}::text::jsonb',
   ],
   ints: [
     '{ints} || {ints}', 'array_append({ints}, {int})', 'array_prepend({int}, {ints})', 'array_remove({ints}, {int})', 'ARRAY[{int}, {int}]', '({ints})[1:2]',
