@@ -263,7 +263,10 @@ function reshapeOverlay(transaction: OpenTransaction, before: Catalog, change: C
 /** The rows of CREATE TABLE … AS: an INSERT of the query into the table just made. */
 async function insertQuery(session: SessionContext, statement: ParsedStatement, analysis: DdlAnalysis): Promise<string> {
   const into = statement.tree['into'] as { skipData?: boolean };
-  const made = analysis.changes.find((change) => 'put' in change && change.put === 'relation');
+  const known = session.services.catalog().relations;
+  const made = analysis.changes.find(
+    (change) => 'put' in change && change.put === 'relation' && !known.has(change.object.id),
+  );
   if (made === undefined || !('put' in made)) return analysis.tag;
   if (into.skipData === true) return 'CREATE TABLE AS';
   const table = made.object as Table;

@@ -132,6 +132,12 @@ function refuse(statement: ParsedStatement): void {
   if (!ALLOWED.has(kind))
     throw unsupported(`${kind.replace(/Stmt$/, '')} statement`, 'See docs/sql.md.');
   refuseReservedName(kind, tree);
+  if (kind === 'AlterEnumStmt' && tree['oldVal'] !== undefined) {
+    throw unsupported(
+      'ALTER TYPE … RENAME VALUE',
+      'Rows hold the value by its name. Add a new value and update the rows.',
+    );
+  }
   const relation = (tree['relation'] ?? (tree['view'] as unknown)) as RawNode | undefined;
   const into = (tree['into'] ?? tree['intoClause']) as { rel?: RawNode } | undefined;
   const persistence = relation?.['relpersistence'] ?? into?.rel?.['relpersistence'];
