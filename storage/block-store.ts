@@ -1,6 +1,6 @@
 // The blocks: appended to the newest of `chain/blocks-<first height>.sqlite`, durable when append returns. Shell.
 //
-// (1) The open file runs synchronous=FULL: one fsync a block, and nothing is acknowledged before it.
+// (1) The open file's log is synced once a block, and nothing is acknowledged before that.
 // (2) A file that has grown over SEGMENT_BYTES_MAX is sealed by the next append: its WAL is folded in, and
 //     it is never written again.
 // (3) Heights are gapless from 0 over all files.
@@ -9,12 +9,18 @@
 import { StorageError } from '../ledger/error.ts';
 import { hex } from '../ledger/bytes.ts';
 import { blockFile, blockFiles, syncFolder } from './data-directory.ts';
-import { guard, openDatabase } from './sqlite.ts';
+import { guard, openDatabase, ReservedLog } from './sqlite.ts';
 import { dirname } from 'node:path';
 import type { Database, Statement } from './sqlite.ts';
 
 /** A file beyond this is sealed: small enough to copy, compress and move. */
 export const SEGMENT_BYTES_MAX = 1 << 30;
+
+/** Log of the open file, reserved; it is folded in when this much of it is used. */
+const LOG_BYTES = 16 * 1024 * 1024;
+const LOG_BYTES_USED_MAX = 12 * 1024 * 1024;
+/** What a block writes into the log beside itself: parts of pages and inner pages. */
+const LOG_BYTES_PER_BLOCK = 16 * 1024;
 
 const TABLES = `
   CREATE TABLE block (height INTEGER PRIMARY KEY, header BLOB, body BLOB, certificate BLOB);
@@ -46,6 +52,8 @@ export class BlockStore {
   #tip = -1;
   #insert: Statement | null = null;
   #appendedBytes = 0;
+  #log: ReservedLog | null = null;
+  #logBytes = 0;
 
   /** Opens the blocks of a data directory; without any, the store is empty. */
   constructor(
@@ -104,8 +112,11 @@ export class BlockStore {
     guard(this.fileOf(block.height), () =>
       insert.run(BigInt(block.height), block.header, block.body, block.certificate),
     );
+    this.#log!.sync();
     this.#tip = block.height;
-    this.#appendedBytes += block.header.length + block.body.length + block.certificate.length;
+    const bytes = block.header.length + block.body.length + block.certificate.length;
+    this.#appendedBytes += bytes;
+    this.#logBytes += bytes + LOG_BYTES_PER_BLOCK;
     // Measured again by the next append, which seals the file if it is full.
     if (this.#appendedBytes >= this.#segmentBytesMax) this.#insert = null;
   }
@@ -144,6 +155,13 @@ export class BlockStore {
         .prepare('INSERT INTO chunk(hash, bytes) VALUES(?,?) ON CONFLICT(hash) DO NOTHING')
         .run(hash, bytes),
     );
+    this.#log!.sync();
+    this.#logBytes += bytes.length + LOG_BYTES_PER_BLOCK;
+  }
+
+  /** Whether `tidy` has something to do. */
+  get untidy(): boolean {
+    return this.#logBytes > LOG_BYTES_USED_MAX;
   }
 
   /** @throws StorageError damaged when there is no such chunk */
@@ -167,9 +185,12 @@ export class BlockStore {
     if (this.#readonly || this.#firstHeights.length === 0) return;
     const { database, path } = this.#segment(this.#firstHeights.at(-1)!);
     guard(path, () => database.pragma('wal_checkpoint(PASSIVE)'));
+    this.#logBytes = 0;
   }
 
   close(): void {
+    this.#log?.close();
+    this.#log = null;
     for (const { database } of this.#open.values()) database.close();
     this.#open.clear();
     this.#insert = null;
@@ -197,7 +218,8 @@ export class BlockStore {
         this.#make(height);
       }
     }
-    const { database } = this.#segment(this.#firstHeights.at(-1)!);
+    const { database, path } = this.#segment(this.#firstHeights.at(-1)!);
+    this.#log ??= new ReservedLog(path, LOG_BYTES);
     this.#insert = database.prepare('INSERT INTO block VALUES(?,?,?,?)');
     return this.#insert;
   }
@@ -214,6 +236,9 @@ export class BlockStore {
   #seal(firstHeight: number): void {
     const { database, path } = this.#segment(firstHeight);
     guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)'));
+    this.#log?.close();
+    this.#log = null;
+    this.#logBytes = 0;
     database.close();
     this.#open.delete(firstHeight);
   }
@@ -225,7 +250,7 @@ export class BlockStore {
     const sealed = firstHeight !== this.#firstHeights.at(-1);
     const database = openDatabase(path, {
       readonly: this.#readonly || sealed,
-      synchronous: 'FULL',
+      keepLog: true,
     });
     segment = guard(path, () => {
       if (!database.readonly) {

@@ -184,16 +184,17 @@ export class ChainWriter {
 
   /** Whether `tidy` has something to do. */
   get untidy(): boolean {
+    if (this.#blocks.untidy) return true;
     if (this.#blocksSinceTidy < WAL_CHECK_BLOCKS) return false;
     this.#blocksSinceTidy = 0;
-    const files = [this.#blocks.fileOf(this.tip.height), indexFile(this.data.path)];
+    const files = [indexFile(this.data.path)];
     for (let shard = 0; shard < this.data.stateShards; shard++) {
       files.push(shardFile(this.data.path, shard));
     }
     return files.some((file) => walBytes(file) > WAL_BYTES_MAX);
   }
 
-  /** Folds WALs into their files and forgets what only recovery could have needed. When nobody waits. */
+  /** Folds logs into their files and forgets what only recovery could have needed. When nobody waits. */
   tidy(): void {
     const { height, timeMs } = this.tip;
     this.#blocks.tidy();

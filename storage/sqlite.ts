@@ -1,11 +1,11 @@
 // The door of better-sqlite3: opens files with the pragmas of the house and translates its errors. Shell.
 //
 // (1) Integers come and go as bigint everywhere: a JS number binds as REAL and would change a value's type.
-// (2) WAL everywhere. A file whose loss cannot be repaired (an open block shard) runs synchronous=FULL: its
-//     commit is on disk when it returns. Files that can be rebuilt from it run NORMAL.
+// (2) WAL everywhere. Files that can be rebuilt run synchronous=NORMAL: a commit is on disk after the next
+//     checkpoint. Where a loss cannot be repaired it is FULL, or NORMAL with a `ReservedLog` that is synced.
 // (3) An error of the library leaves this directory as a StorageError, so nobody above knows SQLite's codes.
 
-import { statSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { StorageError } from '../ledger/error.ts';
 import type { StorageFault } from '../ledger/error.ts';
@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly mustExist?: boolean;
   /** FULL: a commit is durable when it returns. NORMAL (default): durable after the next checkpoint. */
   readonly synchronous?: 'FULL' | 'NORMAL' | 'OFF';
+  /** The log keeps its length when it has been folded in. */
+  readonly keepLog?: boolean;
 }
 
 const PAGE_BYTES = 8192;
@@ -51,6 +53,8 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
         database.pragma('journal_mode = WAL');
         database.pragma(`synchronous = ${options.synchronous ?? 'NORMAL'}`);
         database.pragma('wal_autocheckpoint = 0');
+        // After a checkpoint the log is cut to what is in use, so that its size says how much there is to fold in.
+        if (options.keepLog !== true) database.pragma('journal_size_limit = 0');
       }
       // Touches the file, so that one which is no database is refused here and not at the first query.
       database.prepare('SELECT count(*) FROM sqlite_schema').get();
@@ -72,6 +76,7 @@ export function attach(database: Database, path: string, name: string): void {
     database.pragma(`${name}.page_size = ${PAGE_BYTES}`);
     database.pragma(`${name}.journal_mode = WAL`);
     database.pragma(`${name}.synchronous = NORMAL`);
+    database.pragma(`${name}.journal_size_limit = 0`);
   });
 }
 
@@ -93,6 +98,48 @@ export function lockFile(path: string): Database {
     }
     return database;
   });
+}
+
+/**
+ * The write-ahead log of an open database, made long enough beforehand to be written over in place.
+ *
+ * SQLite's own synchronous=FULL calls fsync, which writes the file's new size and time through the journal of the
+ * file system: 0.4 ms, and 4 ms while others write (ext4, measured). fdatasync of a file that neither grows nor
+ * moves writes its data only: 0.15 ms either way. Frames behind the last commit are ignored by SQLite: their
+ * salts and sums do not fit.
+ */
+export class ReservedLog {
+  readonly #path: string;
+  readonly #file: number;
+
+  /** @param path of the database, which is open and has its log */
+  constructor(path: string, bytes: number) {
+    this.#path = path;
+    this.#file = this.#guarded(() => openSync(`${path}-wal`, 'r+'));
+    this.#guarded(() => {
+      const { size } = fstatSync(this.#file);
+      if (size < bytes) writeSync(this.#file, new Uint8Array(bytes - size), 0, bytes - size, size);
+      fsyncSync(this.#file);
+    });
+  }
+
+  /** Every commit so far is on disk when it returns. @throws StorageError */
+  sync(): void {
+    this.#guarded(() => fdatasyncSync(this.#file));
+  }
+
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      throw new StorageError(code === 'ENOSPC' ? 'full' : 'io', `${this.#path}-wal: ${message}`, { cause });
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
 }
 
 /** Size of a database's write-ahead log, in bytes; 0 when there is none. */
