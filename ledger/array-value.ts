@@ -191,3 +191,17 @@ export function unflatten(flat: readonly Datum[], lengths: readonly number[]): A
   }
   return rows;
 }
+
+const NEEDS_QUOTES = /[{}",\\\s]/;
+
+/** Postgres' text of an array: {1,2,NULL,"a b"}. `element` prints what is not NULL. */
+export function formatArrayLiteral(values: ArrayValue, element: (value: Datum) => string): string {
+  const parts = values.map((value) => {
+    if (value === null) return 'NULL';
+    if (isNested(value)) return formatArrayLiteral(value, element);
+    const text = element(value);
+    if (text !== '' && text.toLowerCase() !== 'null' && !NEEDS_QUOTES.test(text)) return text;
+    return `"${text.replace(/["\\]/g, '\\$&')}"`;
+  });
+  return `{${parts.join(',')}}`;
+}

@@ -3,6 +3,7 @@
 // The detail is part of the receipt, so every node must write the same: dates are ISO, times are UTC, bytes
 // are hexadecimal, whatever the session's settings.
 
+import { decodeArray, formatArrayLiteral } from '../ledger/array-value.ts';
 import {
   DATE_INFINITY,
   DATE_MINUS_INFINITY,
@@ -35,7 +36,12 @@ export function describeRow(values: readonly Datum[], types: readonly SqlType[])
 /** One value as text; NULL is `null`. */
 export function describeValue(value: Datum, type: SqlType): string {
   if (value === null) return 'null';
-  if (type.array) return String(value);
+  if (type.array) {
+    const element = { ...type, array: false };
+    return formatArrayLiteral(decodeArray(value as string, type.base), (item) =>
+      describeValue(item, element),
+    );
+  }
   const scale = numericScale(type);
   if (typeof value === 'bigint') {
     if (scale !== null) return formatScaled(value, scale);
@@ -44,7 +50,12 @@ export function describeValue(value: Datum, type: SqlType): string {
   if (type.base === 'float4') return formatFloat4(value as Float);
   if (type.base === 'float8') return formatFloat8(value as Float);
   if (value instanceof Uint8Array) return describeBytes(value, type);
-  return String(value);
+  return type.base === 'bpchar' ? padded(value as string, type.typmod) : String(value);
+}
+
+/** char(n) with its blanks, which are not stored; lengths are in characters. */
+function padded(text: string, typmod: number): string {
+  return text + ' '.repeat(Math.max(typmod - 4 - [...text].length, 0));
 }
 
 function describeInteger(value: bigint, type: SqlType): string {

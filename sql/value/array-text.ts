@@ -1,6 +1,6 @@
-// Array literals: {1,2,NULL,"a b"}. Pure.
+// Array literals, read: {1,2,NULL,"a b"}. Pure.
 //
-// (1) Elements are read and printed by functions that the caller gives; this file knows the braces, quotes and
+// (1) Elements are read by a function that the caller gives; this file knows the braces, quotes and
 //     dimensions only.
 // (2) Lower bounds other than 1 are refused with 0A000: an array here has none (ledger/array-value.ts).
 
@@ -178,17 +178,4 @@ class LiteralReader {
       { detail },
     );
   }
-}
-
-const NEEDS_QUOTES = /[{}",\\\s]/;
-
-export function formatArrayLiteral(values: ArrayValue, element: (value: Datum) => string): string {
-  const parts = values.map((value) => {
-    if (value === null) return 'NULL';
-    if (isNested(value)) return formatArrayLiteral(value, element);
-    const text = element(value);
-    if (text !== '' && text.toLowerCase() !== 'null' && !NEEDS_QUOTES.test(text)) return text;
-    return `"${text.replace(/["\\]/g, '\\$&')}"`;
-  });
-  return `{${parts.join(',')}}`;
 }

@@ -4,7 +4,7 @@
 //     session's settings it reads back to the same Datum.
 // (2) The typmod is applied while reading, as an input function does: too long is an error, not cut.
 
-import { decodeArray, encodeArray } from '../../ledger/array-value.ts';
+import { decodeArray, encodeArray, formatArrayLiteral } from '../../ledger/array-value.ts';
 import { fromHex, hex, utf8 } from '../../ledger/bytes.ts';
 import { decodeInterval, encodeInterval } from '../../ledger/datetime.ts';
 import { SqlError } from '../../ledger/error.ts';
@@ -21,7 +21,7 @@ import {
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { BaseType, Datum, SqlType } from '../../ledger/type.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
-import { formatArrayLiteral, parseArrayLiteral } from './array-text.ts';
+import { parseArrayLiteral } from './array-text.ts';
 import { parseBytea, formatBytea } from './bytea-text.ts';
 import type { ValueContext } from './context.ts';
 import { parseDateTime } from './datetime-input.ts';
