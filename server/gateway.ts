@@ -52,6 +52,9 @@ type Pending = {
   readonly reject: (error: unknown) => void;
 };
 
+/** Random bytes asked for at a time. */
+const RANDOM_POOL_BYTES = 8_192;
+
 const textEncoder = new TextEncoder();
 
 export class Gateway {
@@ -59,6 +62,9 @@ export class Gateway {
   #pending: Pending[] = [];
   #inFlight = 0;
   #scheduled = false;
+  #keys = 0;
+  #pool: Uint8Array = new Uint8Array(0);
+  #poolUsed = 0;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -72,13 +78,13 @@ export class Gateway {
    * @throws SqlError the abort of its receipt (40001, 23505, …), 40003 when the outcome is unknown
    */
   submit(author: number, operations: readonly Operation[], text: string): Promise<Committed> {
-    const { crypto, chainId, now, randomBytes, validForMs } = this.#options;
-    const salt = randomBytes(16);
+    const { crypto, chainId, now, validForMs } = this.#options;
+    const salt = this.#random(16);
     const value = textBytes(text);
     const { id, bytes } = encodeTransaction(crypto, {
       chainId,
       author,
-      idempotencyKey: randomBytes(16),
+      idempotencyKey: this.#newKey(),
       validUntilMs: now() + validForMs,
       operations,
       text: { salt, value },
@@ -88,6 +94,32 @@ export class Gateway {
       this.#pending.push({ author, id, bytes, resolve, reject });
       this.#schedule();
     });
+  }
+
+  /**
+   * A key that nobody else makes and whose successor comes next: time in milliseconds, 6 bytes, then a count and chance.
+   * Random keys would touch a page of the index for each transaction, keys in order one for each block.
+   */
+  #newKey(): Uint8Array {
+    const key = this.#random(16);
+    const time = this.#options.now();
+    const view = new DataView(key.buffer, key.byteOffset, 16);
+    view.setUint16(0, Math.floor(time / 2 ** 32));
+    view.setUint32(2, time % 2 ** 32);
+    view.setUint16(6, this.#keys);
+    this.#keys = (this.#keys + 1) & 0xffff;
+    return key;
+  }
+
+  /** Bytes out of a pool: asking the system for 16 at a time takes 5 µs. */
+  #random(count: number): Uint8Array {
+    if (this.#pool.length - this.#poolUsed < count) {
+      this.#pool = this.#options.randomBytes(RANDOM_POOL_BYTES);
+      this.#poolUsed = 0;
+    }
+    const bytes = this.#pool.slice(this.#poolUsed, this.#poolUsed + count);
+    this.#poolUsed += count;
+    return bytes;
   }
 
   /** Flushes at the end of this turn of the event loop, so that what arrived together leaves together. */

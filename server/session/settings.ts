@@ -266,7 +266,7 @@ export class Settings {
   setFixed(name: string, value: string): void {
     const key = keyOf(name);
     this.#values.set(key, value);
-    this.#report(key);
+    if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
   }
 
   reportAll(): void {
