@@ -120,6 +120,7 @@ export class SessionContext {
     const isolation = this.settings.get('default_transaction_isolation');
     const readOnly = this.settings.get('default_transaction_read_only') === 'on';
     this.transaction = new OpenTransaction(isolationOf(isolation), readOnly, explicit, this.statementMicros);
+    this.transaction.isolationName = isolation;
     this.settings.begin();
     return this.transaction;
   }

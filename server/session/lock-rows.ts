@@ -42,10 +42,18 @@ export async function locked(
   parameters: readonly Datum[],
 ): Promise<ReadPlan> {
   const { query } = plan;
+  session.checkWritable(`SELECT FOR ${WORDS[query.locks[0]?.strength ?? 'update']}`);
   const inner = await lockSubqueries(session, query, parameters);
   const outer = inner.locks.length === 0 ? inner : await lockRows(session, inner, parameters);
   return outer === query ? plan : planOf(session, outer);
 }
+
+const WORDS = {
+  update: 'UPDATE',
+  noKeyUpdate: 'NO KEY UPDATE',
+  share: 'SHARE',
+  keyShare: 'KEY SHARE',
+} as const;
 
 function planOf(session: SessionContext, query: Query): ReadPlan {
   const compiled = compileQuery(query, compileOptions(session.catalog, 'current', new Set()));

@@ -155,6 +155,11 @@ export class OpenTransaction {
     });
   }
 
+  /** Whether a savepoint is open. */
+  get nested(): boolean {
+    return this.#savepoints.length > 0;
+  }
+
   release(name: string): void {
     this.#savepoints.length = this.#find(name);
   }

@@ -54,12 +54,14 @@ export async function executePrepared(
   }
   const prepared = await session.current(name, known);
   const params = (statement.tree['params'] as readonly RawNode[] | undefined) ?? [];
-  if (params.length !== prepared.parameterTypes.length) {
+  // Postgres does not look at arguments that nothing asks for.
+  const wanted = prepared.parameterTypes.length;
+  if (wanted > 0 && params.length !== wanted) {
     throw new SqlError(SQLSTATE.syntaxError, `wrong number of parameters for prepared statement "${name}"`, {
-      detail: `Expected ${prepared.parameterTypes.length} parameters but got ${params.length}.`,
+      detail: `Expected ${wanted} parameters but got ${params.length}.`,
     });
   }
-  const values = params.length === 0 ? [] : await argumentValues(session, statement, prepared.parameterOids);
+  const values = wanted === 0 ? [] : await argumentValues(session, statement, prepared.parameterOids);
   const outcome = await execute(session, prepared, values, formats, sink);
   if (outcome.kind !== 'rows') return outcome;
   return { ...outcome, columns: outcome.columns ?? prepared.columns };

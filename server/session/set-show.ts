@@ -3,10 +3,13 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { RawNode } from '../../sql/parse.ts';
+import { formatInterval, parseInterval } from '../../sql/value/interval-text.ts';
+import { fixedZoneSetting } from '../../sql/value/time-zone.ts';
 import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
 import type { Session } from './session.ts';
 import { rowsOutcome, textColumns } from './text-rows.ts';
+import { valueContext } from './value-context.ts';
 import { applyTransactionModes, transactionModes } from './transaction-commands.ts';
 
 type Constant = {
@@ -16,12 +19,46 @@ type Constant = {
     readonly fval?: { readonly fval?: string };
     readonly boolval?: { readonly boolval?: boolean };
   };
-  readonly TypeCast?: { readonly arg: Constant };
+  /** SET TIME ZONE INTERVAL '…'. */
+  readonly TypeCast?: {
+    readonly arg: Constant;
+    readonly typeName: { readonly typmods?: readonly Constant[] };
+  };
 };
+
+/** INTERVAL_FULL_PRECISION of Postgres: no number of digits is given. */
+const ANY_PRECISION = 0xffff;
+const MICROS_PER_SECOND = 1_000_000n;
+
+/**
+ * SET TIME ZONE INTERVAL '…': the zone so far east of UTC.
+ *
+ * @throws SqlError 22023
+ */
+function intervalZone(session: SessionContext, { arg, typeName }: NonNullable<Constant['TypeCast']>): string {
+  const fields = typeName.typmods?.[0]?.A_Const?.ival?.ival;
+  const typmod = fields === undefined ? -1 : (fields << 16) | ANY_PRECISION;
+  const context = valueContext(session);
+  const interval = parseInterval(argumentText(arg), typmod, context);
+  const zone = fixedZoneSetting(Number(interval.micros / MICROS_PER_SECOND));
+  if (interval.months === 0 && interval.days === 0 && zone !== undefined) return zone;
+  const shown = formatInterval(interval, context);
+  const unit = interval.months === 0 ? 'days' : 'months';
+  throw new SqlError(
+    SQLSTATE.invalidParameterValue,
+    `invalid value for parameter "TimeZone": "INTERVAL '${shown}'"`,
+    {
+      detail:
+        zone === undefined
+          ? 'UTC timezone offset is out of range.'
+          : `Cannot specify ${unit} in time zone interval.`,
+    },
+  );
+}
 
 /** The text of one argument of SET. */
 function argumentText(argument: Constant): string {
-  const constant = argument.A_Const ?? argument.TypeCast?.arg.A_Const;
+  const constant = argument.A_Const;
   if (constant?.sval !== undefined) return constant.sval.sval ?? '';
   if (constant?.ival !== undefined) return String(constant.ival.ival ?? 0);
   if (constant?.fval !== undefined) return constant.fval.fval ?? '0';
@@ -63,7 +100,9 @@ export function setVariable(session: SessionContext, tree: RawNode): string {
 }
 
 function setValue(session: SessionContext, name: string, args: readonly Constant[], local: boolean): void {
-  const texts = args.map(argumentText);
+  const texts = args.map((argument) =>
+    argument.TypeCast === undefined ? argumentText(argument) : intervalZone(session, argument.TypeCast),
+  );
   if (name === 'role') return session.assumeRole(texts[0] === 'none' ? null : texts[0]!, local);
   if (name === 'session_authorization') {
     if (texts[0] !== session.sessionRole.name && !session.sessionRole.superuser) {

@@ -177,6 +177,12 @@ export function applyTransactionModes(session: SessionContext, options: readonly
   if (transaction === null) return;
   for (const { name, value } of transactionModes(options)) {
     if (name === 'transaction_isolation') {
+      if (transaction.nested && isolationOf(value) !== transaction.isolation) {
+        throw new SqlError(
+          SQLSTATE.activeSqlTransaction,
+          'SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction',
+        );
+      }
       if (transaction.queried && isolationOf(value) !== transaction.isolation) {
         throw new SqlError(
           SQLSTATE.activeSqlTransaction,

@@ -57,7 +57,7 @@ export async function executeUtility(
       return done(await lockTables(context, tree));
     case 'VacuumStmt':
     case 'CheckPointStmt':
-      return done(maintenance(context, statement));
+      return done(await maintenance(context, statement));
     case 'ConstraintsSetStmt':
       return done(setConstraints(context, tree));
     case 'ListenStmt':
@@ -82,15 +82,43 @@ export function commandName(statement: ParsedStatement): string {
 
 /**
  * VACUUM and ANALYZE: there are no dead rows and no planner statistics that a user would have to look after,
- * so there is nothing to do; the relation must exist.
+ * so there is nothing to do; what they name must exist.
  */
-function maintenance(session: SessionContext, statement: ParsedStatement): string {
+async function maintenance(session: SessionContext, statement: ParsedStatement): Promise<string> {
   if (statement.kind === 'CheckPointStmt') return 'CHECKPOINT';
   const vacuum = statement.tree['is_vacuumcmd'] === true;
   if (vacuum && session.transaction?.explicit === true) {
     throw new SqlError(SQLSTATE.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
   }
+  const rels = (statement.tree['rels'] as readonly VacuumRelation[] | undefined) ?? [];
+  for (const { VacuumRelation } of rels) await checkMaintained(session, VacuumRelation);
   return vacuum ? 'VACUUM' : 'ANALYZE';
+}
+
+interface VacuumRelation {
+  readonly VacuumRelation: {
+    readonly relation: { readonly schemaname?: string; readonly relname: string };
+    readonly va_cols?: readonly { readonly String: { readonly sval: string } }[];
+  };
+}
+
+/** @throws SqlError 42P01, 42703 */
+async function checkMaintained(
+  session: SessionContext,
+  { relation, va_cols: columns = [] }: VacuumRelation['VacuumRelation'],
+): Promise<void> {
+  const { schemaname, relname } = relation;
+  const { analyst } = session.services;
+  const id = await analyst.relationId(schemaname, relname, session.analysisContext());
+  const found = session.catalog.relations.get(id);
+  if (found?.kind !== 'table') return;
+  for (const { String: name } of columns) {
+    if (found.columns.some((column) => column.name === name.sval)) continue;
+    throw new SqlError(
+      SQLSTATE.undefinedColumn,
+      `column "${name.sval}" of relation "${relname}" does not exist`,
+    );
+  }
 }
 
 /** No constraint is deferrable, so only ALL means anything, and it changes nothing. */

@@ -40,7 +40,11 @@ export function tryTimeZone(name: string): TimeZone | undefined {
 export function timeZoneSetting(text: string): string | undefined {
   const trimmed = text.trim();
   if (!/^[+-]?(\d+\.?\d*|\.\d+)$/.test(trimmed)) return tryTimeZone(trimmed)?.name;
-  const east = Math.trunc(Number(trimmed) * 3600);
+  return fixedZoneSetting(Math.trunc(Number(trimmed) * 3600));
+}
+
+/** The name of a zone so many seconds east of UTC; undefined when that is too far. */
+export function fixedZoneSetting(east: number): string | undefined {
   if (Math.abs(east) > 167 * 3600) return undefined;
   const size = Math.abs(east);
   const two = (value: number): string => String(value).padStart(2, '0');
