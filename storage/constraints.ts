@@ -76,7 +76,7 @@ export class RowRules {
       values[position] = value(values);
       demandType(columns[position]!, values[position]);
     }
-    for (const rule of this.#domains) checkDomain(rule, values[rule.position]!);
+    for (const rule of this.#domains) checkDomain(rule, values[rule.position]!, this.#catalog);
     for (let i = 0; i < columns.length; i++) {
       if (columns[i]!.notNull && values[i] === null) throw this.#nullError(i, values);
     }
@@ -129,12 +129,13 @@ function demandType({ name, type }: Column, value: Datum): void {
   );
 }
 
-function checkDomain({ domain, checks }: DomainRule, value: Datum): void {
+function checkDomain({ domain, checks }: DomainRule, value: Datum, catalog: Catalog): void {
+  const schema = catalog.schemas.get(domain.schema)?.name ?? '';
   if (value === null && domain.notNull) {
     throw new SqlError(
       SQLSTATE.notNullViolation,
       `domain ${domain.name} does not allow null values`,
-      { dataType: domain.name },
+      { schema, dataType: domain.name },
     );
   }
   for (const { name, holds } of checks) {
@@ -142,7 +143,7 @@ function checkDomain({ domain, checks }: DomainRule, value: Datum): void {
     throw new SqlError(
       SQLSTATE.checkViolation,
       `value for domain ${domain.name} violates check constraint "${name}"`,
-      { dataType: domain.name, constraint: name },
+      { schema, dataType: domain.name, constraint: name },
     );
   }
 }

@@ -9,6 +9,7 @@
 import { applyChanges } from '../ledger/catalog.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import { SqlError } from '../ledger/error.ts';
+import { compileExpression } from '../ledger/evaluate.ts';
 import { hex } from '../ledger/bytes.ts';
 import { conflict } from './application.ts';
 import { conforms } from './conform.ts';
@@ -44,6 +45,9 @@ export function applyCatalog(app: Application, operation: OperationOf<'catalog'>
     if (old === undefined) createTable(store, relation);
     else if (old.kind === 'table') alterTable(app, old, relation);
     else throw malformed(`relation ${id} changes its kind`);
+  }
+  for (const [table, column] of narrowedColumns(before, after)) {
+    app.validations.push(() => validateDomain(store, before, table, column));
   }
   return NOTHING;
 }
@@ -366,6 +370,52 @@ function validate(app: Application, id: number, old: Table, late: readonly Index
   for (const index of late) {
     const now = table.indexes.find((candidate) => candidate.id === index.id);
     if (now !== undefined) createIndex(store, table, now);
+  }
+}
+
+/** Ids of table and column, where the column's domain allows less than before. */
+function* narrowedColumns(before: Catalog, after: Catalog): Generator<[number, number]> {
+  for (const [id, domain] of after.types) {
+    const old = before.types.get(id);
+    if (domain === old || domain.kind !== 'domain' || old?.kind !== 'domain') continue;
+    const narrower =
+      (domain.notNull && !old.notNull) ||
+      domain.checks.some((check) => !old.checks.some((known) => known.id === check.id));
+    if (!narrower) continue;
+    for (const relation of before.relations.values()) {
+      if (relation.kind !== 'table') continue;
+      for (const column of relation.columns) {
+        if (column.type.userType === id && !column.type.array) yield [relation.id, column.id];
+      }
+    }
+  }
+}
+
+/** At the end of the transaction: the values of a column satisfy its domain as it is now. */
+function validateDomain(store: StateStore, before: Catalog, id: number, columnId: number): void {
+  const table = store.catalog.relations.get(id);
+  if (table?.kind !== 'table') return;
+  const position = table.columns.findIndex((each) => each.id === columnId);
+  const column = table.columns[position];
+  const domain = store.catalog.types.get(column?.type.userType ?? -1);
+  if (column === undefined || domain?.kind !== 'domain') return;
+  const known = before.types.get(domain.id);
+  const checks = domain.checks
+    .filter((check) => known?.kind !== 'domain' || !known.checks.some(({ id: old }) => old === check.id))
+    .map(({ expression }) => compileExpression(expression));
+  const fields = { ...tableFields(store.catalog, table), column: column.name };
+  let count = 0;
+  for (const { values } of store.table(table).scan()) {
+    refuseTooMany(++count);
+    const value = values[position]!;
+    if (value === null && domain.notNull) {
+      const message = `column "${column.name}" of table "${table.name}" contains null values`;
+      throw new SqlError(SQLSTATE.notNullViolation, message, fields);
+    }
+    if (checks.some((holds) => holds(() => value) === 0n)) {
+      const message = `column "${column.name}" of table "${table.name}" contains values that violate the new constraint`;
+      throw new SqlError(SQLSTATE.checkViolation, message, fields);
+    }
   }
 }
 

@@ -147,8 +147,10 @@ function checkedDomain(value: Datum, id: number, session: SessionFunctions): Dat
   const domain = session.catalog.types.get(id);
   if (domain?.kind !== 'domain') return value;
   const { name } = domain;
+  const schema = session.catalog.schemas.get(domain.schema)?.name ?? '';
   if (domain.notNull && value === null) {
     throw new SqlError(SQLSTATE.notNullViolation, `domain ${name} does not allow null values`, {
+      schema,
       dataType: name,
     });
   }
@@ -157,7 +159,7 @@ function checkedDomain(value: Datum, id: number, session: SessionFunctions): Dat
     throw new SqlError(
       SQLSTATE.checkViolation,
       `value for domain ${name} violates check constraint "${check.name}"`,
-      { dataType: name, constraint: check.name },
+      { schema, dataType: name, constraint: check.name },
     );
   }
   return value;
