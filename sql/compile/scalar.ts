@@ -103,7 +103,7 @@ export function scalar(node: Scalar, scope: Scope): string {
       assert(scope.subColumns !== null, 'a subquery column stands outside its test');
       return scope.subColumns(node.number);
     case 'default':
-      // The edge fills it in: see `defaults` in write.ts.
+      // The edge fills it in.
       return 'NULL';
     default:
       return node satisfies never;

@@ -8,15 +8,15 @@ import { EMPTY_CATALOG, applyChanges, ID } from '../../ledger/catalog.ts';
 import { isSqlError } from '../../ledger/error.ts';
 import { Mirror } from '../../sql/analyst/mirror.ts';
 import { parseStatements } from '../../sql/parse.ts';
-import { compileInsertSource } from '../../sql/compile/write.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { registerFunctions, runSql } from '../../sql/functions/register.ts';
 import { DEFAULT_CONTEXT } from '../../sql/value/context.ts';
 import { formatText } from '../../sql/value/text.ts';
 import { columnName, rowTable } from '../../storage/names.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
-import type { Datum } from '../../ledger/type.ts';
+import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext } from '../../sql/analysis.ts';
+import type { Query, Target } from '../../sql/ir.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
 import type { SessionFunctions } from '../../sql/functions/function.ts';
 import type { CompileOptions } from '../../sql/compile/scope.ts';
@@ -113,13 +113,23 @@ export class Ledger {
   }
 
   #insert(text: string): void {
-    const { query } = this.analyse(text);
-    const source = compileInsertSource(query!, this.options);
-    const rows = this.#all(source.query) as Datum[][];
-    const names = source.columns.map(columnName);
+    const query = this.analyse(text).query!;
+    const entry = query.entries[query.target - 1];
+    const table = this.catalog.relations.get(
+      entry?.kind === 'relation' ? entry.relation : 0,
+    ) as Table;
+    const typeOf = (id: number): SqlType => table.columns.find((column) => column.id === id)!.type;
+    const targets = query.targets.map((target): Target => {
+      const { assign, expression } = target;
+      if (assign === 0) return target;
+      return { ...target, expression: { kind: 'relabel', type: typeOf(assign), arg: expression } };
+    });
+    const source: Query = { ...query, command: 'select', targets };
+    const rows = this.#all(compileQuery(source, this.options)) as Datum[][];
+    const names = targets.flatMap(({ assign }) => (assign === 0 ? [] : columnName(assign)));
     const marks = names.map(() => '?').join(', ');
     const insert = this.database.prepare(
-      `INSERT INTO ${rowTable(source.relation)} (_v, ${names.join(', ')}) VALUES (1, ${marks})`,
+      `INSERT INTO ${rowTable(table.id)} (_v, ${names.join(', ')}) VALUES (1, ${marks})`,
     );
     for (const row of rows) insert.run(...row);
   }
