@@ -62,6 +62,16 @@ export function keyIsHidden(index: Index, key: IndexKey): boolean {
   return key.column === null || index.nullsNotDistinct || keyIsFolded(key.type);
 }
 
+/** Whether a key's hidden column holds just the folded value of its column, NULL for NULL. */
+export function keyIsStored(index: Index, key: IndexKey): boolean {
+  return (
+    key.column !== null &&
+    !index.nullsNotDistinct &&
+    index.predicate === null &&
+    keyIsFolded(key.type)
+  );
+}
+
 /** Whether equal values of the type may differ in bytes, so that keys are folded by `foldKey`. */
 export function keyIsFolded(type: SqlType): boolean {
   if (type.array) return false;

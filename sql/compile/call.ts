@@ -5,6 +5,7 @@
 // range. Everything else is a registered function named after Postgres' symbol.
 
 import { numericScale } from '../../ledger/type.ts';
+import { keyIsFolded } from '../../storage/names.ts';
 import { typeName } from '../value/oid.ts';
 import { EDGE_FUNCTIONS, isKnownFunction } from '../functions/registry.ts';
 import { patternCall } from './pattern.ts';
@@ -229,11 +230,12 @@ const INTEGERS: ReadonlySet<BaseType> = new Set(['int2', 'int4', 'int8']);
 export function compare(op: Comparison | 'IS', left: Typed, right: Typed, scope: Scope): string {
   const { type } = left;
   if (type.base === 'numeric' && !type.array && right.type.base === 'numeric') {
-    return compareNumeric(op, left, right);
+    return compareNumeric(op, left, right, scope);
   }
   const ordering = op !== '=' && op !== '<>' && op !== 'IS';
   const key = (side: Typed): string =>
-    ordering ? sortKey(side, scope.shared.options.catalog) : equalityKey(side);
+    storedKey(side, scope) ??
+    (ordering ? sortKey(side, scope.shared.options.catalog) : equalityKey(side));
   if (type.array || type.base === 'jsonb' || type.base === 'record') {
     if (!ordering && plainEquality(type)) return `(${left.text} ${op} ${right.text})`;
   }
@@ -244,7 +246,7 @@ export function compare(op: Comparison | 'IS', left: Typed, right: Typed, scope:
  * Two scaled numerics of one scale compare as integers. A scaled column against anything that may be
  * constant compares with that, brought to its scale: exact, and an index on the column serves it.
  */
-function compareNumeric(op: Comparison | 'IS', left: Typed, right: Typed): string {
+function compareNumeric(op: Comparison | 'IS', left: Typed, right: Typed, scope: Scope): string {
   const leftScale = numericScale(left.type);
   const rightScale = numericScale(right.type);
   if (leftScale !== null && leftScale === rightScale) return `(${left.text} ${op} ${right.text})`;
@@ -254,9 +256,14 @@ function compareNumeric(op: Comparison | 'IS', left: Typed, right: Typed): strin
   if (rightScale !== null && leftScale === null) {
     return `(${scaledBound(turned(op), left, rightScale)} ${op} ${right.text})`;
   }
-  const widenedLeft = { text: general(left), type: generalType(left.type) };
-  const widenedRight = { text: general(right), type: generalType(right.type) };
-  return `(${equalityKey(widenedLeft)} ${op} ${equalityKey(widenedRight)})`;
+  const key = (side: Typed): string =>
+    storedKey(side, scope) ?? equalityKey({ text: general(side), type: generalType(side.type) });
+  return `(${key(left)} ${op} ${key(right)})`;
+}
+
+/** The hidden column that an index keeps the folded key of this column in, if there is one. */
+export function storedKey(value: Typed, scope: Scope): string | undefined {
+  return keyIsFolded(value.type) ? scope.shared.storedKeys.get(value.text) : undefined;
 }
 
 function turned(op: Comparison | 'IS'): Comparison | 'IS' {

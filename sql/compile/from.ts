@@ -3,7 +3,9 @@
 import { assert } from '../../ledger/error.ts';
 import {
   columnName,
+  hiddenKeyName,
   historyTable,
+  keyIsStored,
   rowTable,
   ROW_ID,
   VERSION,
@@ -150,7 +152,22 @@ function relation(entry: RelationEntry, scope: Scope): { text: string; source: S
   if (entry.relationKind === 'history') {
     return { text: `${options.historyView(table)} AS ${alias}`, source: { ...made, table: null } };
   }
-  return { text: `${tableText(table, scope)} AS ${alias}`, source: made };
+  const text = tableText(table, scope);
+  if (text === rowTable(table.id)) addStoredKeys(table, alias, shared.storedKeys);
+  return { text: `${text} AS ${alias}`, source: made };
+}
+
+/** Where the table itself is read, comparisons of folded types may use what its indexes hold. */
+function addStoredKeys(table: Table, alias: string, storedKeys: Map<string, string>): void {
+  for (const index of table.indexes) {
+    for (const [position, key] of index.keys.entries()) {
+      if (!keyIsStored(index, key)) continue;
+      storedKeys.set(
+        `${alias}.${columnName(key.column!)}`,
+        `${alias}.${hiddenKeyName(index.id, position)}`,
+      );
+    }
+  }
 }
 
 /** ctid is the row id, xmin the stamp of the version; the others have no counterpart. */
@@ -180,7 +197,8 @@ function tableText(table: Table, scope: Scope): string {
       ROW_ID,
       `${FROM} AS ${VERSION}`,
       ...table.columns.map(
-        (column) => `${closedColumn('', column, retyped?.get(column.id))} AS ${columnName(column.id)}`,
+        (column) =>
+          `${closedColumn('', column, retyped?.get(column.id))} AS ${columnName(column.id)}`,
       ),
     ];
     text =

@@ -1,6 +1,6 @@
 // Queries that read at most one row, found by a unique key. Pure.
 
-import { indexColumns } from '../../storage/names.ts';
+import { keyIsHidden, keyIsStored } from '../../storage/names.ts';
 import { comparisonOf } from './call.ts';
 import { contains, tableOf } from './scope.ts';
 import type { Index, Table } from '../../ledger/catalog.ts';
@@ -20,7 +20,8 @@ export function pointRead(query: Query, options: CompileOptions): CompiledQuery[
   if (query.set !== null || query.ctes.length > 0 || query.groupingSets !== null) return null;
   if (options.visibility !== 'current' || options.overlay.has(entry.relation)) return null;
   if (contains([query.targets, query.where, query.having], unbounded)) return null;
-  const index = keyIndex(tableOf(options.catalog, entry.relation), item.entry, query.where);
+  const table = tableOf(options.catalog, entry.relation);
+  const index = keyIndex(table, item.entry, query.where, true);
   return index === null ? null : { relation: entry.relation, index: index.index.id };
 }
 
@@ -37,8 +38,17 @@ export interface KeyMatch {
   readonly rest: readonly Scalar[];
 }
 
-/** The unique index whose columns a condition fixes by equality with row-free expressions. */
-export function keyIndex(table: Table, entry: number, where: Scalar | null): KeyMatch | null {
+/**
+ * The unique index whose columns a condition fixes by equality with row-free expressions.
+ *
+ * @param folded  also one whose keys lie folded in hidden columns, which compiled comparisons use
+ */
+export function keyIndex(
+  table: Table,
+  entry: number,
+  where: Scalar | null,
+  folded = false,
+): KeyMatch | null {
   const terms = where === null ? [] : where.kind === 'and' ? where.args : [where];
   const fixed = new Map<number, { key: Scalar; term: Scalar }>();
   for (const term of terms) {
@@ -46,7 +56,7 @@ export function keyIndex(table: Table, entry: number, where: Scalar | null): Key
     if (found !== null && !fixed.has(found.column))
       fixed.set(found.column, { key: found.key, term });
   }
-  for (const index of uniqueIndexes(table)) {
+  for (const index of uniqueIndexes(table, folded)) {
     const matches = index.keys.map((key) =>
       key.column === null ? undefined : fixed.get(key.column),
     );
@@ -61,11 +71,10 @@ export function keyIndex(table: Table, entry: number, where: Scalar | null): Key
   return null;
 }
 
-function uniqueIndexes(table: Table): readonly Index[] {
+function uniqueIndexes(table: Table, folded: boolean): readonly Index[] {
   const unique = table.indexes.filter((index) => index.unique && index.predicate === null);
-  // Hidden keys are folded forms: the compiled comparison is served by a scan, so plain ones only.
   return unique.filter((index) =>
-    indexColumns(index).every((name, at) => name === `c${index.keys[at]!.column}`),
+    index.keys.every((key) => !keyIsHidden(index, key) || (folded && keyIsStored(index, key))),
   );
 }
 

@@ -6,6 +6,7 @@
 //     differ by GROUP BY over their keys.
 
 import { assert } from '../../ledger/error.ts';
+import { storedKey } from './call.ts';
 import { commonTables } from './cte.ts';
 import { fromText } from './from.ts';
 import { pointRead } from './point-read.ts';
@@ -104,7 +105,8 @@ function sortTerm(target: Target, position: number, scope: Scope): string {
   const { catalog } = scope.shared.options;
   const { type } = target.expression;
   if (!target.hidden && sortKey({ text: 'c', type }, catalog) === 'c') return String(position + 1);
-  return notOrdinal(sortKey(typed(target.expression, scope), catalog));
+  const value = typed(target.expression, scope);
+  return notOrdinal(storedKey(value, scope) ?? sortKey(value, catalog));
 }
 
 /** NULLS LAST is left out where no NULL can be: SQLite then sorts by an index in one pass. */

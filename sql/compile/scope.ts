@@ -32,6 +32,8 @@ export interface Compilation {
   readonly parameters: Set<string>;
   readonly tables: Set<number>;
   readonly sessionFunctions: Set<string>;
+  /** Text of a column → text of the hidden column that an index keeps its folded key in. */
+  readonly storedKeys: Map<string, string>;
   aliases: number;
 }
 
@@ -77,6 +79,7 @@ export function startCompilation(options: CompileOptions): Compilation {
     parameters: new Set(),
     tables: new Set(),
     sessionFunctions: new Set(),
+    storedKeys: new Map(),
     aliases: 0,
   };
 }
