@@ -409,11 +409,13 @@ function translate(error: unknown): SqlError {
   }
   const { message, cursorPosition } = details;
   if (/^memory exhausted|stack depth/.test(message)) return tooComplex();
-  return new SqlError(
-    SQLSTATE.syntaxError,
-    message,
-    cursorPosition >= 0 ? { position: cursorPosition + 1 } : {},
-  );
+  const position = cursorPosition >= 0 ? { position: cursorPosition + 1 } : {};
+  // The library keeps neither SQLSTATE nor hint.
+  if (message === 'invalid Unicode escape') {
+    const hint = 'Unicode escapes must be \\uXXXX or \\UXXXXXXXX.';
+    return new SqlError(SQLSTATE.invalidEscapeSequence, message, { hint, ...position });
+  }
+  return new SqlError(SQLSTATE.syntaxError, message, position);
 }
 
 function tooComplex(): SqlError {

@@ -7,6 +7,7 @@ import { BufferedRows } from '../readers/row-source.ts';
 import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
 import { selectTag } from './execute-read.ts';
+import { heldObjects } from './held-objects.ts';
 import type { CatalogPlan, Prepared } from './plan.ts';
 import { durationMs } from './settings.ts';
 import { valueContext } from './value-context.ts';
@@ -25,13 +26,17 @@ export async function executeCatalogQuery(
     value === null ? null : encoder.encode(formatText(value, prepared.parameterTypes[i]!, context)),
   );
   const timeout = durationMs(session.settings.get('statement_timeout'));
+  const light = session.analysisContext();
+  const held = /\bpg_(cursors?|prepared_statements?)\b/i.test(plan.text)
+    ? heldObjects(session.statements, session.portals)
+    : [];
   const call = session.services.analyst.catalogQuery(
     plan.text,
     prepared.parameterOids,
     values,
     [],
     formats,
-    session.analysisContext(),
+    { ...light, settings: new Map([...light.settings, ...held]) },
     timeout === 0 ? CATALOG_QUERY_MS_MAX : timeout,
   );
   session.stop.onStop((reason) => call.cancel(reason));

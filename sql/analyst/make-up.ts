@@ -68,12 +68,14 @@ export function makeUp(postgres: Postgres, database: string): void {
       as 'set_config_by_name';
     create or replace function pg_catalog.set_config(text, text, bool) returns text language sql volatile
       as $$ select $2 $$;`);
+  postgres.run(SESSION_VIEWS);
   for (const [name, columns] of Object.entries(CATALOGS_OF_15)) {
     const where = name === 'pg_constraint' ? " where contype <> 'n'" : '';
     postgres.run(`create view pg_catalog.${name}_15 as select ${columns} from pg_catalog.${name}${where};
       create view pg_catalog.${name}_15_tableoid as select ${columns}, tableoid from pg_catalog.${name}${where};
       grant select on pg_catalog.${name}_15, pg_catalog.${name}_15_tableoid to public;`);
   }
+  withoutNotNull(postgres, 'constraint_column_usage');
   postgres.run('create schema ledger; create schema history;');
   for (const { name, columns, description } of LEDGER_VIEWS) {
     const list = columns.map((column) => `null::${column.type} as ${identifier(column.name)}`);
@@ -97,6 +99,35 @@ export function makeUp(postgres: Postgres, database: string): void {
         (select oid from pg_catalog.pg_extension where extname = 'plpgsql'), 0, 'e'
       from pg_catalog.pg_proc where pronamespace = 'ledger'::regnamespace;`);
 }
+
+/** A view of information_schema as 15 has it: NOT NULL is no constraint. */
+function withoutNotNull(postgres: Postgres, view: string): void {
+  const { rows } = postgres.run(
+    `select definition from pg_catalog.pg_views where schemaname = 'information_schema' and viewname = '${view}'`,
+  );
+  const old = rows[0]?.[0] ?? '';
+  const definition = old.replaceAll(/\bpg_constraint (?=\w)/g, 'pg_catalog.pg_constraint_15_tableoid ');
+  postgres.run(`create or replace view information_schema.${view} as ${definition}`);
+}
+
+/** What the session holds comes with its call, as JSON in settings of ours (server/session/held-objects.ts). */
+const SESSION_VIEWS = `
+  create or replace function pg_catalog.pg_prepared_statement(out name text, out statement text,
+      out prepare_time timestamptz, out parameter_types regtype[], out result_types regtype[],
+      out from_sql bool, out generic_plans int8, out custom_plans int8)
+    returns setof record language sql stable as $$
+      select name, statement, null::timestamptz, parameter_types::regtype[], result_types::regtype[],
+        null::bool, 0::int8, 0::int8
+      from pg_catalog.json_to_recordset(
+        coalesce(pg_catalog.trustsql_setting('trustsql.statements', true), '[]')::json)
+        as held (name text, statement text, parameter_types oid[], result_types oid[]) $$;
+  create or replace function pg_catalog.pg_cursor(out name text, out statement text, out is_holdable bool,
+      out is_binary bool, out is_scrollable bool, out creation_time timestamptz)
+    returns setof record language sql stable as $$
+      select name, statement, is_holdable, is_binary, null::bool, null::timestamptz
+      from pg_catalog.json_to_recordset(
+        coalesce(pg_catalog.trustsql_setting('trustsql.cursors', true), '[]')::json)
+        as held (name text, statement text, is_holdable bool, is_binary bool) $$;`;
 
 /** Answered by the node (server/session/ledger-functions.ts); here only their names and types count. */
 const LEDGER_FUNCTIONS = `

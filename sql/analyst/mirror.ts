@@ -78,6 +78,8 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'xmloption',
   'quote_all_identifiers',
   'application_name',
+  'trustsql.statements',
+  'trustsql.cursors',
 ]);
 
 export class Mirror {
