@@ -87,6 +87,8 @@ export class Solo implements Consensus {
     this.#busy = true;
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     this.#idleTimer = null;
+    // Bundles of several authors, proposed in this turn, share the block.
+    await null;
     while ((this.#queue.length > 0 || empty) && !this.#failed) {
       empty = false;
       const proposals = this.#take();

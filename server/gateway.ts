@@ -146,17 +146,25 @@ export class Gateway {
   }
 
   async #propose(author: number, list: readonly Pending[]): Promise<void> {
-    this.#inFlight += 1;
     try {
       const bundle = this.#sign(author, list);
-      const { executed, receipts } = await this.#options.consensus.propose(bundle);
-      await this.#options.onExecuted(executed);
+      const { executed, receipts } = await this.#order(bundle);
+      const following = this.#options.onExecuted(executed);
+      if (following !== undefined) await following;
       settle(list, executed, receipts, bundle);
     } catch (error) {
       for (const { reject } of list) reject(error);
+    }
+  }
+
+  /** The next block is on its way before the answers of this one are written: the writer works meanwhile. */
+  async #order(bundle: Bundle): ReturnType<Consensus['propose']> {
+    this.#inFlight += 1;
+    try {
+      return await this.#options.consensus.propose(bundle);
     } finally {
       this.#inFlight -= 1;
-      if (this.#pending.length > 0) this.#schedule();
+      if (this.#inFlight === 0 && this.#pending.length > 0) this.#flush();
     }
   }
 
