@@ -50,7 +50,7 @@ export const OPTIONS: { readonly [K in keyof Config]: Option<Config[K]> } = {
   readers: integer(2, 1, 64, 'reader processes for queries'),
   readerMemoryMb: integer(
     512,
-    64,
+    192,
     65_536,
     'memory of one reader process, in MiB; above it is ended',
   ),

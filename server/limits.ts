@@ -111,3 +111,6 @@ export const READERS_PARKED_MAX = 16;
 
 /** Time that a reader gets to finish a batch nobody wants any more, before it is killed. */
 export const READER_CLOSE_MS_MAX = 1_000;
+
+/** Time between two looks at the memory of readers at work; at 1 GB a second this is how much they overdraw. */
+export const READER_MEMORY_CHECK_MS = 100;

@@ -58,9 +58,6 @@ const EPOCH_2000_MICROS = 946_684_800_000_000n;
 /** How long a transaction made here stays valid, in milliseconds (architecture 5). */
 const VALID_FOR_MS = 60_000;
 
-/** Share of a reader's memory that SQLite may take; the rest is JavaScript's. */
-const READER_SQLITE_SHARE = 0.6;
-
 /**
  * Starts a node, after making its data directory if there is none.
  *
@@ -88,9 +85,15 @@ export async function startNode(config: Config): Promise<RunningNode> {
       connectionsMax: config.maxConnections,
       secret: secrets.nodeKey.seed,
       log: (event, fields) => log.error(event, fields),
-      ...(secrets.tls === null ? {} : { encryption: makeEncryption(secrets.tls.key, secrets.tls.certificate) }),
+      ...(secrets.tls === null
+        ? {}
+        : { encryption: makeEncryption(secrets.tls.key, secrets.tls.certificate) }),
     });
-    log.info('listening', { host: config.host, port: listener.port, chain: Buffer.from(services.chainId).toString('hex') });
+    log.info('listening', {
+      host: config.host,
+      port: listener.port,
+      chain: Buffer.from(services.chainId).toString('hex'),
+    });
     return {
       host: config.host,
       port: listener.port,
@@ -110,7 +113,8 @@ export async function startNode(config: Config): Promise<RunningNode> {
 }
 
 function openLog(config: Config): Log {
-  const human = config.logFormat === 'human' || (config.logFormat === 'auto' && process.stderr.isTTY);
+  const human =
+    config.logFormat === 'human' || (config.logFormat === 'auto' && process.stderr.isTTY);
   return makeLog({
     level: config.logLevel,
     format: human ? 'human' : 'json',
@@ -205,8 +209,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const readers = new ReaderPool({
     dataDirectory: config.data,
     readersMax: config.readers,
-    heapMib: Math.max(64, Math.round(config.readerMemoryMb * (1 - READER_SQLITE_SHARE))),
-    sqliteMib: Math.max(32, Math.round(config.readerMemoryMb * READER_SQLITE_SHARE)),
+    memoryMib: config.readerMemoryMb,
     onDeath: (code, signal) => log.warn('reader ended', { code, signal }),
   });
   readers.warm();
@@ -278,7 +281,10 @@ async function mirrorDdl(
 
 function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
   const role = catalog.roles.get(id);
-  const key = role?.publicKey === null || role === undefined ? undefined : secrets.keyring.keyOf(role.publicKey);
+  const key =
+    role?.publicKey === null || role === undefined
+      ? undefined
+      : secrets.keyring.keyOf(role.publicKey);
   if (key !== undefined) return key;
   throw new SqlError(
     SQLSTATE.invalidAuthorizationSpecification,
@@ -331,7 +337,8 @@ export async function resetPassword(config: Config, name: string, password: stri
     const { services, secrets } = core;
     const catalog = services.catalog();
     const role = [...catalog.roles.values()].find((each) => each.name === name);
-    if (role === undefined) throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
+    if (role === undefined)
+      throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
     const verifierCommitment = secrets.keyring.putVerifier(verifierOfPassword(password));
     const object: Role = { ...role, verifierCommitment };
     const quoted = `"${name.replaceAll('"', '""')}"`;

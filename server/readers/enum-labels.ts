@@ -8,6 +8,7 @@ export function enumLabels(catalog: Catalog, id: number) {
   const type = catalog.types.get(id);
   if (type?.kind !== 'enum') return undefined;
   let labels = labelSets.get(type);
-  if (labels === undefined) labelSets.set(type, (labels = { name: type.name, labels: new Set(type.labels) }));
+  if (labels === undefined)
+    labelSets.set(type, (labels = { name: type.name, labels: new Set(type.labels) }));
   return labels;
 }

@@ -29,7 +29,12 @@ export type ToReader =
 
 export type FromReader =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'rows'; readonly bytes: Uint8Array; readonly count: number; readonly done: boolean }
+  | {
+      readonly kind: 'rows';
+      readonly bytes: Uint8Array;
+      readonly count: number;
+      readonly done: boolean;
+    }
   | { readonly kind: 'values'; readonly rows: readonly Row[]; readonly done: boolean }
   | {
       readonly kind: 'error';

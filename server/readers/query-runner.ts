@@ -110,7 +110,9 @@ export class QueryRunner {
     if (loaded?.shape !== shape) {
       this.#statements.clear();
       this.#database.exec(`DROP TABLE IF EXISTS ${table}`);
-      this.#database.exec(`CREATE TABLE ${table}(${['_id', '_v', ...columns, '_deleted'].join(', ')})`);
+      this.#database.exec(
+        `CREATE TABLE ${table}(${['_id', '_v', ...columns, '_deleted'].join(', ')})`,
+      );
       this.#database.exec(`CREATE INDEX temp.o${image.relation}_id ON o${image.relation}(_id)`);
     } else this.#database.exec(`DELETE FROM ${table}`);
     const marks = Array.from({ length: columns.length + 3 }, () => '?').join(', ');

@@ -20,18 +20,18 @@ import {
   PORTAL_HELD_BYTES_MAX,
   PORTALS_HELD_BYTES_MAX,
   READER_CLOSE_MS_MAX,
+  READER_MEMORY_CHECK_MS,
   READERS_PARKED_MAX,
 } from '../limits.ts';
+import { residentMib } from './memory.ts';
 import { RowQueue } from './row-source.ts';
 import type { RowBatch, RowSource } from './row-source.ts';
 
 export interface ReaderPoolOptions {
   readonly dataDirectory: string;
   readonly readersMax: number;
-  /** Old-space limit of a reader's JavaScript heap, in MiB. */
-  readonly heapMib: number;
-  /** SQLite heap limit of a reader, in MiB. */
-  readonly sqliteMib: number;
+  /** Resident memory of a reader, in MiB; the query that needs more ends with 53200. */
+  readonly memoryMib: number;
   readonly onDeath: (code: number | null, signal: string | null) => void;
 }
 
@@ -47,11 +47,17 @@ class Reader {
   dead = false;
   #catalog: Catalog | null = null;
 
-  constructor(options: ReaderPoolOptions, onExit: (reader: Reader, code: number | null, signal: string | null) => void) {
-    this.process = fork(ENTRY, [options.dataDirectory, String(options.sqliteMib)], {
+  constructor(
+    options: ReaderPoolOptions,
+    onExit: (reader: Reader, code: number | null, signal: string | null) => void,
+  ) {
+    this.process = fork(ENTRY, [options.dataDirectory], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      execArgv: [`--max-old-space-size=${options.heapMib}`, '--disable-warning=ExperimentalWarning'],
+      execArgv: [
+        `--max-old-space-size=${options.memoryMib}`,
+        '--disable-warning=ExperimentalWarning',
+      ],
     });
     this.process.on('message', (message) => this.#receive(message as FromReader));
     this.process.on('exit', (code, signal) => {
@@ -60,6 +66,11 @@ class Reader {
       onExit(this, code, signal);
     });
     this.process.on('error', () => this.kill());
+  }
+
+  /** Whether a query works in it now. */
+  get busy(): boolean {
+    return this.#settle !== null && !this.dead;
   }
 
   ask(message: ToReader): Promise<Answer> {
@@ -109,6 +120,13 @@ function readerDied(): SqlError {
   });
 }
 
+function outOfMemory(memoryMib: number): SqlError {
+  return new SqlError(SQLSTATE.outOfMemory, 'out of memory', {
+    detail: `The query needed more than ${memoryMib} MiB.`,
+    hint: 'The option readerMemoryMb of the node sets this limit.',
+  });
+}
+
 export class ReaderPool {
   readonly #options: ReaderPoolOptions;
   readonly #all = new Set<Reader>();
@@ -116,11 +134,15 @@ export class ReaderPool {
   readonly #parked = new Set<Reader>();
   /** Bytes of rows that suspended portals hold. */
   heldBytes = 0;
-  readonly #waiting: { resolve: (reader: Reader) => void; reject: (error: SqlError) => void }[] = [];
+  readonly #waiting: { resolve: (reader: Reader) => void; reject: (error: SqlError) => void }[] =
+    [];
   #closed = false;
+
+  readonly #watch: NodeJS.Timeout;
 
   constructor(options: ReaderPoolOptions) {
     this.#options = options;
+    this.#watch = setInterval(() => this.#checkMemory(), READER_MEMORY_CHECK_MS).unref();
   }
 
   /** Starts one process ahead of the first query. */
@@ -145,6 +167,7 @@ export class ReaderPool {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#watch);
     for (const waiting of this.#waiting.splice(0)) waiting.reject(shuttingDown());
     await Promise.all(
       [...this.#all].map((reader) => {
@@ -195,6 +218,15 @@ export class ReaderPool {
     this.#parked.delete(reader);
   }
 
+  #checkMemory(): void {
+    const { memoryMib } = this.#options;
+    for (const reader of this.#all) {
+      if (!reader.busy) continue;
+      const used = residentMib(reader.process.pid ?? 0);
+      if (used !== null && used > memoryMib) reader.kill(outOfMemory(memoryMib));
+    }
+  }
+
   get #full(): boolean {
     return this.#all.size - this.#parked.size >= this.#options.readersMax;
   }
@@ -217,7 +249,10 @@ export class ReaderPool {
 }
 
 function shuttingDown(): SqlError {
-  return new SqlError(SQLSTATE.adminShutdown, 'terminating connection due to administrator command');
+  return new SqlError(
+    SQLSTATE.adminShutdown,
+    'terminating connection due to administrator command',
+  );
 }
 
 /** Something that may tell a running statement to stop: a cancel request, a time-out, a disconnect. */
@@ -323,7 +358,8 @@ export class ReaderQuery implements RowSource {
 
   #rowsOf(answer: Answer): RowBatch {
     if (answer.kind === 'error') throw new SqlError(answer.sqlstate, answer.message, answer.fields);
-    if (answer.kind === 'values') throw new SqlError(SQLSTATE.internalError, 'a reader sent values');
+    if (answer.kind === 'values')
+      throw new SqlError(SQLSTATE.internalError, 'a reader sent values');
     if (answer.done) this.#finish();
     return answer;
   }
@@ -332,7 +368,8 @@ export class ReaderQuery implements RowSource {
     const rows: Row[] = [];
     for (;;) {
       const answer = await this.#ask(0);
-      if (answer.kind !== 'values') throw new SqlError(SQLSTATE.internalError, 'a reader sent rows');
+      if (answer.kind !== 'values')
+        throw new SqlError(SQLSTATE.internalError, 'a reader sent rows');
       for (const row of answer.rows) rows.push(row);
       if (answer.done) return rows;
     }
@@ -347,7 +384,8 @@ export class ReaderQuery implements RowSource {
         this.#reader.start(this.#catalog, this.#run);
       } else this.#stop.onStop((reason) => this.#reader?.kill(reason));
       const answer = await this.#reader.ask({ kind: 'more', rowsMax });
-      if (answer.kind === 'error') throw new SqlError(answer.sqlstate, answer.message, answer.fields);
+      if (answer.kind === 'error')
+        throw new SqlError(answer.sqlstate, answer.message, answer.fields);
       if (answer.done) this.#finish();
       return answer;
     } catch (error) {

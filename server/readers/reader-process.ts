@@ -28,9 +28,8 @@ const BATCH_MS = 50;
 /** Rows between two looks at the size of the batch. */
 const STRIDE = 16;
 
-const [dataDirectory, sqliteMib] = process.argv.slice(2) as [string, string];
+const [dataDirectory] = process.argv.slice(2) as [string];
 const { database } = StateReader.open(dataDirectory);
-database.pragma(`hard_heap_limit = ${BigInt(sqliteMib) * 1024n * 1024n}`);
 let catalog: Catalog = EMPTY_CATALOG;
 let values: ValueContext = DEFAULT_CONTEXT;
 const session: SessionFunctions = {
@@ -98,7 +97,12 @@ function close(): void {
 
 function failure(error: unknown): FromReader {
   if (isSqlError(error)) {
-    return { kind: 'error', sqlstate: error.sqlstate, message: error.message, fields: error.fields };
+    return {
+      kind: 'error',
+      sqlstate: error.sqlstate,
+      message: error.message,
+      fields: error.fields,
+    };
   }
   const message = Error.isError(error) ? error.message : String(error);
   const { code } = error as { code?: unknown };
@@ -107,8 +111,13 @@ function failure(error: unknown): FromReader {
       kind: 'error',
       sqlstate: SQLSTATE.outOfMemory,
       message: 'out of memory',
-      fields: { detail: 'The query needed more memory than a reader may use.' },
+      fields: { detail: 'The system has no more memory.' },
     };
+  }
+  if (code === 'SQLITE_TOOBIG') {
+    const detail = 'A value would be longer than 1000000000 bytes.';
+    const sqlstate = SQLSTATE.programLimitExceeded;
+    return { kind: 'error', sqlstate, message: 'out of memory', fields: { detail } };
   }
   const sqlstate = isStorageError(error) ? SQLSTATE.ioError : SQLSTATE.internalError;
   return { kind: 'error', sqlstate, message: `query failed in a reader: ${message}`, fields: {} };

@@ -45,7 +45,8 @@ export class BufferedRows implements RowSource {
       return { bytes, count: left, done: rowsMax === 0 || rowsMax > left };
     }
     const start = this.#offset;
-    for (let row = 0; row < rowsMax; row += 1) this.#offset += 1 + int32At(this.#bytes, this.#offset + 1);
+    for (let row = 0; row < rowsMax; row += 1)
+      this.#offset += 1 + int32At(this.#bytes, this.#offset + 1);
     this.#sent += rowsMax;
     return { bytes: this.#bytes.subarray(start, this.#offset), count: rowsMax, done: false };
   }
@@ -114,6 +115,9 @@ export class RowQueue {
 
 function int32At(bytes: Uint8Array, offset: number): number {
   return (
-    (bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!
+    (bytes[offset]! << 24) |
+    (bytes[offset + 1]! << 16) |
+    (bytes[offset + 2]! << 8) |
+    bytes[offset + 3]!
   );
 }

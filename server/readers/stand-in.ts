@@ -4,7 +4,16 @@
 
 import type { Table } from '../../ledger/catalog.ts';
 import type { Datum } from '../../ledger/type.ts';
-import { columnName, foldedText, hiddenKeyName, keyIsHidden, keyIsStored, predicateName, rowTable, shardSchema } from '../../storage/names.ts';
+import {
+  columnName,
+  foldedText,
+  hiddenKeyName,
+  keyIsHidden,
+  keyIsStored,
+  predicateName,
+  rowTable,
+  shardSchema,
+} from '../../storage/names.ts';
 
 export interface StandIn {
   readonly relation: number;
@@ -17,22 +26,36 @@ export interface StandIn {
 export function standIn(table: Table, before: Table | null): StandIn {
   const name = rowTable(table.id);
   const hidden = table.indexes.flatMap((index) => [
-    ...index.keys.flatMap((key, i) => (keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [])),
+    ...index.keys.flatMap((key, i) =>
+      keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [],
+    ),
     ...(index.predicate === null ? [] : [predicateName(index.id)]),
   ]);
   const stored = new Map(
     table.indexes.flatMap((index) =>
-      index.keys.flatMap((key, i) => (keyIsStored(index, key) ? [[hiddenKeyName(index.id, i), key] as const] : [])),
+      index.keys.flatMap((key, i) =>
+        keyIsStored(index, key) ? [[hiddenKeyName(index.id, i), key] as const] : [],
+      ),
     ),
   );
   if (before === null) {
-    const columns = ['_id INTEGER PRIMARY KEY', '_v', ...table.columns.map((column) => columnName(column.id)), ...hidden];
-    return { relation: table.id, text: `CREATE TEMP TABLE ${name}(${columns.join(', ')})`, drop: `DROP TABLE temp.${name}` };
+    const columns = [
+      '_id INTEGER PRIMARY KEY',
+      '_v',
+      ...table.columns.map((column) => columnName(column.id)),
+      ...hidden,
+    ];
+    return {
+      relation: table.id,
+      text: `CREATE TEMP TABLE ${name}(${columns.join(', ')})`,
+      drop: `DROP TABLE temp.${name}`,
+    };
   }
   const old = new Set(before.columns.map((column) => column.id));
   const oldIndexes = new Set(before.indexes.map((index) => index.id));
   const missing = new Map(table.columns.map((column) => [column.id, literal(column.missing)]));
-  const valueOf = (id: number): string => (old.has(id) ? columnName(id) : (missing.get(id) ?? 'NULL'));
+  const valueOf = (id: number): string =>
+    old.has(id) ? columnName(id) : (missing.get(id) ?? 'NULL');
   const columns = table.columns.map(({ id }) => `${valueOf(id)} AS ${columnName(id)}`);
   const keys = hidden.map((each) => {
     if (oldIndexes.has(Number(/\d+/.exec(each)![0]))) return each;
@@ -41,11 +64,16 @@ export function standIn(table: Table, before: Table | null): StandIn {
     return `${folded === undefined ? 'NULL' : foldedText(valueOf(folded.column!), folded.type)} AS ${each}`;
   });
   const text = `SELECT ${['_id', '_v', ...columns, ...keys].join(', ')} FROM ${shardSchema(table.shard)}.${name}`;
-  return { relation: table.id, text: `CREATE TEMP VIEW ${name} AS ${text}`, drop: `DROP VIEW temp.${name}` };
+  return {
+    relation: table.id,
+    text: `CREATE TEMP VIEW ${name} AS ${text}`,
+    drop: `DROP VIEW temp.${name}`,
+  };
 }
 
 function literal(value: Datum): string {
   if (value === null) return 'NULL';
-  if (value instanceof Uint8Array) return `X'${[...value].map((byte) => byte.toString(16).padStart(2, '0')).join('')}'`;
+  if (value instanceof Uint8Array)
+    return `X'${[...value].map((byte) => byte.toString(16).padStart(2, '0')).join('')}'`;
   return typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value);
 }

@@ -56,10 +56,10 @@ describe('sessions', () => {
     async () => {
       const wild = await connect();
       const greedy = wild.query(
-        `SELECT length(string_agg(repeat(n::text, 200000), '')) FROM generate_series(100000, 104000) n`,
+        `SELECT length(string_agg(repeat(n::text, 200000), '')) FROM generate_series(100000, 100700) n`,
       );
       await expect(greedy).rejects.toMatchObject({
-        code: expect.stringMatching(/^(53200|54000|57014)$/),
+        code: '53200',
       });
       expect((await steady.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 100 }]);
       expect((await wild.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 100 }]);
