@@ -32,12 +32,20 @@ export interface QueryRequest {
   readonly standIns: readonly StandIn[];
 }
 
+/** An overlay table: the shape it was made in, the revision of its rows, and how they are replaced. */
+interface Loaded {
+  readonly shape: string;
+  revision: number;
+  readonly clear: Statement;
+  readonly insert: Statement;
+}
+
 export class QueryRunner {
   readonly #database: Database;
   /** Least recently used first. */
   readonly #statements = new Map<string, Statement>();
-  /** Revision and shape of what lies in each overlay table. */
-  readonly #loaded = new Map<number, { revision: number; shape: string }>();
+  /** What lies in each overlay table. */
+  readonly #loaded = new Map<number, Loaded>();
 
   /** Stand-ins in place, by their text. */
   readonly #standIns = new Map<string, StandIn>();
@@ -103,24 +111,30 @@ export class QueryRunner {
 
   #loadOne(image: OverlayImage): void {
     const shape = image.columns.join();
-    const loaded = this.#loaded.get(image.relation);
+    let loaded = this.#loaded.get(image.relation);
     if (loaded?.revision === image.revision && loaded.shape === shape) return;
-    const table = `temp.o${image.relation}`;
-    const columns = image.columns.map(columnName);
-    if (loaded?.shape !== shape) {
-      this.#statements.clear();
-      this.#database.exec(`DROP TABLE IF EXISTS ${table}`);
-      this.#database.exec(
-        `CREATE TABLE ${table}(${['_id', '_v', ...columns, '_deleted'].join(', ')})`,
-      );
-      this.#database.exec(`CREATE INDEX temp.o${image.relation}_id ON o${image.relation}(_id)`);
-    } else this.#database.exec(`DELETE FROM ${table}`);
-    const marks = Array.from({ length: columns.length + 3 }, () => '?').join(', ');
-    const insert = this.#database.prepare(`INSERT INTO ${table} VALUES (${marks})`);
-    if (image.truncated) insert.run(null, null, ...columns.map(() => null), 1n);
+    if (loaded?.shape === shape) loaded.clear.run();
+    else this.#loaded.set(image.relation, (loaded = this.#makeOverlay(image, shape)));
+    const { insert } = loaded;
+    if (image.truncated) insert.run(null, null, ...image.columns.map(() => null), 1n);
     for (const row of image.rows) {
       insert.run(row.rowId, row.version, ...row.values, row.deleted ? 1n : 0n);
     }
-    this.#loaded.set(image.relation, { revision: image.revision, shape });
+    loaded.revision = image.revision;
+  }
+
+  #makeOverlay({ relation, columns }: OverlayImage, shape: string): Loaded {
+    const table = `temp.o${relation}`;
+    const names = ['_id', '_v', ...columns.map(columnName), '_deleted'];
+    this.#statements.clear();
+    this.#database.exec(`DROP TABLE IF EXISTS ${table}`);
+    this.#database.exec(`CREATE TABLE ${table}(${names.join(', ')})`);
+    this.#database.exec(`CREATE INDEX temp.o${relation}_id ON o${relation}(_id)`);
+    return {
+      shape,
+      revision: -1,
+      clear: this.#database.prepare(`DELETE FROM ${table}`),
+      insert: this.#database.prepare(`INSERT INTO ${table} VALUES (${names.map(() => '?').join(', ')})`),
+    };
   }
 }

@@ -30,15 +30,19 @@ export class EdgeTable extends TableShape implements RowLookup {
 
   /** Row id under a key of an index, or null. */
   find(index: IndexShape, key: readonly Datum[]): bigint | null {
+    return this.findRow(index, key)?.rowId ?? null;
+  }
+
+  /** The row under a key of an index, or null. */
+  findRow(index: IndexShape, key: readonly Datum[]): StoredRow | null {
     if (key.includes(null)) return null;
     const own = this.#overlayKeys(index)?.get(keyText(key));
-    if (own !== undefined) return own;
+    if (own !== undefined) return this.row(own);
     if (this.#truncated()) return null;
     const conditions = indexColumns(index.index).map((name, i) => `${name} = :k${i}`);
     if (index.index.predicate !== null) conditions.push(`${predicateName(index.index.id)} = 1`);
     const parameters = Object.fromEntries(key.map((value, i) => [`k${i}`, value]));
-    for (const row of this.#base(conditions, parameters)) if (!this.#hidden(row.rowId)) return row.rowId;
-    return null;
+    return this.#base(conditions, parameters).find((row) => !this.#hidden(row.rowId)) ?? null;
   }
 
   /** Puts a new row into the overlay; what is known of its keys goes on being known. */

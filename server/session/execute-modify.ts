@@ -226,9 +226,9 @@ async function programInside(
   const key = program.key.map((part) => part.evaluate(surroundings));
   const edge = new EdgeTables(session).table(table);
   const index = edge.index(program.index)!;
-  const rowId = key.includes(null) ? null : edge.find(index, index.keyOf(key));
-  const row = rowId === null ? null : edge.row(rowId);
-  if (rowId === null || row === null) return { count: 0, returned: [] };
+  const row = key.includes(null) ? null : edge.findRow(index, index.keyOf(key));
+  if (row === null) return { count: 0, returned: [] };
+  const { rowId } = row;
   const operation = programOperation(table, program, key, surroundings, true);
   const values = runProgram(edge, operation, row.values);
   if (transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n) {

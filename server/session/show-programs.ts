@@ -2,6 +2,7 @@
 // its result, the row is locked, read again, and its version pinned: the program becomes an image. Shell.
 
 import { SqlError } from '../../ledger/error.ts';
+import type { Table } from '../../ledger/catalog.ts';
 import type { OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
@@ -9,6 +10,7 @@ import { keyIndex } from '../../sql/compile/point-read.ts';
 import type { StoredRow } from '../../storage/table-shape.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge } from './edge-expression.ts';
+import type { EdgeExpression } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
 import { runProgram } from './execute-modify.ts';
@@ -73,13 +75,28 @@ function keyedRow(
   edge: EdgeTable,
   parameters: readonly Datum[],
 ): bigint | null {
-  const item = plan.query.from[0];
-  const match = item?.kind === 'ref' ? keyIndex(edge.table, item.entry, plan.query.where) : null;
-  const index = match === null ? undefined : edge.index(match.index.id);
+  const match = keyOfPlan(session, plan, edge.table);
+  const index = match === null ? undefined : edge.index(match.index);
   if (match === null || index === undefined) return null;
-  const scope = { catalog: session.catalog, entry: 0 };
-  const key = match.keys.map((part) => compileEdge(part, scope).evaluate({ session, parameters }));
+  const key = match.parts.map((part) => part.evaluate({ session, parameters }));
   return key.includes(null) ? null : edge.find(index, index.keyOf(key));
+}
+
+/** The index by which a plan finds its row, and the parts of the key; plans live as long as their catalog. */
+type PlanKey = { readonly index: number; readonly parts: readonly EdgeExpression[] };
+
+const planKeys = new WeakMap<ReadPlan, PlanKey | null>();
+
+function keyOfPlan(session: SessionContext, plan: ReadPlan, table: Table): PlanKey | null {
+  let key = planKeys.get(plan);
+  if (key === undefined) {
+    const item = plan.query.from[0];
+    const match = item?.kind === 'ref' ? keyIndex(table, item.entry, plan.query.where) : null;
+    const scope = { catalog: session.catalog, entry: 0 };
+    key = match && { index: match.index.id, parts: match.keys.map((part) => compileEdge(part, scope)) };
+    planKeys.set(plan, key);
+  }
+  return key;
 }
 
 async function show(
