@@ -4,27 +4,36 @@
 // other as in Postgres; conflicts between nodes end in 40001 when applied.
 //
 // (1) A lock is a key and a mode; holders of a key are mutually compatible.
-// (2) Waiters are served in order of arrival. A holder that asks for more goes before the others.
+// (2) Waiters are served in order of arrival. A holder that asks for more waits for other holders only.
 // (3) A wait that would close a circle of waits is refused with 40P01 before it begins.
 
 import { SqlError } from '../ledger/error.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
+import { UnlockedWrites } from './unlocked-writes.ts';
 
 /**
- * Row modes of Postgres, weakest first, and two for row programs. `program`: one whose result nobody has
- * seen; it waits for whoever has locked the row but not for other programs. `pin`: its own transaction has seen
- * it, so that it must be the next; programs of others come after it. Advisory, table and key locks use `share`
- * and `update`.
+ * Row modes of Postgres, weakest first, and three for row programs. `program`: one whose result nobody has
+ * seen; it waits for whoever has locked the row but not for other programs. `applying`: it is on its way to the
+ * chain. `pin`: its own transaction has seen it, so that it must be the next; programs of others come after it,
+ * but for those under way. Advisory, table and key locks use `share` and `update`.
  */
-export type LockMode = 'keyShare' | 'share' | 'program' | 'pin' | 'noKeyUpdate' | 'update';
+export type LockMode =
+  | 'keyShare'
+  | 'share'
+  | 'program'
+  | 'applying'
+  | 'pin'
+  | 'noKeyUpdate'
+  | 'update';
 
 const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
   keyShare: ['update'],
-  share: ['program', 'pin', 'noKeyUpdate', 'update'],
+  share: ['program', 'applying', 'pin', 'noKeyUpdate', 'update'],
   program: ['share', 'pin', 'noKeyUpdate', 'update'],
-  pin: ['share', 'pin', 'noKeyUpdate', 'update'],
-  noKeyUpdate: ['share', 'program', 'pin', 'noKeyUpdate', 'update'],
-  update: ['keyShare', 'share', 'program', 'pin', 'noKeyUpdate', 'update'],
+  applying: ['share', 'pin', 'noKeyUpdate', 'update'],
+  pin: ['share', 'applying', 'pin', 'noKeyUpdate', 'update'],
+  noKeyUpdate: ['share', 'program', 'applying', 'pin', 'noKeyUpdate', 'update'],
+  update: ['keyShare', 'share', 'program', 'applying', 'pin', 'noKeyUpdate', 'update'],
 };
 
 /** Whoever holds locks: a session. Compared by identity. */
@@ -52,9 +61,12 @@ export interface Wait {
 }
 
 export class LockTable {
+  /** What is under way without locks. */
+  readonly unlocked = new UnlockedWrites();
   readonly #locks = new Map<string, Lock>();
   readonly #held = new Map<LockOwner, Acquisition[]>();
-  readonly #waiting = new Map<LockOwner, string>();
+  /** The one lock that an owner waits for. */
+  readonly #waiting = new Map<LockOwner, { readonly lock: Lock; readonly waiter: Waiter }>();
 
   /** No lock is held by anyone: the common case, in which nobody needs to look further. */
   get empty(): boolean {
@@ -99,14 +111,12 @@ export class LockTable {
    */
   acquire(owner: LockOwner, key: string, mode: LockMode): Wait | null {
     if (this.tryAcquire(owner, key, mode)) return null;
-    if (this.#wouldDeadlock(owner, key)) throw deadlockError();
     const lock = this.#locks.get(key)!;
-    let waiter: Waiter;
-    const granted = new Promise<void>((resolve, reject) => {
-      waiter = { owner, mode, grant: resolve, refuse: reject };
-      lock.waiters.push(waiter);
-    });
-    this.#waiting.set(owner, key);
+    const { promise: granted, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { owner, mode, grant: resolve, refuse: reject };
+    if (this.#wouldDeadlock(lock, waiter)) throw deadlockError();
+    lock.waiters.push(waiter);
+    this.#waiting.set(owner, { lock, waiter });
     return {
       granted,
       cancel: (error) => {
@@ -160,10 +170,14 @@ export class LockTable {
   }
 
   #wake(key: string, lock: Lock): void {
-    while (lock.waiters.length > 0) {
-      const next = lock.waiters[0]!;
-      if (!compatible(lock, next.owner, next.mode)) break;
-      lock.waiters.shift();
+    let passed = false;
+    for (const next of [...lock.waiters]) {
+      if (passed && !lock.holders.has(next.owner)) continue;
+      if (!compatible(lock, next.owner, next.mode)) {
+        passed = true;
+        continue;
+      }
+      lock.waiters.splice(lock.waiters.indexOf(next), 1);
       this.#waiting.delete(next.owner);
       this.#grant(next.owner, key, next.mode);
       next.grant();
@@ -171,29 +185,42 @@ export class LockTable {
     if (lock.holders.size === 0 && lock.waiters.length === 0) this.#locks.delete(key);
   }
 
-  /** Whether a wait of `owner` for `key` would wait, through others, for `owner` itself. */
-  #wouldDeadlock(owner: LockOwner, key: string): boolean {
-    const seen = new Set<LockOwner>([owner]);
-    const pending = [key];
+  /** Whether a wait that is about to begin would wait, through others, for its own owner. */
+  #wouldDeadlock(lock: Lock, waiter: Waiter): boolean {
+    const seen = new Set<LockOwner>();
+    const pending = blockers(lock, waiter);
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      const lock = this.#locks.get(next);
-      if (lock === undefined) continue;
-      for (const other of [...lock.holders.keys(), ...lock.waiters.map((w) => w.owner)]) {
-        if (seen.has(other)) continue;
-        seen.add(other);
-        const waitsFor = this.#waiting.get(other);
-        if (waitsFor === undefined) continue;
-        if (this.#locks.get(waitsFor)?.holders.has(owner) === true) return true;
-        pending.push(waitsFor);
-      }
+      if (next === waiter.owner) return true;
+      if (seen.has(next)) continue;
+      seen.add(next);
+      const waiting = this.#waiting.get(next);
+      if (waiting !== undefined) pending.push(...blockers(waiting.lock, waiting.waiter));
     }
     return false;
   }
 }
 
+/** Whom a waiter waits for: holders of modes that conflict, and unless it is one itself, who came before. */
+function blockers(lock: Lock, { owner, mode }: Waiter): LockOwner[] {
+  const found: LockOwner[] = [];
+  for (const [holder, modes] of lock.holders) {
+    if (holder !== owner && conflicts(mode, modes)) found.push(holder);
+  }
+  if (lock.holders.has(owner)) return found;
+  for (const ahead of lock.waiters) {
+    if (ahead.owner === owner) break;
+    found.push(ahead.owner);
+  }
+  return found;
+}
+
+function conflicts(mode: LockMode, held: readonly LockMode[]): boolean {
+  return held.some((each) => CONFLICTS[mode].includes(each));
+}
+
 function compatible(lock: Lock, owner: LockOwner, mode: LockMode): boolean {
   for (const [holder, modes] of lock.holders) {
-    if (holder !== owner && modes.some((held) => CONFLICTS[mode].includes(held))) return false;
+    if (holder !== owner && conflicts(mode, modes)) return false;
   }
   return true;
 }

@@ -66,7 +66,8 @@ async function insertAlone(
     const rules = rulesOf(new EdgeTables(session).table(plan.table), session.catalog);
     for (const row of rows) rules.complete(row);
   }
-  const { counts } = await submit(session, [insertOperation(plan, rows, clause)], prepared.text);
+  const written = submit(session, [insertOperation(plan, rows, clause)], prepared.text);
+  const { counts } = await session.services.locks.unlocked.track(plan.table.id, written);
   const count = counts.reduce((sum, { inserted, updated }) => sum + inserted + updated, 0);
   return { count, rows };
 }

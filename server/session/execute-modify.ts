@@ -15,11 +15,12 @@ import type { EdgeTable } from './edge-table.ts';
 import type { Surroundings } from './edge-expression.ts';
 import type { Outcome } from './execute.ts';
 import { readValues } from './execute-read.ts';
-import { locked, refuseChanged, takesLocks } from './lock-rows.ts';
+import { locked, takesLocks } from './lock-rows.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { ModifyPlan, ProgramPlan, Template } from './plan-modify.ts';
 import type { Prepared } from './plan.ts';
 import { returningOutcome } from './returning.ts';
+import { areCurrent, refuseChanged } from './row-versions.ts';
 import { showProgramsOf, showRow } from './show-programs.ts';
 import { commitTransaction, releaseTransactionLocks, rollbackTransaction, rowLockKey, submit } from './transaction-commands.ts';
 import { changeRows, incoming, refuseAppendOnly, updateImage } from './write-rows.ts';
@@ -135,13 +136,16 @@ async function programAlone(
   const key = program.key.map((part) => part.evaluate(surroundings));
   if (key.includes(null)) return { count: 0, returned: [] };
   const operation = programOperation(plan.table, program, key, surroundings, false);
-  if (session.services.locks.empty) return submitProgram(session, operation, prepared.text);
+  const { locks } = session.services;
+  if (locks.empty) {
+    return locks.unlocked.track(plan.table.id, submitProgram(session, operation, prepared.text));
+  }
   const edge = new EdgeTables(session).table(plan.table);
   const index = edge.index(program.index)!;
   const rowId = edge.find(index, index.keyOf(key));
   if (rowId === null) return { count: 0, returned: [] };
   try {
-    await session.lock(rowLockKey(plan.table.id, rowId), 'program');
+    await session.lock(rowLockKey(plan.table.id, rowId), 'applying');
     return await submitProgram(session, operation, prepared.text);
   } finally {
     releaseTransactionLocks(session);
@@ -278,6 +282,7 @@ async function findImages(
   const mode = changesKeys(plan) ? 'update' : 'noKeyUpdate';
   for (;;) {
     const images = takesLocks(plan.query) ? await locked(session, plan.images, parameters) : plan.images;
+    const since = session.services.appliedStamp();
     const rows = firstOfEach(await readValues(session, images, parameters));
     if (rows.length > IMAGE_ROWS_MAX) throw tooManyRows();
     let waited = false;
@@ -288,6 +293,7 @@ async function findImages(
     if (waited && !strict) continue;
     const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
     if (strict) refuseChanged(session, plan.table.id, seen);
+    else if (!(await areCurrent(session, plan.table.id, seen, since))) continue;
     for (const id of plan.assigned.flatMap(({ byDefault }) => byDefault?.sequences ?? [])) {
       const sequence = session.catalog.relations.get(id);
       if (sequence?.kind === 'sequence') await session.reserve(sequence, rows.length);

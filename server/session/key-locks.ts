@@ -33,6 +33,7 @@ export async function lockInserted(
     for (const key of uniqueKeys(edge, values)) await session.lock(key, 'update');
     await lockParents(session, tables, edge, null, values);
   }
+  await session.services.locks.unlocked.settled(table.id);
 }
 
 /** Before a row is updated (`values`) or deleted (null): keys it gives up and takes, rows it will refer to. */
@@ -47,7 +48,9 @@ export async function lockChanged(
   const before = uniqueKeys(edge, row.values);
   const after = values === null ? [] : uniqueKeys(edge, values);
   for (const key of before) if (!after.includes(key)) await session.lock(key, 'update');
-  for (const key of after) if (!before.includes(key)) await session.lock(key, 'update');
+  const taken = after.filter((key) => !before.includes(key));
+  for (const key of taken) await session.lock(key, 'update');
+  if (taken.length > 0) await session.services.locks.unlocked.settled(edge.table.id);
   if (values !== null) await lockParents(session, tables, edge, row.values, values);
 }
 

@@ -13,10 +13,11 @@ import type { FunctionRef, Query, Scalar, Target } from '../../sql/ir.ts';
 import type { LockMode } from '../lock-table.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
-import { EdgeTables } from './edge-table.ts';
 import { readValues } from './execute-read.ts';
 import type { ReadPlan } from './plan.ts';
 import { ROW_ID_ATTRIBUTE, VERSION_ATTRIBUTE } from './plan-modify.ts';
+import { areCurrent, refuseChanged } from './row-versions.ts';
+import type { SeenRow } from './row-versions.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { rowLockKey } from './transaction-commands.ts';
 
@@ -122,6 +123,7 @@ async function lockRows(
   for (;;) {
     const ids = idsQuery(session, restricted(query, skipped, INT8_NOT_EQUAL, 'and'));
     if (transaction !== null) await showProgramsOf(session, transaction, ids.plan.compiled.tables);
+    const since = session.services.appliedStamp();
     const rows = await readValues(session, ids.plan, parameters);
     const taken: RowSets = new Map();
     let again = false;
@@ -139,8 +141,9 @@ async function lockRows(
       }
     }
     // Rows have changed meanwhile, or others take the place of those that were skipped.
-    if (again) continue;
-    if (transaction !== null) require(session, ids.locks, rows, strict);
+    const seen = seenRows(ids.locks, rows);
+    if (again || (!strict && !(await allCurrent(session, seen, since)))) continue;
+    if (transaction !== null) require(session, seen, strict);
     const skips = query.locks.some(({ wait }) => wait === 'skip');
     return skips ? restricted(query, taken, INT8_EQUAL, 'or') : query;
   }
@@ -185,43 +188,35 @@ function idsQuery(session: SessionContext, query: Query): { plan: ReadPlan; lock
   return { plan: planOf(session, ids), locks };
 }
 
-/** The versions that were seen must be there when the transaction is applied; above READ COMMITTED, also now. */
-function require(
-  session: SessionContext,
-  locks: readonly RowLock[],
-  rows: readonly (readonly Datum[])[],
-  strict: boolean,
-): void {
+/** Rows of the ledger that were read, by relation and id. */
+type SeenRows = ReadonlyMap<number, ReadonlyMap<bigint, SeenRow>>;
+
+function seenRows(locks: readonly RowLock[], rows: readonly (readonly Datum[])[]): SeenRows {
+  const found = new Map<number, Map<bigint, SeenRow>>();
   for (const [i, { relation }] of locks.entries()) {
-    const seen = new Map<bigint, bigint>();
     for (const row of rows) {
       const [rowId, version] = [row[2 * i] as bigint | null, row[2 * i + 1] as bigint];
       if (rowId === null || version === 0n) continue;
-      seen.set(rowId, version);
+      const seen = found.get(relation) ?? new Map<bigint, SeenRow>();
+      found.set(relation, seen.set(rowId, { rowId, version }));
     }
-    if (seen.size === 0) continue;
-    const required = [...seen].map(([rowId, version]) => ({ rowId, version }));
-    if (strict) refuseChanged(session, relation, required);
-    session.transaction!.push({ kind: 'require', relation, rows: required });
   }
+  return found;
 }
 
-/** @throws SqlError 40001 when somebody else has changed or deleted one of the rows since they were seen */
-export function refuseChanged(
-  session: SessionContext,
-  relation: number,
-  seen: readonly { readonly rowId: bigint; readonly version: bigint }[],
-): void {
-  const table = session.catalog.relations.get(relation);
-  if (table?.kind !== 'table') return;
-  const edge = new EdgeTables(session).table(table);
-  for (const { rowId, version } of seen) {
-    const now = edge.row(rowId);
-    if (now?.version === version) continue;
-    throw new SqlError(
-      SQLSTATE.serializationFailure,
-      `could not serialize access due to concurrent ${now === null ? 'delete' : 'update'}`,
-    );
+async function allCurrent(session: SessionContext, rows: SeenRows, since: bigint): Promise<boolean> {
+  for (const [relation, seen] of rows) {
+    if (!(await areCurrent(session, relation, [...seen.values()], since))) return false;
+  }
+  return true;
+}
+
+/** The versions that were seen must be there when the transaction is applied; above READ COMMITTED, also now. */
+function require(session: SessionContext, rows: SeenRows, strict: boolean): void {
+  for (const [relation, seen] of rows) {
+    const required = [...seen.values()];
+    if (strict) refuseChanged(session, relation, required);
+    session.transaction!.push({ kind: 'require', relation, rows: required });
   }
 }
 

@@ -58,6 +58,7 @@ export async function showRow(
   const programs = transaction.takePrograms(edge.table.id, rowId);
   const mode = programs.length > 0 ? 'pin' : 'update';
   await session.lock(rowLockKey(edge.table.id, rowId), mode);
+  await session.services.locks.unlocked.settled(edge.table.id);
   if (programs.length > 0) await show(session, transaction, edge, programs);
   return edge.row(rowId);
 }
@@ -113,6 +114,7 @@ async function show(
   }
   for (const [rowId, list] of byRow) {
     await session.lock(rowLockKey(edge.table.id, rowId), 'pin');
+    await session.services.locks.unlocked.settled(edge.table.id);
     let row = edge.row(rowId);
     for (const { operation: at } of list) {
       if (row === null) {

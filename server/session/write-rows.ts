@@ -232,6 +232,7 @@ async function defaultsOf(
 /** Locks a row and reads it again: null when it is gone. */
 export async function lockedRow(session: SessionContext, edge: EdgeTable, rowId: bigint): Promise<StoredRow | null> {
   if (rowId > 0n) await session.lock(rowLockKey(edge.table.id, rowId), 'update');
+  await session.services.locks.unlocked.settled(edge.table.id);
   return edge.row(rowId);
 }
 
