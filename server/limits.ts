@@ -114,3 +114,6 @@ export const READER_CLOSE_MS_MAX = 1_000;
 
 /** Time between two looks at the memory of readers at work; at 1 GB a second this is how much they overdraw. */
 export const READER_MEMORY_CHECK_MS = 100;
+
+/** Rows that a schema change in a transaction block looks at at once; a larger table is checked at COMMIT. */
+export const BLOCK_CHECK_ROWS_MAX = 100_000;

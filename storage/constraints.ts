@@ -5,6 +5,7 @@
 
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import { SqlError } from '../ledger/error.ts';
+import { hex } from '../ledger/bytes.ts';
 import { compileExpression } from '../ledger/evaluate.ts';
 import { conforms } from './conform.ts';
 import { describeRow, describeValue } from './describe-value.ts';
@@ -210,4 +211,49 @@ export function describeIndexKey(
       : describeValue(store.compile(expression)(values), type),
   );
   return describeKey(store.table, columns, shown);
+}
+
+// ── Rows that are there when a constraint is added: Postgres words these differently ─────────────
+
+export function containsNulls(catalog: Catalog, table: Table, column: string): SqlError {
+  return new SqlError(
+    SQLSTATE.notNullViolation,
+    `column "${column}" of relation "${table.name}" contains null values`,
+    { ...tableFields(catalog, table), column },
+  );
+}
+
+export function violatedBySomeRow(catalog: Catalog, table: Table, constraint: string): SqlError {
+  return new SqlError(
+    SQLSTATE.checkViolation,
+    `check constraint "${constraint}" of relation "${table.name}" is violated by some row`,
+    { ...tableFields(catalog, table), constraint },
+  );
+}
+
+/** @param values a row whose key another has, or null when it is not known */
+export function duplicated(
+  catalog: Catalog,
+  store: TableShape,
+  index: IndexShape,
+  values: readonly Datum[] | null,
+): SqlError {
+  const { name } = index.index;
+  const key = values === null ? '' : describeIndexKey(store, index, values);
+  return new SqlError(SQLSTATE.uniqueViolation, `could not create unique index "${name}"`, {
+    detail: key === '' ? '' : `Key ${key} is duplicated.`,
+    ...tableFields(catalog, store.table),
+    constraint: name,
+  });
+}
+
+/** A key as text, equal for equal keys; null when it collides with none. */
+export function comparableKey(key: readonly Datum[] | null): string | null {
+  if (key === null || key.includes(null)) return null;
+  return key
+    .map((value) => {
+      if (value instanceof Uint8Array) return hex(value);
+      return typeof value === 'string' ? JSON.stringify(value) : String(value);
+    })
+    .join();
 }

@@ -8,12 +8,13 @@
 
 import { applyChanges } from '../ledger/catalog.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
-import { SqlError } from '../ledger/error.ts';
+import { isSqlError, SqlError } from '../ledger/error.ts';
 import { compileExpression } from '../ledger/evaluate.ts';
 import { hex } from '../ledger/bytes.ts';
 import { conflict } from './application.ts';
 import { conforms } from './conform.ts';
-import { describeIndexKey, rulesOf, tableFields } from './constraints.ts';
+import { comparableKey, containsNulls, duplicated } from './constraints.ts';
+import { rulesOf, tableFields, violatedBySomeRow } from './constraints.ts';
 import { checkReference } from './foreign-keys.ts';
 import { columnName, hiddenKeyName, historyTable, indexName, keyIsHidden } from './names.ts';
 import { FROM, ROW_ID, TO, VERSION, predicateName, rowTable, shardSchema } from './names.ts';
@@ -289,27 +290,13 @@ function duplicateError(store: StateStore, table: Table, index: Index): SqlError
   const tableStore = store.table(table);
   const indexStore = tableStore.index(index.id)!;
   const seen = new Set<string>();
-  let detail = '';
   for (const { values } of tableStore.scan()) {
-    const key = indexStore.key(values);
-    if (key === null || key.includes(null)) continue;
-    const text = key.map(keyText).join();
-    if (seen.has(text)) {
-      detail = `Key ${describeIndexKey(tableStore, indexStore, values)} is duplicated.`;
-      break;
-    }
-    seen.add(text);
+    const key = comparableKey(indexStore.key(values));
+    if (key === null) continue;
+    if (seen.has(key)) return duplicated(store.catalog, tableStore, indexStore, values);
+    seen.add(key);
   }
-  return new SqlError(SQLSTATE.uniqueViolation, `could not create unique index "${index.name}"`, {
-    detail,
-    ...tableFields(store.catalog, table),
-    constraint: index.name,
-  });
-}
-
-function keyText(value: Datum): string {
-  if (value instanceof Uint8Array) return `x${hex(value)}`;
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return duplicated(store.catalog, tableStore, indexStore, null);
 }
 
 /** Whether rows that were there before must be looked at. */
@@ -354,13 +341,13 @@ function validate(app: Application, id: number, old: Table, late: readonly Index
       const value = row.values[position]!;
       // A row written by somebody else since the edge made its images.
       if (!conforms(value, type)) throw conflict();
-      if (value === null && notNull) throw containsNulls(store, table, name);
+      if (value === null && notNull) throw containsNulls(store.catalog, table, name);
     }
     const values = row.values.slice();
     try {
       rules.complete(values);
     } catch (error) {
-      throw violatedBySomeRow(error, table);
+      throw asOfSomeRow(error, store.catalog, table);
     }
     if (generated.some((position) => !identical(values[position]!, row.values[position]!))) {
       throw conflict();
@@ -424,23 +411,10 @@ function identical(a: Datum, b: Datum): boolean {
   return Object.is(a, b);
 }
 
-function containsNulls(store: StateStore, table: Table, column: string): SqlError {
-  return new SqlError(
-    SQLSTATE.notNullViolation,
-    `column "${column}" of relation "${table.name}" contains null values`,
-    { ...tableFields(store.catalog, table), column },
-  );
-}
-
 /** For rows that are there already, Postgres words a failed CHECK differently. */
-function violatedBySomeRow(error: unknown, table: Table): unknown {
-  if (!Error.isError(error) || error.name !== 'SqlError') return error;
-  const { sqlstate, fields } = error as SqlError;
+function asOfSomeRow(error: unknown, catalog: Catalog, table: Table): unknown {
+  if (!isSqlError(error)) return error;
+  const { sqlstate, fields } = error;
   if (sqlstate !== SQLSTATE.checkViolation || fields.dataType !== undefined) return error;
-  const { detail: _, ...rest } = fields;
-  return new SqlError(
-    SQLSTATE.checkViolation,
-    `check constraint "${fields.constraint}" of relation "${table.name}" is violated by some row`,
-    rest,
-  );
+  return violatedBySomeRow(catalog, table, fields.constraint ?? '');
 }

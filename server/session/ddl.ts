@@ -25,6 +25,7 @@ import { readValues } from './execute-read.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import { ROW_ID_ATTRIBUTE, VERSION_ATTRIBUTE } from './plan-modify.ts';
 import type { ReadPlan } from './plan.ts';
+import { checkRows } from './row-checks.ts';
 import type { Session } from './session.ts';
 import { restartSequences } from './sequence-restart.ts';
 import { showProgramsOf } from './show-programs.ts';
@@ -88,6 +89,7 @@ async function runDdl(
   await restartSequences(session, transaction, statement);
   for (const rewrite of rewrites) pushImages(transaction, rewrite);
   for (const check of analysis.rowChecks) if (check.kind === 'fill') await fill(session, transaction, check);
+  if (transaction.explicit) await checkRows(session, analysis);
   if (statement.kind === 'CreateTableAsStmt') return insertQuery(session, statement, analysis);
   return analysis.tag;
 }
