@@ -59,6 +59,34 @@ function zipped(widths: readonly number[], packed: readonly string[]): string {
   return call('zip', [quote(widths.join(',')), ...packed]);
 }
 
+const RECORDS: ReadonlySet<string> = new Set([
+  'json_to_record',
+  'json_to_recordset',
+  'jsonb_to_record',
+  'jsonb_to_recordset',
+]);
+
+/** `json_to_recordset(…) AS x (a int, …)`: the column list says what is read of every object. */
+function recordTable(
+  node: Call,
+  entry: FunctionEntry,
+  types: readonly SqlType[],
+  scope: Scope,
+): string {
+  if (types.length > PACKED_COLUMNS_MAX) throw notSupported('a row of so many columns');
+  if (
+    types.some(({ base, userType }) => base === 'record' || (userType !== null && base !== 'enum'))
+  ) {
+    throw notSupported('a column of this type in a row of JSON');
+  }
+  return call('json_records', [
+    quote(node.fn.name),
+    quote(JSON.stringify(entry.columns.slice(0, types.length))),
+    quote(types.map((type) => typeCode(generalType(type))).join(',')),
+    typed(node.args[0]!, scope).text,
+  ]);
+}
+
 /** One function entry of FROM. */
 export function functionSource(
   entry: FunctionEntry,
@@ -86,6 +114,9 @@ export function functionSource(
         packed,
       ),
     );
+  }
+  if (item.call.kind === 'call' && RECORDS.has(item.call.fn.symbol)) {
+    return source(recordTable(item.call, entry, types, scope));
   }
   if (item.call.kind === 'call' && item.call.fn.returnsSet) {
     return source(virtualTable(item.call, scope));

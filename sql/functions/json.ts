@@ -94,7 +94,7 @@ function built(build: Build, binary: boolean): EdgeFunction {
 }
 
 /** The parts of a json text that are members or elements, with their text as written. */
-function parts(
+export function parts(
   text: string,
   array: boolean,
 ): { readonly key: string; readonly text: string }[] | null {
@@ -160,7 +160,7 @@ function pick(text: string, step: string): string | null {
 }
 
 /** A json text as ->> gives it: strings without quotes, null as NULL. */
-function unquoted(text: string | null): Datum {
+export function unquoted(text: string | null): Datum {
   if (text === null || text === 'null') return null;
   return text.startsWith('"') ? (JSON.parse(text) as string) : text;
 }

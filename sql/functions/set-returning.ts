@@ -13,6 +13,7 @@ import { SqlError } from '../../ledger/error.ts';
 import { addDecimal, compareDecimal, decodeNumeric, encodeNumeric } from '../../ledger/numeric.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { elementRows, keyRows, memberRows } from './json.ts';
+import { recordRows } from './json-record.ts';
 import { matchRows, splitRows } from './regex.ts';
 import { tableRows } from './text.ts';
 import { parseZone } from './zone.ts';
@@ -146,6 +147,7 @@ export const SERIES: Readonly<Record<string, SetReturning>> = {
   regexp_split_to_table_no_flags: table(2, ([text, pattern]) => splitRows([text!, pattern!, ''])),
   text_to_table: { ...table(2, (args) => tableRows(args.map(orNull))), nullable: true },
   text_to_table_null: { ...table(3, (args) => tableRows(args.map(orNull))), nullable: true },
+  json_records: table(4, recordRows, PACKED_COLUMNS),
   zip: table(9, zippedRows, PACKED_COLUMNS),
   unpack: table(1, ([packed]) => unpack(packed ?? null), PACKED_COLUMNS),
 };
