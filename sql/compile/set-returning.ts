@@ -83,7 +83,7 @@ function recordTable(
     quote(node.fn.name),
     quote(JSON.stringify(entry.columns.slice(0, types.length))),
     quote(types.map((type) => typeCode(generalType(type))).join(',')),
-    typed(node.args[0]!, scope).text,
+    `coalesce(${typed(node.args[0]!, scope).text}, ${NULL_ARGUMENT})`,
   ]);
 }
 

@@ -35,10 +35,11 @@ function elementsOf(text: string, type: SqlType, session: SessionFunctions): Arr
 
 function misused(name: string, text: string): SqlError {
   const what = text.startsWith('{') ? 'an object' : text.startsWith('[') ? 'an array' : 'a scalar';
-  const set = name.endsWith('set') && name.startsWith('jsonb');
   return new SqlError(
     SQLSTATE.invalidParameterValue,
-    `cannot call ${name} on ${set ? 'a non-array' : what}`,
+    name === 'jsonb_to_recordset'
+      ? `cannot call ${name} on a non-array`
+      : `cannot call ${name.endsWith('set') ? name : 'populate_composite'} on ${what}`,
   );
 }
 
@@ -58,12 +59,19 @@ function objectsOf(name: string, text: string): readonly string[] {
   });
 }
 
-/** Arguments: the function's name, names of the columns as JSON, their types, the JSON text. */
+/**
+ * Arguments: the function's name, names of the columns as JSON, their types, the JSON text; no bytes stand for
+ * NULL, which is one row of NULLs, or no row of a set.
+ */
 export function* recordRows(args: readonly Datum[], session: SessionFunctions): Iterable<Row> {
   const [name, names, codes, json] = args as readonly string[];
   const columns = JSON.parse(names!) as readonly string[];
   const types = readTypes(codes!);
-  for (const object of objectsOf(name!, json!.trim())) {
+  if (typeof json !== 'string') {
+    if (!name!.endsWith('set')) yield columns.map(() => null);
+    return;
+  }
+  for (const object of objectsOf(name!, json.trim())) {
     const members = new Map(parts(object, false)!.map((part) => [part.key, part.text]));
     yield columns.map((column, at) => {
       const text = members.get(column);
