@@ -18,6 +18,8 @@ export interface Tip {
   readonly historyRoot: Uint8Array;
   /** A block with receipts is executed that no header covers yet. */
   readonly unproved: boolean;
+  /** Of the catalog after the newest block: another number after every change. */
+  readonly catalogVersion: number;
 }
 
 /** A certified block, with the bytes that were hashed and signed. */

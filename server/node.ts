@@ -181,7 +181,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   let newest = catalog;
   let following: Promise<void> = Promise.resolve();
   const follow = (executed: ExecutedBlock): void | Promise<void> => {
-    const after = reader.catalog();
+    // The tip says so without a look at the files, which would cost as much as two point reads a block.
+    const after = executed.tip.catalogVersion === newest.version ? newest : reader.catalog();
     if (after !== newest) {
       newest = after;
       following = following.then(async () => {

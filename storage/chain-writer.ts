@@ -56,6 +56,8 @@ export interface Tip {
   readonly historyRoot: Uint8Array;
   /** Whether a block with receipts is executed that no header covers yet. */
   readonly unproved: boolean;
+  /** Of the catalog after the tip. */
+  readonly catalogVersion: number;
 }
 
 export interface Appended {
@@ -141,6 +143,7 @@ export class ChainWriter {
       executed: this.#executed,
       historyRoot: history.root(),
       unproved: this.#receiptsAt > this.#coveredAt,
+      catalogVersion: this.catalog.version,
     };
   }
 
