@@ -19,11 +19,22 @@ export function patternCall(node: Call, scope: Scope): string | null {
   if (found === null || node.args.length !== 2) return null;
   const kind = found[2]!;
   const negated = found[1] === 'n' || kind.endsWith('ne') || kind === 'icnlike';
-  const text = scalar(node.args[0]!, scope);
+  const text = subject(node.args[0]!, node.fn.symbol, scope);
   const pattern = node.args[1]!;
   const test = positive(kind, text, pattern, scope);
   return negated ? `(NOT ${test})` : test;
 }
+
+/** Patterns of char(n) see its blanks, which are not stored. */
+function subject(node: Scalar, symbol: string, scope: Scope): string {
+  const text = scalar(node, scope);
+  const { base, typmod } = node.type;
+  if (!symbol.startsWith('bpchar') || base !== 'bpchar' || typmod < BLANKS_FROM) return text;
+  return call('padded', [text, String(typmod)]);
+}
+
+/** The modifier of char(n) is n + 4; without a length there are no blanks. */
+const BLANKS_FROM = 5;
 
 function positive(kind: string, text: string, pattern: Scalar, scope: Scope): string {
   if (kind === 'like' && pattern.kind === 'const' && typeof pattern.value === 'string') {

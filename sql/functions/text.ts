@@ -4,7 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { fromHex, utf8 } from '../../ledger/bytes.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import { formatText } from '../value/text.ts';
+import { formatText, padBlank } from '../value/text.ts';
 import { spread } from './json.ts';
 import { splitText } from './array.ts';
 import type { Datum, Row, SqlType } from '../../ledger/type.ts';
@@ -149,6 +149,7 @@ const anyLiteral: EdgeFunction = {
 };
 
 export const TEXT: FunctionTable = {
+  padded: { impl: ([text, typmod]) => padBlank(text as string, Number(typmod)) },
   /** Blanks of char(n) are not stored, but count. */
   bpcharoctetlen: {
     typed: true,
