@@ -19,17 +19,17 @@ export function patternCall(node: Call, scope: Scope): string | null {
   if (found === null || node.args.length !== 2) return null;
   const kind = found[2]!;
   const negated = found[1] === 'n' || kind.endsWith('ne') || kind === 'icnlike';
-  const text = subject(node.args[0]!, node.fn.symbol, scope);
+  const text = subject(node.args[0]!, scope);
   const pattern = node.args[1]!;
   const test = positive(kind, text, pattern, scope);
   return negated ? `(NOT ${test})` : test;
 }
 
 /** Patterns of char(n) see its blanks, which are not stored. */
-function subject(node: Scalar, symbol: string, scope: Scope): string {
+function subject(node: Scalar, scope: Scope): string {
   const text = scalar(node, scope);
   const { base, typmod } = node.type;
-  if (!symbol.startsWith('bpchar') || base !== 'bpchar' || typmod < BLANKS_FROM) return text;
+  if (base !== 'bpchar' || typmod < BLANKS_FROM) return text;
   return call('padded', [text, String(typmod)]);
 }
 

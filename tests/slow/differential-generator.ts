@@ -112,7 +112,7 @@ const FORMS: Readonly<Record<Kind, readonly string[]>> = {
     '({bool})::int', 'sign({int})::int', 'extract(month FROM {stamp})::int', '{date} - date \'2020-01-01\'',
     'cardinality({ints})', 'array_length({texts}, 1)', 'array_position({ints}, {int})', '({ints})[1]', '({ints})[{int}]', 'length({bytes})', `({json} ->> 'a')::int`,
     'extract(dow FROM {zoned})::int', 'extract(day FROM {span})::int', 'position({text} IN {text})', 'char_length({text})', `jsonb_array_length('[1,2]'::jsonb)`,
-    'width_bucket({num}, 0, 10, 5)', 'gcd({int}, {int})', '({int})::smallint + 1', 'num_nulls({int}, {text}, {json})', '({num})::int', '({float} / 1000)::int', 'extract(week FROM {date})::int',
+    'width_bucket({num}, 0, 10, 5)', 'gcd({int}, {int})', '({int})::smallint + 1', 'num_nulls({int}, {text}, {json})', '({num})::int', '(least(greatest({float}, -9), 9) / 2)::int', 'extract(week FROM {date})::int',
     '(SELECT max(e.id) FROM e WHERE e.g = {int})', '(SELECT count(*)::int FROM e WHERE e.s > {text})', 'get_byte({bytes} || \'a\'::bytea, 0)', '({int}) << 2', '({int}) >> 1', '~ ({int})',
   ],
   big: ['{big} / nullif({int}, 0)', '{big} % 1000003', '{int} % 1000 * 1000000::bigint', '{int}::bigint', '{big} - {int}'],
