@@ -92,7 +92,11 @@ export class Solo implements Consensus {
     while ((this.#queue.length > 0 || empty) && !this.#failed) {
       empty = false;
       const proposals = this.#take();
-      const block = buildBlock(this.#options, this.#tip, proposals.map((p) => p.bundle));
+      const block = buildBlock(
+        this.#options,
+        this.#tip,
+        proposals.map((p) => p.bundle),
+      );
       try {
         const executed = await this.#options.ledger.append(block);
         let position = 0;
@@ -118,7 +122,11 @@ export class Solo implements Consensus {
     for (const proposal of this.#queue) {
       bytes += proposal.bytes;
       transactions += proposal.bundle.transactions.length;
-      if (count > 0 && (bytes > LIMITS.blockBodyBytesMax / 2 || transactions > LIMITS.blockTransactionsMax)) break;
+      if (
+        count > 0 &&
+        (bytes > LIMITS.blockBodyBytesMax / 2 || transactions > LIMITS.blockTransactionsMax)
+      )
+        break;
       count += 1;
     }
     return this.#queue.splice(0, count);
@@ -154,7 +162,9 @@ function stoppedError(failed: boolean): SqlError {
 /** The next block over `bundles`, certified by the node alone. */
 function buildBlock(options: SoloOptions, tip: Tip, bundles: readonly Bundle[]): OrderedBlock {
   const { crypto } = options;
-  const ids = bundles.flatMap((bundle) => bundle.transactions.map((bytes) => transactionIdOf(crypto, bytes)));
+  const ids = bundles.flatMap((bundle) =>
+    bundle.transactions.map((bytes) => transactionIdOf(crypto, bytes)),
+  );
   const bodyBytes = encodeBody(bundles);
   const header: Header = {
     version: FORMAT_VERSION,

@@ -171,7 +171,10 @@ export class Gateway {
   #sign(author: number, list: readonly Pending[]): Bundle {
     const { crypto, chainId, signerOf } = this.#options;
     const signer = signerOf(author);
-    const root = merkleRoot(crypto, list.map((pending) => pending.id));
+    const root = merkleRoot(
+      crypto,
+      list.map((pending) => pending.id),
+    );
     return {
       author,
       publicKey: signer.publicKey,
@@ -186,7 +189,9 @@ function* bundled(list: readonly Pending[]): Generator<readonly Pending[]> {
   let start = 0;
   let bytes = 0;
   for (const [index, pending] of list.entries()) {
-    const full = bytes + pending.bytes.length > LIMITS.blockBodyBytesMax / 4 || index - start >= LIMITS.blockTransactionsMax / 4;
+    const full =
+      bytes + pending.bytes.length > LIMITS.blockBodyBytesMax / 4 ||
+      index - start >= LIMITS.blockTransactionsMax / 4;
     if (full && index > start) {
       yield list.slice(start, index);
       start = index;
@@ -226,7 +231,12 @@ function settle(
       const { sqlstate, message, fields } = receipt.abort;
       pending.reject(new SqlError(sqlstate, message, fields));
     } else {
-      pending.resolve({ id: pending.id, height, stamp: stampOf(height, position + index), counts: receipt.counts });
+      pending.resolve({
+        id: pending.id,
+        height,
+        stamp: stampOf(height, position + index),
+        counts: receipt.counts,
+      });
     }
   });
 }

@@ -5,7 +5,15 @@
 //     checkpoint. Where a loss cannot be repaired it is FULL, or NORMAL with a `ReservedLog` that is synced.
 // (3) An error of the library leaves this directory as a StorageError, so nobody above knows SQLite's codes.
 
-import { closeSync, fdatasyncSync, fstatSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { StorageError } from '../ledger/error.ts';
 import type { StorageFault } from '../ledger/error.ts';
@@ -134,7 +142,9 @@ export class ReservedLog {
       return work();
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
-      throw new StorageError(code === 'ENOSPC' ? 'full' : 'io', `${this.#path}-wal: ${message}`, { cause });
+      throw new StorageError(code === 'ENOSPC' ? 'full' : 'io', `${this.#path}-wal: ${message}`, {
+        cause,
+      });
     }
   }
 

@@ -134,7 +134,9 @@ export class QueryRunner {
       shape,
       revision: -1,
       clear: this.#database.prepare(`DELETE FROM ${table}`),
-      insert: this.#database.prepare(`INSERT INTO ${table} VALUES (${names.map(() => '?').join(', ')})`),
+      insert: this.#database.prepare(
+        `INSERT INTO ${table} VALUES (${names.map(() => '?').join(', ')})`,
+      ),
     };
   }
 }

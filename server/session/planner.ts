@@ -273,7 +273,10 @@ function planOf(text: string, analysis: Analysis, session: SessionContext): Plan
     case 'delete':
       return planModify(query, session);
     case 'select': {
-      const compiled = compileQuery(query, compileOptions(session.catalog, 'current', new Set(), session.services.retypings()));
+      const compiled = compileQuery(
+        query,
+        compileOptions(session.catalog, 'current', new Set(), session.services.retypings()),
+      );
       return { kind: 'read', query, analysis, compiled, variants: new Map() };
     }
   }

@@ -44,7 +44,8 @@ export async function showProgramsOf(
 ): Promise<void> {
   for (const relation of tables) {
     const programs = transaction.takePrograms(relation);
-    if (programs.length > 0) await show(session, transaction, edgeTable(session, relation), programs);
+    if (programs.length > 0)
+      await show(session, transaction, edgeTable(session, relation), programs);
   }
 }
 
@@ -65,7 +66,8 @@ export async function showRow(
 
 function edgeTable(session: SessionContext, relation: number): EdgeTable {
   const table = session.catalog.relations.get(relation);
-  if (table?.kind !== 'table') throw new SqlError(SQLSTATE.undefinedTable, `table ${relation} is gone`);
+  if (table?.kind !== 'table')
+    throw new SqlError(SQLSTATE.undefinedTable, `table ${relation} is gone`);
   return new EdgeTables(session).table(table);
 }
 
@@ -94,7 +96,10 @@ function keyOfPlan(session: SessionContext, plan: ReadPlan, table: Table): PlanK
     const item = plan.query.from[0];
     const match = item?.kind === 'ref' ? keyIndex(table, item.entry, plan.query.where) : null;
     const scope = { catalog: session.catalog, entry: 0 };
-    key = match && { index: match.index.id, parts: match.keys.map((part) => compileEdge(part, scope)) };
+    key = match && {
+      index: match.index.id,
+      parts: match.keys.map((part) => compileEdge(part, scope)),
+    };
     planKeys.set(plan, key);
   }
   return key;
