@@ -23,6 +23,7 @@ import { readExpression, readQuery } from '../node-tree.ts';
 import { parseTree, walkTree } from '../node-tree-text.ts';
 import type { TreeNode } from '../node-tree-text.ts';
 import { parseStatement, useCatalogViews } from '../parse.ts';
+import type { RawNode } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
 import { evaluateList, relationByName, typesByName } from './lookup.ts';
@@ -428,7 +429,16 @@ function oneQuery(text: string): string {
   if (!QUERIES.has(statement.kind)) {
     throw unsupported(`analysing ${statement.kind.replace(/Stmt$/, '').toUpperCase()}`);
   }
+  if (intoOf(statement.tree) !== undefined) {
+    throw unsupported('SELECT … INTO', 'Use CREATE TABLE … AS.');
+  }
   return text.slice(0, statement.start + statement.text.length);
+}
+
+/** INTO of a SELECT: in a set operation, that of its first one. */
+function intoOf(tree: RawNode): unknown {
+  const left = tree['larg'] as RawNode | undefined;
+  return tree['intoClause'] ?? (left === undefined ? undefined : intoOf(left));
 }
 
 /** DDL that is tried in the light of a session. */
