@@ -88,7 +88,7 @@ export class Solo implements Consensus {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     this.#idleTimer = null;
     // Bundles of several authors, proposed in this turn, share the block.
-    await null;
+    await Promise.resolve();
     while ((this.#queue.length > 0 || empty) && !this.#failed) {
       empty = false;
       const proposals = this.#take();
