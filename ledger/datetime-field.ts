@@ -29,7 +29,9 @@ const FIELDS: ReadonlyMap<string, Field> = new Map<string, Field>([
   ...['dec', 'decs', 'decade', 'decades'].map((name): [string, Field] => [name, 'decade']),
   ...['c', 'cent', 'century', 'centuries'].map((name): [string, Field] => [name, 'century']),
   ...['mil', 'mils', 'millennia', 'millennium'].map((name): [string, Field] => [name, 'millennium']),
-  ...(['julian', 'isoyear', 'dow', 'isodow', 'doy', 'epoch', 'timezone', 'timezone_hour', 'timezone_minute'] as const).map((name): [string, Field] => [name, name]),
+  ...(
+    ['julian', 'isoyear', 'dow', 'isodow', 'doy', 'epoch', 'timezone', 'timezone_hour', 'timezone_minute'] as const
+  ).map((name): [string, Field] => [name, name]),
   ['j', 'julian'], ['jd', 'julian'],
   ['timezone_h', 'timezone_hour'], ['timezone_m', 'timezone_minute'],
 ]);

@@ -43,8 +43,10 @@ const OPERATORS: Readonly<Record<string, Comparison>> = {
 };
 
 /** Comparison functions of one type, or of two that share a representation, by symbol. */
-const COMPARISON =
-  /^(?:int(?:2|4|8|24|42|28|82|48|84)|oid|bool|float(?:4|8|48|84)|text|bpchar|name|char|bytea|date|time|timestamp|uuid|numeric|interval|timetz|enum|jsonb|array)_?(eq|ne|lt|le|gt|ge)(?:text)?$/;
+const COMPARISON = new RegExp(
+  '^(?:int(?:2|4|8|24|42|28|82|48|84)|oid|bool|float(?:4|8|48|84)|text|bpchar|name|char|bytea|date|' +
+    'time|timestamp|uuid|numeric|interval|timetz|enum|jsonb|array)_?(eq|ne|lt|le|gt|ge)(?:text)?$',
+);
 const TEXT_NAME_COMPARISON = /^text(eq|ne|lt|le|gt|ge)name$/;
 const PATTERN_COMPARISON = /^(?:text|bpchar)_pattern_(lt|le|gt|ge)$/;
 

@@ -91,7 +91,10 @@ function part(
   const name = (unit as string).toLowerCase();
   if (name === 'epoch' || isInfiniteTimestamp(micros)) return ledgerCall(symbol, unit, micros);
   const east = zone(micros);
-  const west = { timezone: east, timezone_h: Math.trunc(east / 3600), timezone_hour: Math.trunc(east / 3600), timezone_m: Math.trunc(east / 60) % 60, timezone_minute: Math.trunc(east / 60) % 60 }[name]; // prettier-ignore
+  const hours = Math.trunc(east / 3600);
+  const minutes = Math.trunc(east / 60) % 60;
+  const parts = { timezone: east, timezone_h: hours, timezone_hour: hours };
+  const west = { ...parts, timezone_m: minutes, timezone_minute: minutes }[name];
   if (west === undefined) return ledgerCall(symbol, unit, utcToLocal(micros, zone));
   return symbol === 'timestamp_part'
     ? west

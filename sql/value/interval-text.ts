@@ -142,8 +142,10 @@ export function parseInterval(text: string, typmod: number, context: ValueContex
 }
 
 /** A word runs to a sign that is no letter; digits may follow y, m, d, h and s only, as in 1y2m. */
-const FIELD =
-  /^\s*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<months>[+-]?\d+-\d+)|(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[ymdhs](?=\d)|[a-z]+(?![a-z0-9+]))|(?<at>@))/;
+const FIELD = new RegExp(
+  String.raw`^\s*(?:(?<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?<months>[+-]?\d+-\d+)|` +
+    String.raw`(?<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?<word>[ymdhs](?=\d)|[a-z]+(?![a-z0-9+]))|(?<at>@))`,
+);
 
 function readFields(text: string, typmod: number, context: ValueContext): Sum | undefined {
   const fields: Record<string, string | undefined>[] = [];
