@@ -388,7 +388,9 @@ function validateDomain(store: StateStore, before: Catalog, id: number, columnId
   if (column === undefined || domain?.kind !== 'domain') return;
   const known = before.types.get(domain.id);
   const checks = domain.checks
-    .filter((check) => known?.kind !== 'domain' || !known.checks.some(({ id: old }) => old === check.id))
+    .filter(
+      (check) => known?.kind !== 'domain' || !known.checks.some(({ id: old }) => old === check.id),
+    )
     .map(({ expression }) => compileExpression(expression));
   const fields = { ...tableFields(store.catalog, table), column: column.name };
   let count = 0;

@@ -11,12 +11,23 @@ export function heldObjects(
   const prepared = [...statements].flatMap(([name, held]) => {
     const { text, parameterOids, columns } = held;
     const result_types = columns?.map(({ typeOid }) => typeOid) ?? [];
-    return name === '' ? [] : [{ name, statement: text, parameter_types: parameterOids, result_types }];
+    return name === ''
+      ? []
+      : [{ name, statement: text, parameter_types: parameterOids, result_types }];
   });
-  const cursors = [...portals].flatMap(([name, { prepared: { text }, hold, formats }]) => {
-    const is_binary = formats.length > 0 && formats.every((format) => format === 1);
-    return name === '' ? [] : [{ name, statement: text, is_holdable: hold, is_binary }];
-  });
+  const cursors = [...portals].flatMap(
+    ([
+      name,
+      {
+        prepared: { text },
+        hold,
+        formats,
+      },
+    ]) => {
+      const is_binary = formats.length > 0 && formats.every((format) => format === 1);
+      return name === '' ? [] : [{ name, statement: text, is_holdable: hold, is_binary }];
+    },
+  );
   return new Map([
     ['trustsql.statements', JSON.stringify(prepared)],
     ['trustsql.cursors', JSON.stringify(cursors)],

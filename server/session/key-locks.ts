@@ -88,9 +88,11 @@ async function lockParents(
   for (const { columns, references, referencedColumns } of edge.table.foreignKeys) {
     const positions = columns.map((id) => edge.position(id)!);
     const key = positions.map((at) => values[at] ?? null);
-    const same = before !== null && positions.every((at, i) => sameDatum(before[at] ?? null, key[i]!));
+    const same =
+      before !== null && positions.every((at, i) => sameDatum(before[at] ?? null, key[i]!));
     const parent = session.catalog.relations.get(references);
-    if (same || key.includes(null) || parent?.kind !== 'table' || !isShared(session, parent)) continue;
+    if (same || key.includes(null) || parent?.kind !== 'table' || !isShared(session, parent))
+      continue;
     for (const { rowId } of tables.table(parent).committedWhere(referencedColumns, key)) {
       await session.lock(rowLockKey(parent.id, rowId), 'keyShare');
     }

@@ -8,7 +8,12 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Row } from '../../ledger/type.ts';
 import type { DdlAnalysis, RowCheck } from '../../sql/analysis.ts';
-import { comparableKey, containsNulls, duplicated, violatedBySomeRow } from '../../storage/constraints.ts';
+import {
+  comparableKey,
+  containsNulls,
+  duplicated,
+  violatedBySomeRow,
+} from '../../storage/constraints.ts';
 import { checkReference } from '../../storage/foreign-keys.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { BLOCK_CHECK_ROWS_MAX } from '../limits.ts';
@@ -21,7 +26,10 @@ import { readValues } from './execute-read.ts';
 type Test = (row: Row) => void;
 
 /** @throws SqlError 23502, 23503, 23505, 23514 */
-export async function checkRows(session: SessionContext, { rowChecks }: DdlAnalysis): Promise<void> {
+export async function checkRows(
+  session: SessionContext,
+  { rowChecks }: DdlAnalysis,
+): Promise<void> {
   const tables = new EdgeTables(session);
   for (const relation of new Set(rowChecks.map((check) => check.relation))) {
     const table = session.catalog.relations.get(relation);
@@ -47,7 +55,8 @@ function testOf(
     case 'notNull': {
       const position = edge.position(check.column)!;
       return (row) => {
-        if (row[position] === null) throw containsNulls(catalog, table, table.columns[position]!.name);
+        if (row[position] === null)
+          throw containsNulls(catalog, table, table.columns[position]!.name);
       };
     }
     case 'check': {

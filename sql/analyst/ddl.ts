@@ -168,7 +168,11 @@ function refuse(statement: ParsedStatement): void {
 /** The mirror may change system catalogs, so it does not refuse these by itself. */
 function refuseReservedName(kind: string, tree: RawNode): void {
   const renamed = kind === 'RenameStmt' && tree['renameType'] === 'OBJECT_SCHEMA';
-  const schema = renamed ? tree['newname'] : kind === 'CreateSchemaStmt' ? tree['schemaname'] : undefined;
+  const schema = renamed
+    ? tree['newname']
+    : kind === 'CreateSchemaStmt'
+      ? tree['schemaname']
+      : undefined;
   if (typeof schema !== 'string' || !schema.startsWith('pg_')) return;
   throw new SqlError(SQLSTATE.reservedName, `unacceptable schema name "${schema}"`, {
     detail: 'The prefix "pg_" is reserved for system schemas.',

@@ -106,7 +106,10 @@ function withoutNotNull(postgres: Postgres, view: string): void {
     `select definition from pg_catalog.pg_views where schemaname = 'information_schema' and viewname = '${view}'`,
   );
   const old = rows[0]?.[0] ?? '';
-  const definition = old.replaceAll(/\bpg_constraint (?=\w)/g, 'pg_catalog.pg_constraint_15_tableoid ');
+  const definition = old.replaceAll(
+    /\bpg_constraint (?=\w)/g,
+    'pg_catalog.pg_constraint_15_tableoid ',
+  );
   postgres.run(`create or replace view information_schema.${view} as ${definition}`);
 }
 
