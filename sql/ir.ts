@@ -59,7 +59,9 @@ export type Scalar =
   /** current_user, current_date, … (SQLValueFunction), lower-case without brackets. */
   | { readonly kind: 'session'; readonly type: SqlType; readonly name: string }
   | { readonly kind: 'aggregate'; readonly type: SqlType; readonly fn: FunctionRef; readonly args: readonly Scalar[];
-      readonly star: boolean; readonly distinct: boolean; readonly order: readonly SortKey[]; /** arguments before WITHIN GROUP */ readonly direct: readonly Scalar[]; readonly filter: Scalar | null; readonly levelsUp: number }
+      readonly star: boolean; readonly distinct: boolean;
+      readonly order: readonly SortKey[]; /** arguments before WITHIN GROUP */ readonly direct: readonly Scalar[];
+      readonly filter: Scalar | null; readonly levelsUp: number }
   | { readonly kind: 'grouping'; readonly type: SqlType; readonly args: readonly Scalar[] }
   /** `window` indexes Query.windows. */
   | { readonly kind: 'window'; readonly type: SqlType; readonly fn: FunctionRef; readonly args: readonly Scalar[];
@@ -111,7 +113,8 @@ export type RangeEntry =
   | { readonly kind: 'values'; readonly alias: string; readonly rows: readonly (readonly Scalar[])[];
       readonly types: readonly SqlType[]; readonly columns: readonly string[] }
   | { readonly kind: 'function'; readonly alias: string; readonly calls: readonly { readonly call: Scalar;
-      readonly columnCount: number; readonly columnTypes: readonly SqlType[] }[]; readonly ordinality: boolean; readonly lateral: boolean; readonly columns: readonly string[] }
+      readonly columnCount: number; readonly columnTypes: readonly SqlType[] }[]; readonly ordinality: boolean;
+      readonly lateral: boolean; readonly columns: readonly string[] }
   | { readonly kind: 'cte'; readonly alias: string; readonly name: string; readonly levelsUp: number;
       readonly recursive: boolean; readonly types: readonly SqlType[]; readonly columns: readonly string[] }
   /** PG 18's grouping step; group expressions by column number. */
