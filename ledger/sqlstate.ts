@@ -103,5 +103,6 @@ export const SQLSTATE = {
   proofInvalid: 'TL001',
   historyUnavailable: 'TL002',
   ledgerHalted: 'TL003',
+  catalogChanged: 'TL005',
   duplicateTransaction: 'TL004',
 } as const;

@@ -43,7 +43,7 @@ export class Inline {
 
   /** For the node itself: no session, no overlay, no session functions. */
   read(text: string, parameters: Readonly<Record<string, Datum>> = {}): Row[] {
-    return this.#runner.all({ text, parameters, overlay: [], standIns: [] });
+    return this.#runner.all({ text, parameters, overlay: [], standIns: [], catalogVersion: null });
   }
 
   close(): void {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
 import { Solo } from '../consensus/solo.ts';
 import { verifierOfPassword } from '../identity/password.ts';
@@ -54,6 +55,10 @@ export interface RunningNode {
 
 /** Microseconds from 1970 to 2000. */
 const EPOCH_2000_MICROS = 946_684_800_000_000n;
+
+/** How often, and how many milliseconds apart, a session looks whether the catalog has followed the files. */
+const SETTLE_TRIES = 3_000;
+const SETTLE_MS = 10;
 
 /** How long a transaction made here stays valid, in milliseconds (architecture 5). */
 const VALID_FOR_MS = 60_000;
@@ -198,7 +203,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     chainId,
     consensus,
     signerOf: (id) => signerOf(catalog, secrets, id),
-    now: () => systemClock.now(),
+    // A clock that was ahead and is set back must not make every transaction expired at its birth.
+    now: () => Math.max(systemClock.now(), writer.tip.timeMs),
     randomBytes: (count) => new Uint8Array(randomBytes(count)),
     validForMs: VALID_FOR_MS,
     onExecuted: follow,
@@ -226,6 +232,12 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     database,
     chainId,
     catalog: () => catalog,
+    catalogSettled: async () => {
+      // The writer is ahead of its message to this thread by a moment, and the mirror follows that.
+      for (let i = 0; reader.catalog() !== catalog && i < SETTLE_TRIES; i += 1) {
+        await Promise.all([following, delay(SETTLE_MS)]);
+      }
+    },
     retypings: () => reader.retypings(),
     appliedStamp: () => stampOf(writer.tip.height, 65_535),
     stampOfText: (text, session) => stampOfText(text, session, reader),

@@ -19,6 +19,7 @@ import {
   VERSION,
 } from '../storage/names.ts';
 import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
+import { rolesOf } from '../storage/privileges.ts';
 import { closedColumn } from './compile/closed-column.ts';
 import { call } from './compile/registered.ts';
 import type { Retyping } from '../storage/retyped.ts';
@@ -77,6 +78,20 @@ const fromHeader = (field: string): string => call('header_field', ['b.header', 
 const fromReceipt = (field: string): string => call('receipt_field', ['r.receipt', literal(field)]);
 const APPLIED = "(SELECT value FROM main._meta WHERE key = 'height')";
 
+/**
+ * Whether the role that asks may read what an author wrote: statements and messages hold values of tables.
+ * The author, whoever is a member of the author's role, and superusers may.
+ */
+function mayRead(catalog: Catalog, author: string): string {
+  const pairs = [...catalog.roles.values()].flatMap((reader) =>
+    reader.superuser
+      ? [`(${literal(reader.name)}, NULL)`]
+      : [...rolesOf(catalog, reader.id)].map((id) => `(${literal(reader.name)}, ${id})`),
+  );
+  const match = `(column2 IS NULL OR column2 = ${author})`;
+  return `EXISTS (SELECT 1 FROM (VALUES ${pairs.join(', ')}) WHERE column1 = :user AND ${match})`;
+}
+
 /** By name; columns as in sql/ledger-schema.ts. */
 const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
   blocks: () =>
@@ -95,7 +110,7 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
       ],
       'FROM chain.block b',
     ),
-  transactions: () =>
+  transactions: (catalog) =>
     select(
       [
         height('t.stamp'),
@@ -104,21 +119,20 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
         role('t.author'),
         instant('b.time_ms'),
         "CASE WHEN t.sqlstate IS NULL THEN 'committed' ELSE 'aborted' END",
-        call('statement_text', ['t.stamp']),
+        `CASE WHEN ${mayRead(catalog, 't.author')} THEN ${call('statement_text', ['t.stamp'])} END`,
       ],
       `FROM chain.transactions t JOIN chain.block b ON b.height = ${height('t.stamp')}`,
     ),
-  receipts: () =>
+  receipts: (catalog) =>
     select(
       [
         height('r.stamp'),
         position('r.stamp'),
-        ...['transaction', 'sqlstate', 'message', 'inserted', 'updated', 'deleted'].map(
-          fromReceipt,
-        ),
-        ...['versions', 'versions_root'].map(fromReceipt),
+        ...['transaction', 'sqlstate'].map(fromReceipt),
+        `CASE WHEN ${mayRead(catalog, 't.author')} THEN ${fromReceipt('message')} END`,
+        ...['inserted', 'updated', 'deleted', 'versions', 'versions_root'].map(fromReceipt),
       ],
-      'FROM main._receipt r',
+      'FROM main._receipt r JOIN chain.transactions t ON t.stamp = r.stamp',
     ),
   accounts: (catalog) =>
     constant(

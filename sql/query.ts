@@ -27,6 +27,8 @@ export interface CompiledQuery {
   /** Named parameters that occur in `text`, without the colon. */
   readonly parameters: readonly string[];
   readonly columns: readonly ResultColumn[];
+  /** Version of the catalog it was compiled for. */
+  readonly catalogVersion: number;
   /** Ledger tables it reads, by id, each once. */
   readonly tables: readonly number[];
   /**

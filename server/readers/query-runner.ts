@@ -5,6 +5,8 @@
 // (2) A NULL id in an overlay table hides the whole base table (`_id NOT IN (…, NULL)` is never true): that is
 //     how TRUNCATE inside a transaction looks.
 
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
 import type { Database, Statement } from '../../storage/sqlite.ts';
 import { columnName } from '../../storage/names.ts';
@@ -30,6 +32,12 @@ export interface QueryRequest {
   readonly parameters: Readonly<Record<string, Datum>>;
   readonly overlay: readonly OverlayImage[];
   readonly standIns: readonly StandIn[];
+  /**
+   * Version of the catalog that the text was compiled for, checked in the snapshot of the answer; null: any.
+   * The writer changes the files before the main thread has followed, and old text on new files reads
+   * values of another type.
+   */
+  readonly catalogVersion: number | null;
 }
 
 /** An overlay table: the shape it was made in, the revision of its rows, and how they are replaced. */
@@ -47,6 +55,7 @@ export class QueryRunner {
   /** What lies in each overlay table. */
   readonly #loaded = new Map<number, Loaded>();
 
+  #version: Statement | null = null;
   /** Stand-ins in place, by their text. */
   readonly #standIns = new Map<string, StandIn>();
 
@@ -57,7 +66,23 @@ export class QueryRunner {
   /** All rows of the answer. */
   all(request: QueryRequest): Row[] {
     this.#load(request);
-    return this.#statement(request.text).all(request.parameters) as Row[];
+    const rows = this.#statement(request.text).all(request.parameters) as Row[];
+    this.check(request);
+    return rows;
+  }
+
+  /**
+   * Versions only grow, so one that is right after the answer was right for it.
+   *
+   * @throws SqlError TL005
+   */
+  check({ catalogVersion }: QueryRequest): void {
+    if (catalogVersion === null) return;
+    this.#version ??= this.#database.prepare('SELECT max(version) FROM main._catalog').pluck();
+    if (this.#version.get() === BigInt(catalogVersion)) return;
+    throw new SqlError(SQLSTATE.catalogChanged, 'the schema has changed meanwhile', {
+      hint: 'Run the statement again.',
+    });
   }
 
   first(request: QueryRequest): Row | undefined {
@@ -68,7 +93,21 @@ export class QueryRunner {
   /** The answer row by row. The connection is busy until the iterator is done or returned. */
   iterate(request: QueryRequest): IterableIterator<Row> {
     this.#load(request);
-    return this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
+    const rows = this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
+    return this.#checked(rows, request);
+  }
+
+  /** The catalog is checked when the first row has taken the snapshot. */
+  *#checked(rows: IterableIterator<Row>, request: QueryRequest): IterableIterator<Row> {
+    try {
+      const first = rows.next();
+      this.check(request);
+      if (first.done === true) return;
+      yield first.value;
+      yield* rows;
+    } finally {
+      rows.return?.();
+    }
   }
 
   /** Forgets every prepared statement: after a change of the schema. */

@@ -299,6 +299,12 @@ export class ReaderQuery implements RowSource {
     return batch;
   }
 
+  /** Takes the snapshot now and the first rows with it, so that a plan of yesterday is found before the answer begins. */
+  async begin(): Promise<this> {
+    this.#hold(await this.#askRows(0));
+    return this;
+  }
+
   /** Takes the snapshot now, not when the first rows are asked for. Errors come with the rows. */
   async open(): Promise<void> {
     try {

@@ -112,6 +112,9 @@ export class SessionContext {
       this.transaction.isolation = isolationOf(value);
     }
     this.settings.set(name, value, local);
+    if (name.toLowerCase() === 'transaction_read_only' && this.transaction !== null) {
+      this.transaction.readOnly = this.settings.get('transaction_read_only') === 'on';
+    }
   }
 
   /** Opens a transaction if none is open. */
@@ -241,8 +244,21 @@ export class SessionContext {
   }
 
   /** A request for text of our own over some tables. */
-  request(text: string, parameters: Readonly<Record<string, Datum>>, tables: readonly number[]): QueryRequest {
-    return { text, parameters, overlay: this.overlayOf(tables), standIns: this.standInsOf(tables) };
+  request(
+    text: string,
+    parameters: Readonly<Record<string, Datum>>,
+    tables: readonly number[],
+    catalogVersion: number | null = null,
+  ): QueryRequest {
+    // A transaction with DDL of its own sees a catalog that is in no file, and keeps other DDL out.
+    const own = (this.transaction?.catalog ?? null) !== null;
+    return {
+      text,
+      parameters,
+      overlay: this.overlayOf(tables),
+      standIns: this.standInsOf(tables),
+      catalogVersion: own ? null : catalogVersion,
+    };
   }
 
   /** Tables whose shape the transaction's own DDL has changed: their files still have the old one. */

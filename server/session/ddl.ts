@@ -18,6 +18,7 @@ import { passwordOf, redactSecrets } from '../../sql/parse.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
 import { verifierOfPassword } from '../../identity/password.ts';
 import { compileOptions } from './compile-options.ts';
+import { roleNamed } from './context.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge } from './edge-expression.ts';
 import type { Outcome } from './execute.ts';
@@ -78,7 +79,7 @@ async function runDdl(
   }
   // What a rewrite reads must be read before the catalog changes.
   const rewrites = await readRewrites(session, transaction, analysis);
-  const changes = analysis.changes.map((change) => withKeys(session, statement, change));
+  const changes = withPassword(session, statement, analysis.changes.map((change) => withKeys(session, change)));
   const record: DdlRecord = { role: session.currentRole, searchPath: session.settings.get('search_path'), text };
   const before = session.catalog;
   transaction.push({ kind: 'catalog', base: before.version, changes, ...record });
@@ -96,21 +97,43 @@ async function runDdl(
 
 // ── Roles ────────────────────────────────────────────────────────────────────────────────────────
 
-/** A role that can log in gets a key, and its password becomes a verifier that only this node keeps. */
-function withKeys(session: SessionContext, statement: ParsedStatement, change: CatalogChange): CatalogChange {
+/** A role that can log in gets a key. */
+function withKeys(session: SessionContext, change: CatalogChange): CatalogChange {
   if (!('put' in change) || change.put !== 'role') return change;
-  const { keyring } = session.services;
+  const role = change.object;
+  if (!role.login || role.publicKey !== null) return change;
+  const publicKey = session.services.keyring.makeKey();
+  return { put: 'role', object: { ...role, publicKey, custody: 'hosted' } };
+}
+
+/**
+ * The password of CREATE or ALTER ROLE becomes a verifier that only this node keeps. It belongs to the role
+ * that the statement names and to no other that it changes; the mirror, which never sees it, may find nothing
+ * changed at all.
+ */
+function withPassword(
+  session: SessionContext,
+  statement: ParsedStatement,
+  changes: readonly CatalogChange[],
+): readonly CatalogChange[] {
   const password = passwordOf(statement);
-  let role: Role = change.object;
-  if (role.login && role.publicKey === null) {
-    role = { ...role, publicKey: keyring.makeKey(), custody: 'hosted' };
-  }
-  const named = statement.kind === 'CreateRoleStmt' || statement.kind === 'AlterRoleStmt';
-  if (named && password !== undefined) {
-    const commitment = password === null ? null : keyring.putVerifier(verifierOfPassword(password));
-    role = { ...role, verifierCommitment: commitment };
-  }
-  return { put: 'role', object: role };
+  if (password === undefined) return changes;
+  const name = nameOfRole(session, statement);
+  const put = changes.find((change) => 'put' in change && change.put === 'role' && change.object.name === name);
+  const role = (put as { object: Role } | undefined)?.object ?? roleNamed(session.catalog, name);
+  if (role === undefined) throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
+  const { keyring } = session.services;
+  const verifierCommitment = password === null ? null : keyring.putVerifier(verifierOfPassword(password));
+  const changed: CatalogChange = { put: 'role', object: { ...role, verifierCommitment } };
+  return [...changes.filter((change) => change !== put), changed];
+}
+
+/** The role that CREATE ROLE or ALTER ROLE is about. */
+function nameOfRole(session: SessionContext, { tree }: ParsedStatement): string {
+  const role = tree['role'] as string | { roletype?: string; rolename?: string };
+  if (typeof role === 'string') return role;
+  if (role.roletype === 'ROLESPEC_SESSION_USER') return session.sessionRole.name;
+  return role.rolename ?? session.currentRole;
 }
 
 // ── Rows that a change of the schema rewrites ────────────────────────────────────────────────────
@@ -209,7 +232,7 @@ async function fill(
     session.services.catalog(),
     {
       kind: 'run',
-      request: { text: `SELECT _id, _v FROM r${table.id}`, parameters: {}, overlay: [], standIns: [] },
+      request: { text: `SELECT _id, _v FROM r${table.id}`, parameters: {}, overlay: [], standIns: [], catalogVersion: null },
       session: sessionImage(session),
       columns: null,
     },

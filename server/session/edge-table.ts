@@ -94,7 +94,9 @@ export class EdgeTable extends TableShape implements RowLookup {
     this.#session.refuseSpooled(tables);
     const standIns = this.#session.standInsOf(tables);
     const { inline } = this.#session.services;
-    return inline.all(this.#session, { text, parameters, overlay: [], standIns }).map(storedRow);
+    return inline
+      .all(this.#session, { text, parameters, overlay: [], standIns, catalogVersion: null })
+      .map(storedRow);
   }
 
   #overlayKeys(index: IndexShape): ReadonlyMap<string, bigint> | undefined {

@@ -9,6 +9,7 @@ import { tryTimeZone } from '../../sql/value/time-zone.ts';
 import { INLINE_OVERLAY_ROWS_MAX } from '../limits.ts';
 import type { QueryRequest } from '../readers/query-runner.ts';
 import { BufferedRows } from '../readers/row-source.ts';
+import type { ReaderQuery } from '../readers/reader-pool.ts';
 import type { RowSource } from '../readers/row-source.ts';
 import { checkTablesThen } from './as-of.ts';
 import { compileOptions } from './compile-options.ts';
@@ -36,9 +37,6 @@ export function executeRead(
     return transaction === null ? shown.finally(() => releaseTransactionLocks(session)) : shown;
   }
   if (transaction !== null) {
-    if (transaction.isolation === 'serializable') {
-      for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
-    }
     const shown = showPrograms(session, plan, parameters);
     if (shown !== undefined) return shown.then(() => start(session, plan, parameters, formats));
   }
@@ -57,25 +55,27 @@ function start(
   plan: ReadPlan,
   parameters: readonly Datum[],
   formats: readonly number[],
-): Outcome {
+): Outcome | Promise<Outcome> {
   const stamp = session.visibleStamp();
   if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
   const columns = compiled.columns.map((column, index) => ({ type: column.type, format: formats[index] === 1 ? (1 as const) : (0 as const) }));
-  const source = runsInline(plan, compiled, request)
-    ? inlineRows(session, request, columns)
-    : readerRows(session, request, columns);
-  return { kind: 'rows', columns: null, source, tag: selectTag };
+  const outcome = (source: RowSource): Outcome => ({ kind: 'rows', columns: null, source, tag: selectTag });
+  if (runsInline(plan, compiled, request)) return outcome(inlineRows(session, request, columns));
+  return readerRows(session, request, columns).begin().then(outcome);
 }
 
 export function selectTag(count: number): string {
   return `SELECT ${count}`;
 }
 
-/** The compilation that fits what the session sees. */
+/** The compilation that fits what the session sees. Every read comes through here: SERIALIZABLE remembers it. */
 function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null): CompiledQuery {
   const { transaction } = session;
+  if (transaction?.isolation === 'serializable') {
+    for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
+  }
   const overlaid = transaction === null ? [] : plan.compiled.tables.filter((id) => transaction.overlay.table(id) !== undefined);
   const catalog: Catalog = session.catalog;
   const spread = stamp === null && spansShards(catalog, plan.compiled.tables);
@@ -104,13 +104,13 @@ function spansShards(catalog: Catalog, tables: readonly number[]): boolean {
 
 export function requestOf(
   session: SessionContext,
-  compiled: Pick<CompiledQuery, 'text' | 'parameters' | 'tables'>,
+  compiled: Pick<CompiledQuery, 'text' | 'parameters' | 'tables' | 'catalogVersion'>,
   parameters: readonly Datum[],
   stamp: bigint | null,
 ): QueryRequest {
   const named: Record<string, Datum> = {};
   for (const name of compiled.parameters) named[name] = parameterValue(session, name, parameters, stamp);
-  return session.request(compiled.text, named, compiled.tables);
+  return session.request(compiled.text, named, compiled.tables, compiled.catalogVersion);
 }
 
 const MICROS_PER_DAY = 86_400_000_000n;
@@ -164,7 +164,7 @@ function inlineRows(session: SessionContext, request: QueryRequest, columns: rea
   return new BufferedRows(encoder.take(), count);
 }
 
-function readerRows(session: SessionContext, request: QueryRequest, columns: readonly Column[]): RowSource {
+function readerRows(session: SessionContext, request: QueryRequest, columns: readonly Column[]): ReaderQuery {
   const run = { kind: 'run' as const, request, session: sessionImage(session), columns };
   return session.services.readers.query(session.catalog, run, session.stop);
 }

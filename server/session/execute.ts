@@ -1,6 +1,7 @@
 // Carries out a prepared statement, by the kind of its plan. Shell.
 
-import { SqlError } from '../../ledger/error.ts';
+import type { Table } from '../../ledger/catalog.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { ColumnDescription, ResultSink } from '../pgwire/backend.ts';
@@ -10,6 +11,7 @@ import { executeCatalogQuery } from './execute-catalog.ts';
 import { executeInsert } from './execute-insert.ts';
 import { executeModify } from './execute-modify.ts';
 import { executeRead } from './execute-read.ts';
+import { RETRIES_MAX } from '../limits.ts';
 import type { Prepared } from './plan.ts';
 import type { Session } from './session.ts';
 import { runEffects } from './sql-functions.ts';
@@ -47,7 +49,7 @@ export function execute(
   context.sink = sink;
   if (context.transaction !== null && prepared.plan?.kind !== 'utility') context.transaction.queried = true;
   context.effects.length = 0;
-  const outcome = run(session, prepared, parameters, formats, sink);
+  const outcome = attempt(session, prepared, parameters, formats, sink, 1);
   if (outcome instanceof Promise) return outcome.then((done) => afterEffects(context, done));
   return afterEffects(context, outcome);
 }
@@ -55,6 +57,34 @@ export function execute(
 /** The client hears of the answer when what its functions have begun is done. */
 function afterEffects(context: SessionContext, outcome: Outcome): Outcome | Promise<Outcome> {
   return context.effects.length === 0 ? outcome : runEffects(context).then(() => outcome);
+}
+
+/** Runs a plan; one that was made for files that have changed since is made anew. */
+function attempt(
+  session: Session,
+  prepared: Prepared,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+  sink: ResultSink,
+  attempts: number,
+): Outcome | Promise<Outcome> {
+  const again = async (error: unknown): Promise<Outcome> => {
+    const changed = isSqlError(error) && error.sqlstate === SQLSTATE.catalogChanged;
+    if (!changed || attempts >= RETRIES_MAX) throw error;
+    const { context } = session;
+    await context.services.catalogSettled();
+    const fresh = await context.services.planner.prepare(prepared.text, prepared.parameterOids, context);
+    if (!sameColumns(prepared.columns, fresh.columns)) {
+      throw new SqlError(SQLSTATE.featureNotSupported, 'cached plan must not change result type');
+    }
+    return attempt(session, fresh, parameters, formats, sink, attempts + 1);
+  };
+  try {
+    const outcome = run(session, prepared, parameters, formats, sink);
+    return outcome instanceof Promise ? outcome.catch(again) : outcome;
+  } catch (error) {
+    return again(error);
+  }
 }
 
 function run(
@@ -72,12 +102,39 @@ function run(
     case 'catalog':
       return executeCatalogQuery(context, prepared, plan, parameters, formats);
     case 'insert':
-      return executeInsert(context, prepared, plan, parameters, formats);
+      return underTableLock(context, plan.table, () =>
+        executeInsert(context, prepared, plan, parameters, formats),
+      );
     case 'modify':
-      return executeModify(context, prepared, plan, parameters, formats);
+      return underTableLock(context, plan.table, () =>
+        executeModify(context, prepared, plan, parameters, formats),
+      );
     case 'utility':
       return executeUtility(session, plan.statement, formats, sink);
     case undefined:
       throw new SqlError(SQLSTATE.internalError, 'an empty statement has nothing to execute');
   }
+}
+
+/** A write waits for LOCK TABLE and TRUNCATE of others. When nobody holds any lock there is nothing to wait for. */
+async function underTableLock(
+  session: SessionContext,
+  table: Table,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  const { locks } = session.services;
+  if (locks.empty) return work();
+  const key = `table:${table.id}`;
+  await session.lock(key, 'keyShare');
+  try {
+    return await work();
+  } finally {
+    if (session.transaction === null) locks.release(session, key, 'keyShare');
+  }
+}
+
+/** Whether a client that was told of the one can read the other. */
+export function sameColumns(a: readonly ColumnDescription[] | null, b: readonly ColumnDescription[] | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.length === b.length && a.every((column, i) => column.typeOid === b[i]!.typeOid && column.name === b[i]!.name);
 }

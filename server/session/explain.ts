@@ -176,10 +176,10 @@ function stepOf(
 
 /** SQLite's own plan, indented by its nesting. */
 function sqliteLines(session: SessionContext, compiled: CompiledQuery, verbose: boolean): string[] {
-  const { text, parameters, tables } = compiled;
+  const { text, parameters, tables, catalogVersion } = compiled;
   const request = requestOf(
     session,
-    { text: `EXPLAIN QUERY PLAN ${text}`, parameters, tables },
+    { text: `EXPLAIN QUERY PLAN ${text}`, parameters, tables, catalogVersion },
     [],
     null,
   );

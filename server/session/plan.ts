@@ -45,6 +45,8 @@ export interface Prepared {
   readonly columns: readonly ColumnDescription[] | null;
   /** Types of `columns`. */
   readonly columnTypes: readonly SqlType[];
+  /** What else its text was read by: role, search_path and the like (planner.ts scopeOf). */
+  readonly scope: string;
   /** Version of the chain's catalog it was made for. */
   readonly catalogVersion: number;
   /** The catalog it was made for, with the transaction's own changes. */

@@ -61,7 +61,9 @@ export class Planner {
     // Plans are kept by the statement's own text.
     const statement = text.endsWith(';') ? text.slice(0, -1).trimEnd() : text;
     const whole = this.#find(statement, [], session);
-    if (whole !== undefined) return { prepared: whole, parameters: [] };
+    if (whole !== undefined) {
+      return whole.parameterOids.length > 0 ? undefined : { prepared: whole, parameters: [] };
+    }
     if (text.length > PLAN_TEXT_CHARACTERS_MAX || !maySharePlans(session)) return undefined;
     const literals = tryLiterals(text);
     const template = literals === null ? undefined : this.#templates.get(literals.key);
@@ -77,6 +79,7 @@ export class Planner {
   async share(prepared: Prepared, session: SessionContext): Promise<void> {
     const { text } = prepared;
     if (!isShareable(prepared.plan) || text.length > PLAN_TEXT_CHARACTERS_MAX) return;
+    if (NOW_LITERAL.test(text)) return;
     const literals = maySharePlans(session) ? tryLiterals(text) : null;
     const template = literals === null ? null : this.#templateFor(literals);
     if (literals === null || template === null) return;
@@ -100,10 +103,13 @@ export class Planner {
   }
 
   /** Prepares one statement out of a longer text. */
-  prepareParsed(statement: ParsedStatement, session: SessionContext): Prepared | Promise<Prepared> {
+  async prepareParsed(statement: ParsedStatement, session: SessionContext): Promise<Prepared> {
     const cached = this.#find(statement.text, [], session);
-    if (cached !== undefined) return cached;
-    return this.#make(statement.text, statement, [], session);
+    const prepared = cached ?? (await this.#make(statement.text, statement, [], session));
+    if (prepared.parameterOids.length > 0) {
+      throw new SqlError(SQLSTATE.undefinedParameter, 'there is no parameter $1');
+    }
+    return prepared;
   }
 
   async #make(
@@ -148,16 +154,19 @@ export class Planner {
 }
 
 /** Utility statements are worked out when they run; BEGIN and COMMIT are worth not being parsed each time. */
-function isKept({ plan, statement }: Prepared): boolean {
-  return plan?.kind !== 'utility' || statement?.kind === 'TransactionStmt';
+function isKept({ plan, statement, text }: Prepared): boolean {
+  return plan?.kind === 'utility' ? statement?.kind === 'TransactionStmt' : !NOW_LITERAL.test(text);
 }
+
+/** A literal that means the moment of its analysis: the plan is of that moment, too. */
+const NOW_LITERAL = /'\s*(now|today|tomorrow|yesterday)\b/i;
 
 type Scope = { readonly revision: number; readonly role: string; readonly text: string };
 
 const scopes = new WeakMap<SessionContext, Scope>();
 
 /** Everything but the catalog that changes what a text means. */
-function scopeOf(session: SessionContext): string {
+export function scopeOf(session: SessionContext): string {
   const { settings, currentRole: role } = session;
   const { revision } = settings;
   const known = scopes.get(session);
@@ -233,6 +242,7 @@ async function prepare(
   catalogVersion: number,
 ): Promise<Prepared> {
   const { catalog } = session;
+  const scope = scopeOf(session);
   if (statement === null || !PLANNED.has(statement.kind)) {
     const description = statement === null ? null : await describeUtility(statement, session);
     return {
@@ -243,6 +253,7 @@ async function prepare(
       parameterTypes: [],
       columns: description?.columns ?? null,
       columnTypes: description?.types ?? [],
+      scope,
       catalogVersion,
       catalog,
     };
@@ -258,6 +269,7 @@ async function prepare(
     parameterTypes: analysis.parameters.map((parameter) => parameter.type),
     columns: columns === null ? null : columns.map(describeColumn),
     columnTypes: columns === null ? [] : columns.map((column) => column.type),
+    scope,
     catalogVersion,
     catalog,
   };

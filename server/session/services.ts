@@ -18,6 +18,8 @@ export interface NodeServices {
   readonly chainId: Uint8Array;
   /** The newest catalog on the chain. */
   catalog(): Catalog;
+  /** Resolves when `catalog()` is that of the files. */
+  catalogSettled(): Promise<void>;
   /** Columns whose type has changed, for reading the past. */
   retypings(): Retypings;
   /** Stamp of the last position of the newest applied block. */

@@ -15,7 +15,6 @@ import { parseStatements } from '../../sql/parse.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
 import { decodeParameters } from './parameters.ts';
 import type {
-  ColumnDescription,
   ResultSink,
   Session as WireSession,
   SessionEvents,
@@ -25,9 +24,10 @@ import type {
 import { PORTALS_PER_SESSION_MAX, STATEMENTS_PER_SESSION_MAX } from '../limits.ts';
 import type { SessionContext } from './context.ts';
 import { shifted } from './error-position.ts';
-import { execute, isWrite } from './execute.ts';
+import { execute, isWrite, sameColumns } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import type { Bound, Prepared } from './plan.ts';
+import { scopeOf } from './planner.ts';
 import { formatsFor } from './portal.ts';
 import type { Portal } from './portal.ts';
 import { durationMs } from './settings.ts';
@@ -229,9 +229,9 @@ export class Session implements WireSession {
     this.#onClose(this);
   }
 
-  /** The statement, planned anew if the catalog has changed since. */
+  /** The statement, planned anew if the catalog has changed since, or the role, or what else it was read by. */
   current(name: string, prepared: Prepared): Prepared | Promise<Prepared> {
-    const stale = prepared.catalog !== this.context.catalog;
+    const stale = prepared.catalog !== this.context.catalog || prepared.scope !== scopeOf(this.context);
     if (prepared.plan === null || prepared.plan.kind === 'utility' || !stale) return prepared;
     return this.#plannedAnew(name, prepared);
   }
@@ -522,11 +522,6 @@ export class Session implements WireSession {
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && 'then' in value;
-}
-
-function sameColumns(a: readonly ColumnDescription[] | null, b: readonly ColumnDescription[] | null): boolean {
-  if (a === null || b === null) return a === b;
-  return a.length === b.length && a.every((column, i) => column.typeOid === b[i]!.typeOid && column.name === b[i]!.name);
 }
 
 function tooMany(what: string, max: number): SqlError {

@@ -8,7 +8,7 @@ import type { ParsedStatement } from '../../sql/parse.ts';
 import { demandTable } from '../../storage/privileges.ts';
 import { roleNamed } from './context.ts';
 import type { SessionContext } from './context.ts';
-import { submit } from './transaction-commands.ts';
+import { releaseTransactionLocks, submit } from './transaction-commands.ts';
 import { refuseAppendOnly } from './write-rows.ts';
 
 interface Named {
@@ -54,7 +54,11 @@ export async function truncate(
     last: start,
     called: false,
   }));
-  await submit(session, [{ kind: 'truncate', relations }, ...operations], statement.text);
+  try {
+    await submit(session, [{ kind: 'truncate', relations }, ...operations], statement.text);
+  } finally {
+    releaseTransactionLocks(session);
+  }
   for (const { id } of restarted) session.services.sequences.forget(id);
   return 'TRUNCATE TABLE';
 }

@@ -140,8 +140,11 @@ function relation(entry: RelationEntry, scope: Scope): { text: string; source: S
   const { options } = shared;
   const alias = newAlias(shared, 't');
   if (entry.relationKind === 'ledgerView' || entry.relationKind === 'sequence') {
+    const view = options.ledgerView(entry.relation);
+    // What a view shows may depend on who asks.
+    if (view.includes(':user')) parameter(shared, 'user');
     return {
-      text: `${options.ledgerView(entry.relation)} AS ${alias}`,
+      text: `${view} AS ${alias}`,
       source: byPosition(alias, 'c', null),
     };
   }

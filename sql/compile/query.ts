@@ -43,6 +43,7 @@ export function finish(
   return {
     text,
     parameters: [...shared.parameters],
+    catalogVersion: shared.options.catalog.version,
     columns: targets.map(({ name, expression, relation, column }) => ({
       name,
       type: expression.type,
