@@ -92,12 +92,9 @@ export class Solo implements Consensus {
     while ((this.#queue.length > 0 || empty) && !this.#failed) {
       empty = false;
       const proposals = this.#take();
-      const block = buildBlock(
-        this.#options,
-        this.#tip,
-        proposals.map((p) => p.bundle),
-      );
       try {
+        const bundles = proposals.map((proposal) => proposal.bundle);
+        const block = buildBlock(this.#options, this.#tip, bundles);
         const executed = await this.#options.ledger.append(block);
         let position = 0;
         for (const { bundle, resolve } of proposals) {

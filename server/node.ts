@@ -195,6 +195,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
         sequences.catalogChanged(catalog, after);
         catalog = after;
       });
+      // A node whose mirror is lost must not say of durable transactions that they failed.
+      following.catch(onFailure);
     }
     return newest === catalog ? undefined : following;
   };

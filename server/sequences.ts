@@ -76,14 +76,21 @@ export class Sequences {
         `setval: value ${value} is out of bounds for sequence "${sequence.name}" (${sequence.min}..${sequence.max})`,
       );
     }
-    await this.#reserving.get(sequence.id);
+    while (this.#reserving.has(sequence.id)) await this.#reserving.get(sequence.id);
     this.#ranges.delete(sequence.id);
-    await this.#options.submit(author, {
+    const work = this.#options.submit(author, {
       kind: 'sequence',
       sequence: sequence.id,
       last: value,
       called,
     });
+    // Whoever lacks values meanwhile must reserve them behind this one.
+    this.#reserving.set(sequence.id, Promise.resolve(work).then(() => {}, () => {}));
+    try {
+      await work;
+    } finally {
+      this.#reserving.delete(sequence.id);
+    }
   }
 
   /** Forgets what is reserved: the sequence has been changed, dropped or restarted. */

@@ -145,10 +145,13 @@ function today(session: SessionContext): bigint {
   return (local - (((local % MICROS_PER_DAY) + MICROS_PER_DAY) % MICROS_PER_DAY)) / MICROS_PER_DAY;
 }
 
+/** Functions whose time or memory their arguments decide: they run where they can be killed. */
+const UNBOUNDED = /\bpg_(regex|textregex|regexp|text_regex|similar|repeat|lpad|rpad|to_regex)\w*\(/;
+
 /** Whether the query may run on the main thread: provably few rows, or needing what only the session has. */
 function runsInline(plan: ReadPlan, compiled: CompiledQuery, request: QueryRequest): boolean {
   if (compiled.sessionFunctions.length > 0) return true;
-  if (plan.compiled.pointRead === null) return false;
+  if (plan.compiled.pointRead === null || UNBOUNDED.test(compiled.text)) return false;
   return request.overlay.every((image) => image.rows.length <= INLINE_OVERLAY_ROWS_MAX);
 }
 
