@@ -24,56 +24,153 @@ export interface FunctionRef {
 
 export type Scalar =
   /** `relation`: ledger id of the relation that a regclass constant names. */
-  | { readonly kind: 'const'; readonly type: SqlType; readonly value: Datum; readonly relation?: number }
+  | {
+      readonly kind: 'const';
+      readonly type: SqlType;
+      readonly value: Datum;
+      readonly relation?: number;
+    }
   /** $n, 1-based. */
   | { readonly kind: 'param'; readonly type: SqlType; readonly number: number }
   /** Column `column` (attribute number; 0 is the whole row) of range table entry `entry`, `levelsUp` queries out. */
-  | { readonly kind: 'var'; readonly type: SqlType; readonly entry: number; readonly column: number; readonly levelsUp: number }
+  | {
+      readonly kind: 'var';
+      readonly type: SqlType;
+      readonly entry: number;
+      readonly column: number;
+      readonly levelsUp: number;
+    }
   /** Function or operator call, and casts that are functions. `format` tells how it was written. */
-  | { readonly kind: 'call'; readonly type: SqlType; readonly fn: FunctionRef; readonly args: readonly Scalar[];
-      readonly variadic: boolean; readonly format: 'call' | 'operator' | 'cast' }
+  | {
+      readonly kind: 'call';
+      readonly type: SqlType;
+      readonly fn: FunctionRef;
+      readonly args: readonly Scalar[];
+      readonly variadic: boolean;
+      readonly format: 'call' | 'operator' | 'cast';
+    }
   /** A cast through the types' text forms (CoerceViaIO), to or from text usually. */
   | { readonly kind: 'viaText'; readonly type: SqlType; readonly arg: Scalar }
   /** Same bytes, other type (RelabelType), and casts to a domain, whose checks apply. */
   | { readonly kind: 'relabel' | 'toDomain'; readonly type: SqlType; readonly arg: Scalar }
-  | { readonly kind: 'arrayCoerce'; readonly type: SqlType;
-      readonly arg: Scalar; /** element cast; its input is `caseValue` */ readonly element: Scalar }
-  | { readonly kind: 'and' | 'or' | 'coalesce' | 'greatest' | 'least'; readonly type: SqlType; readonly args: readonly Scalar[] }
-
-       | { readonly kind: 'not' | 'isNull' | 'isNotNull' | 'isTrue' | 'isNotTrue' | 'isFalse' | 'isNotFalse' | 'isUnknown' | 'isNotUnknown'; readonly type: SqlType; readonly arg: Scalar }
-  | { readonly kind: 'distinct' | 'nullIf'; readonly type: SqlType; readonly equal: FunctionRef; readonly left: Scalar; readonly right: Scalar }
+  | {
+      readonly kind: 'arrayCoerce';
+      readonly type: SqlType;
+      readonly arg: Scalar;
+      /** element cast; its input is `caseValue` */ readonly element: Scalar;
+    }
+  | {
+      readonly kind: 'and' | 'or' | 'coalesce' | 'greatest' | 'least';
+      readonly type: SqlType;
+      readonly args: readonly Scalar[];
+    }
+  | {
+      readonly kind:
+        | 'not'
+        | 'isNull'
+        | 'isNotNull'
+        | 'isTrue'
+        | 'isNotTrue'
+        | 'isFalse'
+        | 'isNotFalse'
+        | 'isUnknown'
+        | 'isNotUnknown';
+      readonly type: SqlType;
+      readonly arg: Scalar;
+    }
+  | {
+      readonly kind: 'distinct' | 'nullIf';
+      readonly type: SqlType;
+      readonly equal: FunctionRef;
+      readonly left: Scalar;
+      readonly right: Scalar;
+    }
   /** `arg op ANY|ALL (array)`. */
-  | { readonly kind: 'anyOf'; readonly type: SqlType; readonly any: boolean; readonly fn: FunctionRef; readonly arg: Scalar; readonly array: Scalar }
+  | {
+      readonly kind: 'anyOf';
+      readonly type: SqlType;
+      readonly any: boolean;
+      readonly fn: FunctionRef;
+      readonly arg: Scalar;
+      readonly array: Scalar;
+    }
   /** `operand` null: searched CASE. Otherwise each `when` refers to it as `caseValue`. */
-  | { readonly kind: 'case'; readonly type: SqlType; readonly operand: Scalar | null;
-      readonly whens: readonly { readonly when: Scalar; readonly then: Scalar }[]; readonly otherwise: Scalar | null }
+  | {
+      readonly kind: 'case';
+      readonly type: SqlType;
+      readonly operand: Scalar | null;
+      readonly whens: readonly { readonly when: Scalar; readonly then: Scalar }[];
+      readonly otherwise: Scalar | null;
+    }
   | { readonly kind: 'caseValue'; readonly type: SqlType }
-  | { readonly kind: 'array'; readonly type: SqlType; readonly elements: readonly Scalar[]; readonly nested: boolean }
-  | { readonly kind: 'subscript'; readonly type: SqlType; readonly arg: Scalar;
-      readonly lower: readonly (Scalar | null)[]; readonly upper: readonly (Scalar | null)[]; readonly slice: boolean }
+  | {
+      readonly kind: 'array';
+      readonly type: SqlType;
+      readonly elements: readonly Scalar[];
+      readonly nested: boolean;
+    }
+  | {
+      readonly kind: 'subscript';
+      readonly type: SqlType;
+      readonly arg: Scalar;
+      readonly lower: readonly (Scalar | null)[];
+      readonly upper: readonly (Scalar | null)[];
+      readonly slice: boolean;
+    }
   | { readonly kind: 'row'; readonly type: SqlType; readonly args: readonly Scalar[] }
   /** (a,b) < (c,d); `equal` when op is = or <>. */
-  | { readonly kind: 'rowCompare'; readonly type: SqlType; readonly op: '<' | '<=' | '>=' | '>';
-      readonly fns: readonly FunctionRef[]; readonly left: readonly Scalar[]; readonly right: readonly Scalar[] }
+  | {
+      readonly kind: 'rowCompare';
+      readonly type: SqlType;
+      readonly op: '<' | '<=' | '>=' | '>';
+      readonly fns: readonly FunctionRef[];
+      readonly left: readonly Scalar[];
+      readonly right: readonly Scalar[];
+    }
   | { readonly kind: 'field'; readonly type: SqlType; readonly arg: Scalar; readonly field: number }
   /** current_user, current_date, … (SQLValueFunction), lower-case without brackets. */
   | { readonly kind: 'session'; readonly type: SqlType; readonly name: string }
-  | { readonly kind: 'aggregate'; readonly type: SqlType; readonly fn: FunctionRef; readonly args: readonly Scalar[];
-      readonly star: boolean; readonly distinct: boolean;
-      readonly order: readonly SortKey[]; /** arguments before WITHIN GROUP */ readonly direct: readonly Scalar[];
-      readonly filter: Scalar | null; readonly levelsUp: number }
+  | {
+      readonly kind: 'aggregate';
+      readonly type: SqlType;
+      readonly fn: FunctionRef;
+      readonly args: readonly Scalar[];
+      readonly star: boolean;
+      readonly distinct: boolean;
+      readonly order: readonly SortKey[];
+      /** arguments before WITHIN GROUP */ readonly direct: readonly Scalar[];
+      readonly filter: Scalar | null;
+      readonly levelsUp: number;
+    }
   | { readonly kind: 'grouping'; readonly type: SqlType; readonly args: readonly Scalar[] }
   /** `window` indexes Query.windows. */
-  | { readonly kind: 'window'; readonly type: SqlType; readonly fn: FunctionRef; readonly args: readonly Scalar[];
-      readonly star: boolean; readonly filter: Scalar | null; readonly window: number; readonly aggregate: boolean }
+  | {
+      readonly kind: 'window';
+      readonly type: SqlType;
+      readonly fn: FunctionRef;
+      readonly args: readonly Scalar[];
+      readonly star: boolean;
+      readonly filter: Scalar | null;
+      readonly window: number;
+      readonly aggregate: boolean;
+    }
   /** `test` of ANY/ALL compares `param` (subParam n = n-th column of the subquery) with the left side. */
-  | { readonly kind: 'subquery'; readonly type: SqlType;
-      readonly link: 'exists' | 'scalar' | 'any' | 'all' | 'array' | 'rowCompare'; readonly query: Query; readonly test: Scalar | null }
+  | {
+      readonly kind: 'subquery';
+      readonly type: SqlType;
+      readonly link: 'exists' | 'scalar' | 'any' | 'all' | 'array' | 'rowCompare';
+      readonly query: Query;
+      readonly test: Scalar | null;
+    }
   | { readonly kind: 'subParam'; readonly type: SqlType; readonly number: number }
   /** DEFAULT in VALUES or SET. */
   | { readonly kind: 'default'; readonly type: SqlType };
 
-type MemberOf<M, K> = M extends { readonly kind: infer Own } ? ([K & Own] extends [never] ? never : M) : never;
+type MemberOf<M, K> = M extends { readonly kind: infer Own }
+  ? [K & Own] extends [never]
+    ? never
+    : M
+  : never;
 
 /** The scalars of some kinds; kinds that share a shape come together. */
 export type ScalarOf<K extends Scalar['kind']> = MemberOf<Scalar, K>;
@@ -104,19 +201,56 @@ export interface Target {
 }
 
 export type RangeEntry =
-  | { readonly kind: 'relation'; readonly alias: string; readonly relation: number;
-      readonly relationKind: 'table' | 'sequence' | 'ledgerView' | 'history' | 'excluded'; /** Names by attribute number - 1; dropped ones are ''. */ readonly columns: readonly string[] }
-  | { readonly kind: 'subquery'; readonly alias: string; readonly query: Query; readonly lateral: boolean; readonly columns: readonly string[] }
+  | {
+      readonly kind: 'relation';
+      readonly alias: string;
+      readonly relation: number;
+      readonly relationKind: 'table' | 'sequence' | 'ledgerView' | 'history' | 'excluded';
+      /** Names by attribute number - 1; dropped ones are ''. */ readonly columns: readonly string[];
+    }
+  | {
+      readonly kind: 'subquery';
+      readonly alias: string;
+      readonly query: Query;
+      readonly lateral: boolean;
+      readonly columns: readonly string[];
+    }
   /** Columns of a join: each is an expression over its inputs (for USING and alias references). */
-  | { readonly kind: 'join'; readonly alias: string; readonly join: JoinType;
-      readonly aliasVars: readonly (Scalar | null)[]; readonly columns: readonly string[] }
-  | { readonly kind: 'values'; readonly alias: string; readonly rows: readonly (readonly Scalar[])[];
-      readonly types: readonly SqlType[]; readonly columns: readonly string[] }
-  | { readonly kind: 'function'; readonly alias: string; readonly calls: readonly { readonly call: Scalar;
-      readonly columnCount: number; readonly columnTypes: readonly SqlType[] }[]; readonly ordinality: boolean;
-      readonly lateral: boolean; readonly columns: readonly string[] }
-  | { readonly kind: 'cte'; readonly alias: string; readonly name: string; readonly levelsUp: number;
-      readonly recursive: boolean; readonly types: readonly SqlType[]; readonly columns: readonly string[] }
+  | {
+      readonly kind: 'join';
+      readonly alias: string;
+      readonly join: JoinType;
+      readonly aliasVars: readonly (Scalar | null)[];
+      readonly columns: readonly string[];
+    }
+  | {
+      readonly kind: 'values';
+      readonly alias: string;
+      readonly rows: readonly (readonly Scalar[])[];
+      readonly types: readonly SqlType[];
+      readonly columns: readonly string[];
+    }
+  | {
+      readonly kind: 'function';
+      readonly alias: string;
+      readonly calls: readonly {
+        readonly call: Scalar;
+        readonly columnCount: number;
+        readonly columnTypes: readonly SqlType[];
+      }[];
+      readonly ordinality: boolean;
+      readonly lateral: boolean;
+      readonly columns: readonly string[];
+    }
+  | {
+      readonly kind: 'cte';
+      readonly alias: string;
+      readonly name: string;
+      readonly levelsUp: number;
+      readonly recursive: boolean;
+      readonly types: readonly SqlType[];
+      readonly columns: readonly string[];
+    }
   /** PG 18's grouping step; group expressions by column number. */
   | { readonly kind: 'group'; readonly expressions: readonly Scalar[] }
   /** FROM (nothing): INSERT … DEFAULT VALUES. */
@@ -127,8 +261,15 @@ export type JoinType = 'inner' | 'left' | 'right' | 'full';
 /** FROM as a tree; `entry` is a range table index. */
 export type FromItem =
   | { readonly kind: 'ref'; readonly entry: number }
-  | { readonly kind: 'join'; readonly join: JoinType; readonly left: FromItem; readonly right: FromItem;
-      readonly on: Scalar | null; /** its range table entry, 0 without */ readonly entry: number; readonly using: boolean };
+  | {
+      readonly kind: 'join';
+      readonly join: JoinType;
+      readonly left: FromItem;
+      readonly right: FromItem;
+      readonly on: Scalar | null;
+      /** its range table entry, 0 without */ readonly entry: number;
+      readonly using: boolean;
+    };
 
 export interface Window {
   readonly partition: readonly SortRef[];
@@ -144,8 +285,13 @@ export type FrameBound =
 
 export type SetOperation =
   | { readonly kind: 'ref'; readonly entry: number }
-  | { readonly kind: 'union' | 'intersect' | 'except'; readonly all: boolean; readonly left: SetOperation;
-      readonly right: SetOperation; readonly types: readonly SqlType[] };
+  | {
+      readonly kind: 'union' | 'intersect' | 'except';
+      readonly all: boolean;
+      readonly left: SetOperation;
+      readonly right: SetOperation;
+      readonly types: readonly SqlType[];
+    };
 
 export interface Cte {
   readonly name: string;
@@ -192,7 +338,11 @@ export interface Query {
   readonly withTies: boolean;
   readonly set: SetOperation | null;
   readonly ctes: readonly Cte[];
-  readonly locks: readonly { readonly entry: number; readonly strength: 'update' | 'noKeyUpdate' | 'share' | 'keyShare'; readonly wait: 'block' | 'nowait' | 'skip' }[];
+  readonly locks: readonly {
+    readonly entry: number;
+    readonly strength: 'update' | 'noKeyUpdate' | 'share' | 'keyShare';
+    readonly wait: 'block' | 'nowait' | 'skip';
+  }[];
   readonly onConflict: OnConflict | null;
   /** OVERRIDING { SYSTEM | USER } VALUE. */
   readonly overriding: 'none' | 'user' | 'system';
