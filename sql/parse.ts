@@ -39,6 +39,15 @@ interface Parser {
 /** A statement as long as this is answered in well under a second. */
 const STATEMENT_BYTES_MAX = 64 * 1024 * 1024;
 
+/**
+ * Levels of the raw tree; a chain of operators has two for each. Analysis takes a time that grows with their
+ * square (5,000 terms of a sum held the analyst for 30 s), and there is one analyst for all.
+ */
+const DEPTH_MAX = 2_000;
+
+/** A text this short cannot nest that deeply. */
+const SHALLOW_CHARACTERS = 1_500;
+
 /** An instance is dead for good after about 29 stack overflows (measured); it is retired long before. */
 const OVERFLOWS_MAX = 8;
 
@@ -59,6 +68,11 @@ const decoder = new TextDecoder();
 export function parseStatements(text: string): ParsedStatement[] {
   if (text === '') return [];
   const { stmts } = guarded(text, () => parser.parseSync(text)) as { stmts?: readonly RawNode[] };
+  if (text.length > SHALLOW_CHARACTERS && depthOf(stmts) > DEPTH_MAX) {
+    throw new SqlError(SQLSTATE.statementTooComplex, 'stack depth limit exceeded', {
+      hint: 'The statement nests expressions too deeply, or chains too many operators.',
+    });
+  }
   const slice = byteSlicer(text);
   return (stmts ?? []).map((raw) => {
     const [kind, tree] = Object.entries(raw['stmt'] as RawNode)[0] as [string, RawNode];
@@ -283,6 +297,19 @@ function alterationStart(tokens: readonly Token[], count: number): number {
     if (word === ',' && depth === 0) seen += 1;
     return false;
   });
+}
+
+/** Levels of a tree, without recursion: its depth is what is in question. */
+function depthOf(tree: unknown): number {
+  let depth = 0;
+  let level: unknown[] = [tree];
+  while (level.length > 0 && depth <= DEPTH_MAX) {
+    depth += 1;
+    level = level.flatMap((node) =>
+      typeof node === 'object' && node !== null ? Object.values(node) : [],
+    );
+  }
+  return depth;
 }
 
 /** The text with every `$n` replaced by what `place` gives for n. */
