@@ -17,7 +17,8 @@ import { Session } from './session/session.ts';
 import { Settings } from './session/settings.ts';
 
 const PROCESS_ID_MAX = 0x7fff_ffff;
-const SECRET_MAX = 0xffff_ffff;
+/** The wire has 32 signed bits for it. */
+const SECRET_MAX = 0x7fff_ffff;
 
 /** Start-up parameters that are not settings. */
 const NOT_SETTINGS = new Set(['user', 'database', 'options', 'replication']);
@@ -40,7 +41,8 @@ export class NodeBackend implements Backend {
   verifier(user: string): ScramVerifier | undefined {
     const role = this.#role(user);
     if (role === undefined || !role.login || role.verifierCommitment === null) return undefined;
-    if (role.validUntil !== null && role.validUntil < this.#options.services.nowMicros()) return undefined;
+    if (role.validUntil !== null && role.validUntil < this.#options.services.nowMicros())
+      return undefined;
     return this.#options.services.keyring.verifierOf(role.verifierCommitment);
   }
 
@@ -48,13 +50,22 @@ export class NodeBackend implements Backend {
     const { services, defaults } = this.#options;
     const role = this.#role(startup.user);
     if (role === undefined) {
-      throw new SqlError(SQLSTATE.invalidAuthorizationSpecification, `role "${startup.user}" does not exist`);
+      throw new SqlError(
+        SQLSTATE.invalidAuthorizationSpecification,
+        `role "${startup.user}" does not exist`,
+      );
     }
     if (!role.login) {
-      throw new SqlError(SQLSTATE.invalidAuthorizationSpecification, `role "${role.name}" is not permitted to log in`);
+      throw new SqlError(
+        SQLSTATE.invalidAuthorizationSpecification,
+        `role "${role.name}" is not permitted to log in`,
+      );
     }
     if (startup.database !== services.database) {
-      throw new SqlError(SQLSTATE.invalidCatalogName, `database "${startup.database}" does not exist`);
+      throw new SqlError(
+        SQLSTATE.invalidCatalogName,
+        `database "${startup.database}" does not exist`,
+      );
     }
     this.#checkLimit(role);
     let opened = false;
@@ -99,14 +110,19 @@ export class NodeBackend implements Backend {
   #checkLimit(role: Role): void {
     if (role.connectionLimit < 0 || role.superuser) return;
     let count = 0;
-    for (const { context } of this.#sessions.values()) if (context.sessionRole.id === role.id) count += 1;
+    for (const { context } of this.#sessions.values())
+      if (context.sessionRole.id === role.id) count += 1;
     if (count >= role.connectionLimit) {
-      throw new SqlError(SQLSTATE.tooManyConnections, `too many connections for role "${role.name}"`);
+      throw new SqlError(
+        SQLSTATE.tooManyConnections,
+        `too many connections for role "${role.name}"`,
+      );
     }
   }
 
   #role(name: string): Role | undefined {
-    for (const role of this.#options.services.catalog().roles.values()) if (role.name === name) return role;
+    for (const role of this.#options.services.catalog().roles.values())
+      if (role.name === name) return role;
     return undefined;
   }
 
@@ -149,7 +165,11 @@ function startupOptions(text: string): [string, string][] {
     if (option === '-c') option = words[(i += 1)] ?? '';
     else if (option.startsWith('-c')) option = option.slice(2);
     else if (option.startsWith('--')) option = option.slice(2);
-    else throw new SqlError(SQLSTATE.syntaxError, `invalid command-line argument for server process: ${option}`);
+    else
+      throw new SqlError(
+        SQLSTATE.syntaxError,
+        `invalid command-line argument for server process: ${option}`,
+      );
     const at = option.indexOf('=');
     if (at < 1) throw new SqlError(SQLSTATE.syntaxError, `-c ${option} requires a value`);
     settings.push([option.slice(0, at).replaceAll('-', '_'), option.slice(at + 1)]);

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { connect as dial, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { NodeProcess } from './process.ts';
 
@@ -15,7 +16,7 @@ describe('sessions', () => {
   let url = '';
   let steady: pg.Client;
   beforeAll(async () => {
-    const limits = ['--max-connections', String(MAX_CONNECTIONS), '--reader-memory-mb', '128'];
+    const limits = ['--max-connections', String(MAX_CONNECTIONS), '--reader-memory-mb', '256'];
     node = await NodeProcess.start(...limits);
     url = await node.clearUrl();
     steady = await connect();
@@ -46,6 +47,54 @@ describe('sessions', () => {
       }
       await runaway;
       expect((await wild.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+      await wild.end();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a cancel request ends what runs, in a reader and in the catalogs, and disturbs nobody',
+    async () => {
+      const wild = await connect();
+      const catalogs =
+        'SELECT count(*) FROM pg_attribute a, pg_attribute b, pg_attribute c, pg_attribute d';
+      const reader = 'SELECT count(*) FROM t a, t b, t c, t d, t e, t f';
+      for (const text of [reader, catalogs]) {
+        const runaway = expect(wild.query(text)).rejects.toMatchObject({ code: '57014' });
+        await setTimeout(500);
+        await cancel(wild, node.port);
+        await runaway;
+        expect((await wild.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+        const { rows } = await steady.query(
+          `SELECT relname FROM pg_class WHERE oid = 't'::regclass`,
+        );
+        expect(rows).toEqual([{ relname: 't' }]);
+        await steady.query('UPDATE t SET v = v + 1 WHERE id = 1');
+      }
+      await wild.end();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'statements that Postgres itself cannot swallow are refused, and it goes on',
+    async () => {
+      const wild = await connect();
+      const depth = 20_000;
+      const nested = [
+        `SELECT ${'('.repeat(depth)}1${')'.repeat(depth)}`,
+        `SELECT ${'- '.repeat(depth)}1`,
+        `SELECT ${'1 + '.repeat(depth)}1`,
+        `SELECT ${'ARRAY['.repeat(depth)}1${']'.repeat(depth)}`,
+      ];
+      for (const text of nested) {
+        await wild.query(text).catch((error: { code?: string }) => {
+          expect(error.code).toMatch(/^(54001|54000|42601|42804)$/);
+        });
+        expect((await steady.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 100 }]);
+        const { rows } = await wild.query(`SELECT relname FROM pg_class WHERE oid = 't'::regclass`);
+        expect(rows).toEqual([{ relname: 't' }]);
+      }
       await wild.end();
     },
     TIMEOUT_MS,
@@ -162,3 +211,16 @@ describe('sessions', () => {
     TIMEOUT_MS,
   );
 });
+
+/** What psql sends for Ctrl-C: a connection of its own, with the key of the session. */
+async function cancel(client: pg.Client, port: number): Promise<void> {
+  const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
+  const request = Buffer.alloc(16);
+  for (const [at, word] of [16, 80_877_102, processID, secretKey].entries()) {
+    request.writeInt32BE(word, 4 * at);
+  }
+  const socket = dial(port, '127.0.0.1');
+  socket.end(request);
+  socket.resume();
+  await once(socket, 'close');
+}
