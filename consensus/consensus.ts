@@ -56,7 +56,9 @@ export interface Consensus {
    *
    * @throws SqlError 57P03 when stopping, 40003 when the outcome is not known
    */
-  propose(bundle: Bundle): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
+  propose(
+    bundle: Bundle,
+  ): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
   /** Resolves when the newest executed results are covered by a block header: proofs need it. */
   prove(): Promise<void>;
   /** Finishes what was proposed, then stops. */

@@ -55,7 +55,12 @@ export interface SqlType {
   readonly userType: number | null;
 }
 
-export function sqlType(base: BaseType, typmod = -1, array = false, userType: number | null = null): SqlType {
+export function sqlType(
+  base: BaseType,
+  typmod = -1,
+  array = false,
+  userType: number | null = null,
+): SqlType {
   return { base, typmod, array, userType };
 }
 
@@ -70,5 +75,7 @@ export function numericScale(type: SqlType): number | null {
   if (type.base !== 'numeric' || type.array || type.typmod < 4) return null;
   const precision = ((type.typmod - 4) >> 16) & 0xffff;
   const scale = (((type.typmod - 4) & 0x7ff) ^ 1024) - 1024;
-  return precision <= NUMERIC_PRECISION_SCALED_MAX && scale >= 0 && scale <= precision ? scale : null;
+  return precision <= NUMERIC_PRECISION_SCALED_MAX && scale >= 0 && scale <= precision
+    ? scale
+    : null;
 }

@@ -12,7 +12,9 @@ import type { DdlRecord } from '../sql/analysis.ts';
 export function ddlHistory(directory: string, inline: Inline): DdlRecord[] {
   const blocks = new BlockStore(directory, { readonly: true });
   try {
-    const stamps = inline.read('SELECT DISTINCT stamp FROM main._catalog WHERE stamp > 0 ORDER BY stamp');
+    const stamps = inline.read(
+      'SELECT DISTINCT stamp FROM main._catalog WHERE stamp > 0 ORDER BY stamp',
+    );
     return stamps.flatMap(([stamp]) => recordsAt(blocks, stamp as bigint));
   } finally {
     blocks.close();
@@ -22,7 +24,8 @@ export function ddlHistory(directory: string, inline: Inline): DdlRecord[] {
 function recordsAt(blocks: BlockStore, stamp: bigint): DdlRecord[] {
   const height = heightOf(stamp);
   const block = blocks.read(height);
-  if (block === null) throw new StorageError('damaged', `${blocks.fileOf(height)}: block ${height} is missing`);
+  if (block === null)
+    throw new StorageError('damaged', `${blocks.fileOf(height)}: block ${height} is missing`);
   const transactions = decodeBody(block.body).flatMap((bundle) => bundle.transactions);
   const bytes = transactions[positionOf(stamp)];
   if (bytes === undefined) throw new StorageError('damaged', `block ${height} lacks a transaction`);

@@ -18,13 +18,7 @@ import { UnlockedWrites } from './unlocked-writes.ts';
  * but for those under way. Advisory, table and key locks use `share` and `update`.
  */
 export type LockMode =
-  | 'keyShare'
-  | 'share'
-  | 'program'
-  | 'applying'
-  | 'pin'
-  | 'noKeyUpdate'
-  | 'update';
+  'keyShare' | 'share' | 'program' | 'applying' | 'pin' | 'noKeyUpdate' | 'update';
 
 const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
   keyShare: ['update'],
@@ -139,7 +133,10 @@ export class LockTable {
     modes.splice(index, 1);
     if (modes.length === 0) lock.holders.delete(owner);
     const held = this.#held.get(owner)!;
-    held.splice(held.findLastIndex((each) => each.key === key && each.mode === mode), 1);
+    held.splice(
+      held.findLastIndex((each) => each.key === key && each.mode === mode),
+      1,
+    );
     if (held.length === 0) this.#held.delete(owner);
     this.#wake(key, lock);
     return true;

@@ -85,7 +85,13 @@ export class Sequences {
       called,
     });
     // Whoever lacks values meanwhile must reserve them behind this one.
-    this.#reserving.set(sequence.id, Promise.resolve(work).then(() => {}, () => {}));
+    this.#reserving.set(
+      sequence.id,
+      Promise.resolve(work).then(
+        () => {},
+        () => {},
+      ),
+    );
     try {
       await work;
     } finally {

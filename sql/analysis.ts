@@ -55,7 +55,11 @@ export interface Analysis {
 export interface DdlAnalysis {
   readonly changes: readonly CatalogChange[];
   readonly tag: string;
-  readonly notices: readonly { readonly severity: string; readonly sqlstate: string; readonly message: string }[];
+  readonly notices: readonly {
+    readonly severity: string;
+    readonly sqlstate: string;
+    readonly message: string;
+  }[];
   /** Relations and columns whose existing rows must be checked or rewritten, by kind. */
   readonly rowChecks: readonly RowCheck[];
 }
@@ -66,6 +70,11 @@ export type RowCheck =
   | { readonly kind: 'unique'; readonly relation: number; readonly index: number }
   | { readonly kind: 'foreignKey'; readonly relation: number; readonly foreignKey: number }
   /** ALTER COLUMN … TYPE: every row gets a new version; `using` is the conversion in terms of the old row. */
-  | { readonly kind: 'rewrite'; readonly relation: number; readonly column: number; readonly using: string }
+  | {
+      readonly kind: 'rewrite';
+      readonly relation: number;
+      readonly column: number;
+      readonly using: string;
+    }
   /** ADD COLUMN with a volatile or generated default. */
   | { readonly kind: 'fill'; readonly relation: number; readonly column: number };

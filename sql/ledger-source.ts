@@ -227,7 +227,10 @@ export function historySource(
   const closed = `${schema}.${historyTable(table.id)}`;
   const own = table.columns.map(({ id }) => `, v.${columnName(id)}`).join('');
   const past = table.columns
-    .map((column) => `, ${closedColumn('v.', column, retyped?.get(column.id))} AS ${columnName(column.id)}`)
+    .map(
+      (column) =>
+        `, ${closedColumn('v.', column, retyped?.get(column.id))} AS ${columnName(column.id)}`,
+    )
     .join('');
   const version = (from: string, to: string, deed: string, source: string): string =>
     `SELECT v.${ROW_ID}, ${from} AS f, ${to} AS t, ${deed} AS deed${to === 'NULL' ? own : past} FROM ${source}`;

@@ -55,5 +55,7 @@ function compare(
 }
 
 function sameType(a: SqlType, b: SqlType): boolean {
-  return a.base === b.base && a.typmod === b.typmod && a.array === b.array && a.userType === b.userType;
+  return (
+    a.base === b.base && a.typmod === b.typmod && a.array === b.array && a.userType === b.userType
+  );
 }

@@ -25,13 +25,17 @@ import type { RowChange } from './write-rows.ts';
 const EXCLUDED_COLUMNS = 1_000_000;
 
 /** The clause for the chain; null when an expression does not fit the ledger's language. */
-export function conflictClause(plan: InsertPlan, surroundings: Surroundings): ConflictClause | null {
+export function conflictClause(
+  plan: InsertPlan,
+  surroundings: Surroundings,
+): ConflictClause | null {
   const conflict = plan.conflict!;
   if (conflict.action === 'nothing') return { index: conflict.index, update: null };
   const translate = (scalar: Scalar) =>
     ledgerExpression(scalar, (node) => {
       if (node.kind === 'var' && node.levelsUp === 0) {
-        if (node.entry === conflict.excluded) return { kind: 'excluded', type: node.type, column: node.column };
+        if (node.entry === conflict.excluded)
+          return { kind: 'excluded', type: node.type, column: node.column };
         return node.entry === plan.query.target ? undefined : null;
       }
       if (node.kind !== 'param' && node.kind !== 'session' && !isStable(node)) return undefined;
@@ -108,7 +112,11 @@ function deletedMeanwhile(): SqlError {
   );
 }
 
-function existing(edge: EdgeTable, arbiters: readonly IndexShape[], values: readonly Datum[]): bigint | null {
+function existing(
+  edge: EdgeTable,
+  arbiters: readonly IndexShape[],
+  values: readonly Datum[],
+): bigint | null {
   for (const index of arbiters) {
     const key = index.key(values);
     const found = key === null ? null : edge.find(index, key);
@@ -138,7 +146,9 @@ function updated(
       session,
       parameters,
       row: (id) =>
-        (id > EXCLUDED_COLUMNS ? proposed[edge.position(id - EXCLUDED_COLUMNS)!] : before[edge.position(id)!]) ?? null,
+        (id > EXCLUDED_COLUMNS
+          ? proposed[edge.position(id - EXCLUDED_COLUMNS)!]
+          : before[edge.position(id)!]) ?? null,
     });
   };
   if (conflict.where !== null && evaluate(conflict.where) !== 1n) return null;
@@ -153,6 +163,8 @@ function secondTime(): SqlError {
   return new SqlError(
     SQLSTATE.cardinalityViolation,
     'ON CONFLICT DO UPDATE command cannot affect row a second time',
-    { hint: 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.' },
+    {
+      hint: 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.',
+    },
   );
 }

@@ -92,7 +92,10 @@ export class SessionContext {
         throw new SqlError(SQLSTATE.invalidParameterValue, `role "${name}" does not exist`);
       }
       if (!this.sessionRole.superuser && !isMember(this.catalog, this.sessionRole.id, role.id)) {
-        throw new SqlError(SQLSTATE.insufficientPrivilege, `permission denied to set role "${name}"`);
+        throw new SqlError(
+          SQLSTATE.insufficientPrivilege,
+          `permission denied to set role "${name}"`,
+        );
       }
     }
     this.settings.set('role', name ?? 'none', local);
@@ -104,7 +107,10 @@ export class SessionContext {
   setSetting(name: string, value: string, local: boolean): void {
     if (name.toLowerCase() === 'ledger.as_of' && value !== '') {
       if (this.transaction?.operations.length) {
-        throw new SqlError(SQLSTATE.activeSqlTransaction, 'ledger.as_of cannot be set after writing');
+        throw new SqlError(
+          SQLSTATE.activeSqlTransaction,
+          'ledger.as_of cannot be set after writing',
+        );
       }
       this.services.stampOfText(value, this);
     }
@@ -122,7 +128,12 @@ export class SessionContext {
     if (this.transaction !== null) return this.transaction;
     const isolation = this.settings.get('default_transaction_isolation');
     const readOnly = this.settings.get('default_transaction_read_only') === 'on';
-    this.transaction = new OpenTransaction(isolationOf(isolation), readOnly, explicit, this.statementMicros);
+    this.transaction = new OpenTransaction(
+      isolationOf(isolation),
+      readOnly,
+      explicit,
+      this.statementMicros,
+    );
     this.transaction.isolationName = isolation;
     this.settings.begin();
     return this.transaction;
@@ -197,8 +208,10 @@ export class SessionContext {
 
   #nextOf(sequence: Sequence): bigint {
     const { services, transaction } = this;
-    if (transaction === null || !this.ownsSequence(sequence.id)) return services.sequences.next(sequence);
-    const before = transaction.sequences.get(sequence.id)?.state ?? services.sequences.stateOf(sequence);
+    if (transaction === null || !this.ownsSequence(sequence.id))
+      return services.sequences.next(sequence);
+    const before =
+      transaction.sequences.get(sequence.id)?.state ?? services.sequences.stateOf(sequence);
     const last = firstAfter(sequence, before);
     transaction.moveSequence(sequence.id, { last, called: true });
     return last;
@@ -285,7 +298,8 @@ function spooledError(table: string): SqlError {
     SQLSTATE.featureNotSupported,
     `table "${table}" cannot be looked at in the transaction that has loaded it`,
     {
-      detail: 'A large COPY goes to the ledger while it runs; its rows are there when the transaction commits.',
+      detail:
+        'A large COPY goes to the ledger while it runs; its rows are there when the transaction commits.',
       hint: 'COMMIT first.',
     },
   );

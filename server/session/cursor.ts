@@ -140,7 +140,8 @@ export function closeCursor(session: Session, tree: RawNode): string {
     for (const each of [...session.portals.keys()]) if (each !== '') session.dropPortal(each);
     return 'CLOSE CURSOR ALL';
   }
-  if (!session.portals.has(name)) throw new SqlError(SQLSTATE.invalidCursorName, `cursor "${name}" does not exist`);
+  if (!session.portals.has(name))
+    throw new SqlError(SQLSTATE.invalidCursorName, `cursor "${name}" does not exist`);
   session.dropPortal(name);
   return 'CLOSE CURSOR';
 }

@@ -79,8 +79,16 @@ async function runDdl(
   }
   // What a rewrite reads must be read before the catalog changes.
   const rewrites = await readRewrites(session, transaction, analysis);
-  const changes = withPassword(session, statement, analysis.changes.map((change) => withKeys(session, change)));
-  const record: DdlRecord = { role: session.currentRole, searchPath: session.settings.get('search_path'), text };
+  const changes = withPassword(
+    session,
+    statement,
+    analysis.changes.map((change) => withKeys(session, change)),
+  );
+  const record: DdlRecord = {
+    role: session.currentRole,
+    searchPath: session.settings.get('search_path'),
+    text,
+  };
   const before = session.catalog;
   transaction.push({ kind: 'catalog', base: before.version, changes, ...record });
   transaction.catalog = applyChanges(before, changes);
@@ -89,7 +97,8 @@ async function runDdl(
   for (const change of changes) reshapeOverlay(transaction, before, change);
   await restartSequences(session, transaction, statement);
   for (const rewrite of rewrites) pushImages(transaction, rewrite);
-  for (const check of analysis.rowChecks) if (check.kind === 'fill') await fill(session, transaction, check);
+  for (const check of analysis.rowChecks)
+    if (check.kind === 'fill') await fill(session, transaction, check);
   if (transaction.explicit) await checkRows(session, analysis);
   if (statement.kind === 'CreateTableAsStmt') return insertQuery(session, statement, analysis);
   return analysis.tag;
@@ -119,11 +128,15 @@ function withPassword(
   const password = passwordOf(statement);
   if (password === undefined) return changes;
   const name = nameOfRole(session, statement);
-  const put = changes.find((change) => 'put' in change && change.put === 'role' && change.object.name === name);
+  const put = changes.find(
+    (change) => 'put' in change && change.put === 'role' && change.object.name === name,
+  );
   const role = (put as { object: Role } | undefined)?.object ?? roleNamed(session.catalog, name);
-  if (role === undefined) throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
+  if (role === undefined)
+    throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
   const { keyring } = session.services;
-  const verifierCommitment = password === null ? null : keyring.putVerifier(verifierOfPassword(password));
+  const verifierCommitment =
+    password === null ? null : keyring.putVerifier(verifierOfPassword(password));
   const changed: CatalogChange = { put: 'role', object: { ...role, verifierCommitment } };
   return [...changes.filter((change) => change !== put), changed];
 }
@@ -141,7 +154,11 @@ function nameOfRole(session: SessionContext, { tree }: ParsedStatement): string 
 interface Rewrite {
   readonly table: Table;
   readonly columns: readonly number[];
-  readonly rows: readonly { readonly rowId: bigint; readonly version: bigint; readonly values: readonly Datum[] }[];
+  readonly rows: readonly {
+    readonly rowId: bigint;
+    readonly version: bigint;
+    readonly values: readonly Datum[];
+  }[];
 }
 
 /** ALTER COLUMN … TYPE: the new values of every row, in terms of the old ones. */
@@ -165,7 +182,9 @@ async function readRewrites(
     );
     const changed = after !== undefined && 'put' in after ? (after.object as Table) : table;
     const types = checks.map(({ column }) => changed.columns.find(({ id }) => id === column)!.type);
-    const values = checks.map(({ using }, i) => `CAST((${using}) AS ${typeText(types[i]!, session.catalog)})`);
+    const values = checks.map(
+      ({ using }, i) => `CAST((${using}) AS ${typeText(types[i]!, session.catalog)})`,
+    );
     const text = `SELECT ${values.join(', ')} FROM ${quoted(schema)}.${quoted(table.name)}`;
     const { query } = await session.services.analyst.analyse(text, [], session.analysisContext());
     if (query === null) throw new SqlError(SQLSTATE.internalError, 'a rewrite reads no table');
@@ -207,7 +226,10 @@ function withRowIds(query: Query, session: SessionContext): ReadPlan {
     column: 0,
     assign: 0,
   });
-  const select: Query = { ...query, targets: [system(ROW_ID_ATTRIBUTE), system(VERSION_ATTRIBUTE), ...query.targets] };
+  const select: Query = {
+    ...query,
+    targets: [system(ROW_ID_ATTRIBUTE), system(VERSION_ATTRIBUTE), ...query.targets],
+  };
   const compiled = compileQuery(select, compileOptions(session.catalog, 'current', new Set()));
   const analysis = { parameters: [], columns: null, query: select, catalogOnly: false };
   return { kind: 'read', query: select, analysis, compiled, variants: new Map() };
@@ -215,7 +237,13 @@ function withRowIds(query: Query, session: SessionContext): ReadPlan {
 
 function pushImages(transaction: OpenTransaction, { table, columns, rows }: Rewrite): void {
   if (rows.length === 0) return;
-  transaction.push({ kind: 'update', relation: table.id, schemaVersion: table.schemaVersion, columns, rows });
+  transaction.push({
+    kind: 'update',
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    columns,
+    rows,
+  });
 }
 
 /** ADD COLUMN with a volatile default, or generated: every row gets its own value. */
@@ -232,7 +260,13 @@ async function fill(
     session.services.catalog(),
     {
       kind: 'run',
-      request: { text: `SELECT _id, _v FROM r${table.id}`, parameters: {}, overlay: [], standIns: [], catalogVersion: null },
+      request: {
+        text: `SELECT _id, _v FROM r${table.id}`,
+        parameters: {},
+        overlay: [],
+        standIns: [],
+        catalogVersion: null,
+      },
       session: sessionImage(session),
       columns: null,
     },
@@ -272,7 +306,11 @@ function quoted(name: string): string {
 }
 
 /** Rows that the transaction has written already get the table's new columns. */
-function reshapeOverlay(transaction: OpenTransaction, before: Catalog, change: CatalogChange): void {
+function reshapeOverlay(
+  transaction: OpenTransaction,
+  before: Catalog,
+  change: CatalogChange,
+): void {
   if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table') return;
   const after = change.object;
   const old = before.relations.get(after.id);
@@ -286,7 +324,11 @@ function reshapeOverlay(transaction: OpenTransaction, before: Catalog, change: C
 // ── CREATE TABLE AS ──────────────────────────────────────────────────────────────────────────────
 
 /** The rows of CREATE TABLE … AS: an INSERT of the query into the table just made. */
-async function insertQuery(session: SessionContext, statement: ParsedStatement, analysis: DdlAnalysis): Promise<string> {
+async function insertQuery(
+  session: SessionContext,
+  statement: ParsedStatement,
+  analysis: DdlAnalysis,
+): Promise<string> {
   const into = statement.tree['into'] as { skipData?: boolean };
   const known = session.services.catalog().relations;
   const made = analysis.changes.find(

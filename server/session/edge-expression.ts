@@ -107,7 +107,10 @@ function throughSqlite(scalar: Scalar, scope: EdgeScope): Source {
       ? { kind: 'param', type: node.type, number: ROW_PARAMETERS + node.column }
       : undefined,
   );
-  const compiled = compileQuery(constantQuery(bound), compileOptions(scope.catalog, 'current', new Set()));
+  const compiled = compileQuery(
+    constantQuery(bound),
+    compileOptions(scope.catalog, 'current', new Set()),
+  );
   return ({ session, parameters, row }) => {
     const all = [...parameters];
     for (const name of compiled.parameters) {
@@ -128,7 +131,9 @@ function constantQuery(scalar: Scalar): Query {
     target: 0,
     from: [],
     where: null,
-    targets: [{ expression: scalar, name: 'value', hidden: false, relation: 0, column: 0, assign: 0 }],
+    targets: [
+      { expression: scalar, name: 'value', hidden: false, relation: 0, column: 0, assign: 0 },
+    ],
     returning: [],
     group: [],
     groupDistinct: false,

@@ -7,7 +7,14 @@
 import { hex } from '../../ledger/bytes.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
-import { columnName, foldedText, foldKey, indexColumns, predicateName, rowTable } from '../../storage/names.ts';
+import {
+  columnName,
+  foldedText,
+  foldKey,
+  indexColumns,
+  predicateName,
+  rowTable,
+} from '../../storage/names.ts';
 import type { RowLookup } from '../../storage/constraints.ts';
 import { TableShape } from '../../storage/table-shape.ts';
 import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
@@ -25,7 +32,9 @@ export class EdgeTable extends TableShape implements RowLookup {
   constructor(session: SessionContext, table: Table) {
     super(table);
     this.#session = session;
-    this.#columns = ['_id', '_v', ...table.columns.map((column) => columnName(column.id))].join(', ');
+    this.#columns = ['_id', '_v', ...table.columns.map((column) => columnName(column.id))].join(
+      ', ',
+    );
   }
 
   /** Row id under a key of an index, or null. */
@@ -57,7 +66,8 @@ export class EdgeTable extends TableShape implements RowLookup {
 
   row(rowId: bigint): StoredRow | null {
     const own = this.#session.transaction?.overlay.row(this.table.id, rowId);
-    if (own !== undefined) return own.deleted ? null : { rowId, version: own.version, values: [...own.values] };
+    if (own !== undefined)
+      return own.deleted ? null : { rowId, version: own.version, values: [...own.values] };
     if (rowId < 0n || this.#truncated()) return null;
     return this.#base(['_id = :id'], { id: rowId })[0] ?? null;
   }
@@ -82,10 +92,16 @@ export class EdgeTable extends TableShape implements RowLookup {
     return this.#base(...this.#holding(columns, values));
   }
 
-  #holding(columns: readonly number[], values: readonly Datum[]): [string[], Record<string, Datum>] {
+  #holding(
+    columns: readonly number[],
+    values: readonly Datum[],
+  ): [string[], Record<string, Datum>] {
     const types = columns.map((id) => this.table.columns.find((column) => column.id === id)!.type);
     const conditions = columns.map((id, i) => `${foldedText(columnName(id), types[i]!)} = :k${i}`);
-    return [conditions, Object.fromEntries(values.map((value, i) => [`k${i}`, foldKey(value, types[i]!)]))];
+    return [
+      conditions,
+      Object.fromEntries(values.map((value, i) => [`k${i}`, foldKey(value, types[i]!)])),
+    ];
   }
 
   #base(conditions: readonly string[], parameters: Readonly<Record<string, Datum>>): StoredRow[] {
@@ -116,7 +132,10 @@ export class EdgeTable extends TableShape implements RowLookup {
 
   /** Whether the transaction has its own version of a base row. */
   #hidden(rowId: bigint): boolean {
-    return this.#truncated() || this.#session.transaction?.overlay.row(this.table.id, rowId) !== undefined;
+    return (
+      this.#truncated() ||
+      this.#session.transaction?.overlay.row(this.table.id, rowId) !== undefined
+    );
   }
 
   #truncated(): boolean {

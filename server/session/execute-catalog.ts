@@ -42,7 +42,12 @@ export async function executeCatalogQuery(
   session.stop.onStop((reason) => call.cancel(reason));
   try {
     const { dataRows, count } = await call.answer;
-    return { kind: 'rows', columns: null, source: new BufferedRows(dataRows, count), tag: selectTag };
+    return {
+      kind: 'rows',
+      columns: null,
+      source: new BufferedRows(dataRows, count),
+      tag: selectTag,
+    };
   } finally {
     session.stop.onStop(() => {});
   }

@@ -135,7 +135,9 @@ async function makeRows(
   const surroundings: Surroundings = { session, parameters };
   if (plan.values !== null) {
     await reserve(session, plan, 1);
-    return plan.values.map((row) => row.map((cell) => (cell === null ? null : cell.evaluate(surroundings))));
+    return plan.values.map((row) =>
+      row.map((cell) => (cell === null ? null : cell.evaluate(surroundings))),
+    );
   }
   const { read, columns } = plan.source!;
   const source = takesLocks(read.query) ? await locked(session, read, parameters) : read;
@@ -150,7 +152,11 @@ async function makeRows(
 }
 
 /** Makes sure that `times` rows will not lack values of sequences. */
-export async function reserve(session: SessionContext, plan: InsertPlan, times: number): Promise<void> {
+export async function reserve(
+  session: SessionContext,
+  plan: InsertPlan,
+  times: number,
+): Promise<void> {
   for (const [id, draws] of plan.sequences) {
     const sequence = session.catalog.relations.get(id);
     if (sequence?.kind !== 'sequence') {

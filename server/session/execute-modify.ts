@@ -22,7 +22,13 @@ import type { Prepared } from './plan.ts';
 import { returningOutcome } from './returning.ts';
 import { areCurrent, refuseChanged } from './row-versions.ts';
 import { showProgramsOf, showRow } from './show-programs.ts';
-import { commitTransaction, releaseTransactionLocks, rollbackTransaction, rowLockKey, submit } from './transaction-commands.ts';
+import {
+  commitTransaction,
+  releaseTransactionLocks,
+  rollbackTransaction,
+  rowLockKey,
+  submit,
+} from './transaction-commands.ts';
 import { changeRows, incoming, refuseAppendOnly, updateImage } from './write-rows.ts';
 import type { RowChange } from './write-rows.ts';
 
@@ -86,7 +92,8 @@ async function modifyAlone(
   parameters: readonly Datum[],
 ): Promise<Modified> {
   if (plan.program !== null) return programAlone(session, prepared, plan, plan.program, parameters);
-  if (incoming(session, plan.table).length > 0) return inOwnTransaction(session, prepared, plan, parameters);
+  if (incoming(session, plan.table).length > 0)
+    return inOwnTransaction(session, prepared, plan, parameters);
   try {
     const found = await findImages(session, plan, parameters);
     const { changes, returned } = found;
@@ -176,7 +183,9 @@ function programOperation(
     index: program.index,
     key,
     where: program.where === null ? null : filled(program.where, surroundings),
-    set: program.set?.map(({ column, value }) => ({ column, value: filled(value, surroundings) })) ?? null,
+    set:
+      program.set?.map(({ column, value }) => ({ column, value: filled(value, surroundings) })) ??
+      null,
     required,
   };
 }
@@ -192,8 +201,11 @@ function fill(node: unknown, values: readonly Datum[]): unknown {
   if (typeof node !== 'object' || node === null || node instanceof Uint8Array) return node;
   if (Array.isArray(node)) return node.map((item) => fill(item, values));
   const { kind, column, type } = node as { kind?: string; column?: number; type?: unknown };
-  if (kind === 'column' && column! < 0) return { kind: 'const', type, value: values[-column! - 1]! };
-  return Object.fromEntries(Object.entries(node).map(([key, field]) => [key, key === 'type' ? field : fill(field, values)]));
+  if (kind === 'column' && column! < 0)
+    return { kind: 'const', type, value: values[-column! - 1]! };
+  return Object.fromEntries(
+    Object.entries(node).map(([key, field]) => [key, key === 'type' ? field : fill(field, values)]),
+  );
 }
 
 // ── Inside a transaction ─────────────────────────────────────────────────────────────────────────
@@ -281,14 +293,17 @@ async function findImages(
   const strict = session.transaction !== null && session.transaction.isolation !== 'read committed';
   const mode = changesKeys(plan) ? 'update' : 'noKeyUpdate';
   for (;;) {
-    const images = takesLocks(plan.query) ? await locked(session, plan.images, parameters) : plan.images;
+    const images = takesLocks(plan.query)
+      ? await locked(session, plan.images, parameters)
+      : plan.images;
     const since = session.services.appliedStamp();
     const rows = firstOfEach(await readValues(session, images, parameters));
     if (rows.length > IMAGE_ROWS_MAX) throw tooManyRows();
     let waited = false;
     for (const row of rows) {
       const rowId = row[0] as bigint;
-      if (rowId > 0n) waited = (await session.lock(rowLockKey(plan.table.id, rowId), mode)) || waited;
+      if (rowId > 0n)
+        waited = (await session.lock(rowLockKey(plan.table.id, rowId), mode)) || waited;
     }
     if (waited && !strict) continue;
     const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
@@ -307,7 +322,8 @@ function changesKeys({ query, table, assigned }: ModifyPlan): boolean {
   if (query.command === 'delete') return true;
   return table.indexes.some(
     (index) =>
-      index.unique && index.keys.some(({ column }) => assigned.some((each) => each.column === column)),
+      index.unique &&
+      index.keys.some(({ column }) => assigned.some((each) => each.column === column)),
   );
 }
 
@@ -345,9 +361,17 @@ function imagesOf(
     }
     if (plan.returning.length > 0) {
       const shown = values ?? old;
-      const surroundings = { session, parameters, row: (id: number) => shown[edge.position(id)!] ?? null };
+      const surroundings = {
+        session,
+        parameters,
+        row: (id: number) => shown[edge.position(id)!] ?? null,
+      };
       const extra = 2 + width + assigned.length;
-      returned.push(plan.returning.map((item) => (typeof item === 'number' ? found[extra + item]! : item.evaluate(surroundings))));
+      returned.push(
+        plan.returning.map((item) =>
+          typeof item === 'number' ? found[extra + item]! : item.evaluate(surroundings),
+        ),
+      );
     }
     return { row, values };
   });

@@ -32,7 +32,9 @@ export function executeRead(
 ): Outcome | Promise<Outcome> {
   const { transaction } = session;
   if (takesLocks(plan.query)) {
-    const shown = locked(session, plan, parameters).then((fixed) => start(session, fixed, parameters, formats));
+    const shown = locked(session, plan, parameters).then((fixed) =>
+      start(session, fixed, parameters, formats),
+    );
     // A statement on its own is a transaction on its own: its locks end with it.
     return transaction === null ? shown.finally(() => releaseTransactionLocks(session)) : shown;
   }
@@ -60,8 +62,16 @@ function start(
   if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
-  const columns = compiled.columns.map((column, index) => ({ type: column.type, format: formats[index] === 1 ? (1 as const) : (0 as const) }));
-  const outcome = (source: RowSource): Outcome => ({ kind: 'rows', columns: null, source, tag: selectTag });
+  const columns = compiled.columns.map((column, index) => ({
+    type: column.type,
+    format: formats[index] === 1 ? (1 as const) : (0 as const),
+  }));
+  const outcome = (source: RowSource): Outcome => ({
+    kind: 'rows',
+    columns: null,
+    source,
+    tag: selectTag,
+  });
   if (runsInline(plan, compiled, request)) return outcome(inlineRows(session, request, columns));
   return readerRows(session, request, columns).begin().then(outcome);
 }
@@ -76,7 +86,10 @@ function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null
   if (transaction?.isolation === 'serializable') {
     for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
   }
-  const overlaid = transaction === null ? [] : plan.compiled.tables.filter((id) => transaction.overlay.table(id) !== undefined);
+  const overlaid =
+    transaction === null
+      ? []
+      : plan.compiled.tables.filter((id) => transaction.overlay.table(id) !== undefined);
   const catalog: Catalog = session.catalog;
   const spread = stamp === null && spansShards(catalog, plan.compiled.tables);
   if (stamp === null && !spread && overlaid.length === 0) return plan.compiled;
@@ -84,7 +97,10 @@ function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null
   const key = `${visibility}:${overlaid.join()}`;
   let variant = plan.variants.get(key);
   if (variant === undefined) {
-    variant = compileQuery(plan.query, compileOptions(catalog, visibility, new Set(overlaid), session.services.retypings()));
+    variant = compileQuery(
+      plan.query,
+      compileOptions(catalog, visibility, new Set(overlaid), session.services.retypings()),
+    );
     plan.variants.set(key, variant);
   }
   return variant;
@@ -109,7 +125,8 @@ export function requestOf(
   stamp: bigint | null,
 ): QueryRequest {
   const named: Record<string, Datum> = {};
-  for (const name of compiled.parameters) named[name] = parameterValue(session, name, parameters, stamp);
+  for (const name of compiled.parameters)
+    named[name] = parameterValue(session, name, parameters, stamp);
   return session.request(compiled.text, named, compiled.tables, compiled.catalogVersion);
 }
 
@@ -157,7 +174,11 @@ function runsInline(plan: ReadPlan, compiled: CompiledQuery, request: QueryReque
 
 type Column = { readonly type: SqlType; readonly format: 0 | 1 };
 
-function inlineRows(session: SessionContext, request: QueryRequest, columns: readonly Column[]): RowSource {
+function inlineRows(
+  session: SessionContext,
+  request: QueryRequest,
+  columns: readonly Column[],
+): RowSource {
   const encoder = dataRowEncoder(columns, valueContext(session));
   let count = 0;
   for (const row of session.services.inline.all(session, request)) {
@@ -167,7 +188,11 @@ function inlineRows(session: SessionContext, request: QueryRequest, columns: rea
   return new BufferedRows(encoder.take(), count);
 }
 
-function readerRows(session: SessionContext, request: QueryRequest, columns: readonly Column[]): ReaderQuery {
+function readerRows(
+  session: SessionContext,
+  request: QueryRequest,
+  columns: readonly Column[],
+): ReaderQuery {
   const run = { kind: 'run' as const, request, session: sessionImage(session), columns };
   return session.services.readers.query(session.catalog, run, session.stop);
 }

@@ -47,7 +47,8 @@ export function execute(
 ): Outcome | Promise<Outcome> {
   const { context } = session;
   context.sink = sink;
-  if (context.transaction !== null && prepared.plan?.kind !== 'utility') context.transaction.queried = true;
+  if (context.transaction !== null && prepared.plan?.kind !== 'utility')
+    context.transaction.queried = true;
   context.effects.length = 0;
   const outcome = attempt(session, prepared, parameters, formats, sink, 1);
   if (outcome instanceof Promise) return outcome.then((done) => afterEffects(context, done));
@@ -73,7 +74,11 @@ function attempt(
     if (!changed || attempts >= RETRIES_MAX) throw error;
     const { context } = session;
     await context.services.catalogSettled();
-    const fresh = await context.services.planner.prepare(prepared.text, prepared.parameterOids, context);
+    const fresh = await context.services.planner.prepare(
+      prepared.text,
+      prepared.parameterOids,
+      context,
+    );
     if (!sameColumns(prepared.columns, fresh.columns)) {
       throw new SqlError(SQLSTATE.featureNotSupported, 'cached plan must not change result type');
     }
@@ -134,7 +139,13 @@ async function underTableLock(
 }
 
 /** Whether a client that was told of the one can read the other. */
-export function sameColumns(a: readonly ColumnDescription[] | null, b: readonly ColumnDescription[] | null): boolean {
+export function sameColumns(
+  a: readonly ColumnDescription[] | null,
+  b: readonly ColumnDescription[] | null,
+): boolean {
   if (a === null || b === null) return a === b;
-  return a.length === b.length && a.every((column, i) => column.typeOid === b[i]!.typeOid && column.name === b[i]!.name);
+  return (
+    a.length === b.length &&
+    a.every((column, i) => column.typeOid === b[i]!.typeOid && column.name === b[i]!.name)
+  );
 }

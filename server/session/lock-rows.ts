@@ -76,9 +76,13 @@ async function lockSubqueries(
   const replaced = new Map<Query, Query>();
   for (const inner of found) {
     if (readsOutside(inner, 0)) {
-      throw new SqlError(SQLSTATE.featureNotSupported, 'FOR UPDATE in a subquery that depends on its row is not supported', {
-        hint: 'Lock the rows by a statement of their own.',
-      });
+      throw new SqlError(
+        SQLSTATE.featureNotSupported,
+        'FOR UPDATE in a subquery that depends on its row is not supported',
+        {
+          hint: 'Lock the rows by a statement of their own.',
+        },
+      );
     }
     const shown = await lockRows(session, inner, parameters);
     replaced.set(inner, { ...shown, locks: [] });
@@ -103,7 +107,10 @@ function replaceQueries(value: unknown, replaced: ReadonlyMap<Query, Query>): un
   const other = replaced.get(value as Query);
   if (other !== undefined) return other;
   if (Array.isArray(value)) return value.map((item) => replaceQueries(item, replaced));
-  const fields = Object.entries(value).map(([name, field]) => [name, replaceQueries(field, replaced)]);
+  const fields = Object.entries(value).map(([name, field]) => [
+    name,
+    replaceQueries(field, replaced),
+  ]);
   return Object.fromEntries(fields) as unknown;
 }
 
@@ -157,7 +164,12 @@ interface RowLock {
 
 /** The query with the row ids and versions of the locked tables as its columns. */
 function idsQuery(session: SessionContext, query: Query): { plan: ReadPlan; locks: RowLock[] } {
-  if (query.group.length > 0 || query.distinct.length > 0 || query.set !== null || query.aggregates) {
+  if (
+    query.group.length > 0 ||
+    query.distinct.length > 0 ||
+    query.set !== null ||
+    query.aggregates
+  ) {
     throw new SqlError(SQLSTATE.featureNotSupported, 'FOR UPDATE is not allowed with this query');
   }
   const locks: RowLock[] = [];
@@ -204,7 +216,11 @@ function seenRows(locks: readonly RowLock[], rows: readonly (readonly Datum[])[]
   return found;
 }
 
-async function allCurrent(session: SessionContext, rows: SeenRows, since: bigint): Promise<boolean> {
+async function allCurrent(
+  session: SessionContext,
+  rows: SeenRows,
+  since: bigint,
+): Promise<boolean> {
   for (const [relation, seen] of rows) {
     if (!(await areCurrent(session, relation, [...seen.values()], since))) return false;
   }
@@ -228,7 +244,10 @@ function addTo(sets: RowSets, relation: number, rowId: bigint): void {
 
 function notAvailable(session: SessionContext, relation: number): SqlError {
   const name = session.catalog.relations.get(relation)?.name ?? '';
-  return new SqlError(SQLSTATE.lockNotAvailable, `could not obtain lock on row in relation "${name}"`);
+  return new SqlError(
+    SQLSTATE.lockNotAvailable,
+    `could not obtain lock on row in relation "${name}"`,
+  );
 }
 
 /** The query with a condition on the row ids of each table it locks. */
@@ -240,7 +259,13 @@ function restricted(query: Query, rows: RowSets, fn: FunctionRef, kind: 'and' | 
   for (const { entry: number } of query.locks) {
     const entry = query.entries[number - 1];
     if (entry?.kind !== 'relation' || entry.relationKind !== 'table') continue;
-    const rowId: Scalar = { kind: 'var', type: int8, entry: number, column: ROW_ID_ATTRIBUTE, levelsUp: 0 };
+    const rowId: Scalar = {
+      kind: 'var',
+      type: int8,
+      entry: number,
+      column: ROW_ID_ATTRIBUTE,
+      levelsUp: 0,
+    };
     const tests = [...(rows.get(entry.relation) ?? [])].map((id): Scalar => {
       const args: Scalar[] = [rowId, { kind: 'const', type: int8, value: id }];
       return { kind: 'call', type: bool, fn, args, variadic: false, format: 'operator' };

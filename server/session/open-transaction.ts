@@ -118,7 +118,7 @@ export class OpenTransaction {
   /** Takes out the unseen programs of a table (of one row, when given), oldest first. */
   takePrograms(relation: number, rowId?: bigint): UnseenProgram[] {
     const taken: UnseenProgram[] = [];
-    for (let index = 0; index < this.#programs.length; ) {
+    for (let index = 0; index < this.#programs.length;) {
       const program = this.#programs[index]!;
       if (program.relation === relation && (rowId === undefined || program.rowId === rowId)) {
         taken.push(program);

@@ -68,7 +68,11 @@ export class Overlay {
   }
 
   /** Gives every row of a table other values: its columns have changed. */
-  reshape(tag: number, relation: number, reshaped: (values: readonly Datum[]) => readonly Datum[]): void {
+  reshape(
+    tag: number,
+    relation: number,
+    reshaped: (values: readonly Datum[]) => readonly Datum[],
+  ): void {
     for (const row of [...(this.#tables.get(relation)?.rows.values() ?? [])]) {
       this.put(tag, relation, { ...row, values: reshaped(row.values) });
     }

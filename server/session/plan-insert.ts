@@ -23,7 +23,10 @@ export interface InsertPlan {
   /** VALUES: for each row, an expression for each column of the table (null for generated ones). */
   readonly values: readonly (readonly (EdgeExpression | null)[])[] | null;
   /** INSERT … SELECT: the source, and for each column of the table where its value is. */
-  readonly source: { readonly read: ReadPlan; readonly columns: readonly (ColumnSource | null)[] } | null;
+  readonly source: {
+    readonly read: ReadPlan;
+    readonly columns: readonly (ColumnSource | null)[];
+  } | null;
   readonly conflict: OnConflict | null;
   readonly returning: readonly EdgeExpression[];
   /** Sequences drawn from, by id, with the number of draws a row (INSERT … SELECT) or in all (VALUES). */
@@ -56,7 +59,9 @@ export async function planInsert(query: Query, session: SessionContext): Promise
     values,
     source,
     conflict: query.onConflict,
-    returning: query.returning.map((target) => compileEdge(target.expression, { ...scope, entry: query.target })),
+    returning: query.returning.map((target) =>
+      compileEdge(target.expression, { ...scope, entry: query.target }),
+    ),
     sequences,
     scope,
   };
@@ -64,7 +69,10 @@ export async function planInsert(query: Query, session: SessionContext): Promise
 
 export function targetTable(query: Query, catalog: Catalog): Table {
   const entry = query.entries[query.target - 1];
-  const relation = entry?.kind === 'relation' && entry.relationKind === 'table' ? catalog.relations.get(entry.relation) : undefined;
+  const relation =
+    entry?.kind === 'relation' && entry.relationKind === 'table'
+      ? catalog.relations.get(entry.relation)
+      : undefined;
   if (relation?.kind === 'table') return relation;
   throw new SqlError(
     SQLSTATE.featureNotSupported,
@@ -81,11 +89,15 @@ export async function defaultsOf(
 ): Promise<ReadonlyMap<number, EdgeExpression>> {
   const defaults = new Map<number, EdgeExpression>();
   const scalars = await session.services.analyst.defaults(table.id, session.analysisContext());
-  for (const { column, expression } of scalars) defaults.set(column, compileEdge(expression, scope));
+  for (const { column, expression } of scalars)
+    defaults.set(column, compileEdge(expression, scope));
   for (const column of table.columns) {
     if (column.identity === null) continue;
     const sequence = ownedSequence(scope.catalog, table.id, column.id);
-    defaults.set(column.id, { evaluate: ({ session: at }) => at.drawNext(sequence), sequences: [sequence] });
+    defaults.set(column.id, {
+      evaluate: ({ session: at }) => at.drawNext(sequence),
+      sequences: [sequence],
+    });
   }
   return defaults;
 }
@@ -93,9 +105,13 @@ export async function defaultsOf(
 function ownedSequence(catalog: Catalog, relation: number, column: number): number {
   for (const candidate of catalog.relations.values()) {
     if (candidate.kind !== 'sequence') continue;
-    if (candidate.ownedBy?.relation === relation && candidate.ownedBy.column === column) return candidate.id;
+    if (candidate.ownedBy?.relation === relation && candidate.ownedBy.column === column)
+      return candidate.id;
   }
-  throw new SqlError(SQLSTATE.internalError, `the sequence of identity column ${column} is missing`);
+  throw new SqlError(
+    SQLSTATE.internalError,
+    `the sequence of identity column ${column} is missing`,
+  );
 }
 
 /** The rows of INSERT … VALUES (or DEFAULT VALUES) as targets; null when the source is a query. */
@@ -109,7 +125,9 @@ function valuesOf(query: Query): (readonly Target[])[] | null {
     query.targets.map((target) => ({
       ...target,
       expression: mapScalar(target.expression, (node, depth) =>
-        node.kind === 'var' && node.entry === item.entry && node.levelsUp === depth ? row[node.column - 1] : undefined,
+        node.kind === 'var' && node.entry === item.entry && node.levelsUp === depth
+          ? row[node.column - 1]
+          : undefined,
       ),
     })),
   );
@@ -152,7 +170,12 @@ const NULL: EdgeExpression = { evaluate: () => null, sequences: [] };
 function isDefault(scalar: Scalar): boolean {
   if (scalar.kind === 'default') return true;
   if (scalar.kind === 'relabel' || scalar.kind === 'toDomain') return isDefault(scalar.arg);
-  return scalar.kind === 'call' && scalar.format === 'cast' && scalar.args[0] !== undefined && isDefault(scalar.args[0]);
+  return (
+    scalar.kind === 'call' &&
+    scalar.format === 'cast' &&
+    scalar.args[0] !== undefined &&
+    isDefault(scalar.args[0])
+  );
 }
 
 function sourceOf(
@@ -170,7 +193,10 @@ function sourceOf(
     returning: [],
     onConflict: null,
   };
-  const compiled: CompiledQuery = compileQuery(select, compileOptions(catalog, 'current', new Set()));
+  const compiled: CompiledQuery = compileQuery(
+    select,
+    compileOptions(catalog, 'current', new Set()),
+  );
   const columns = table.columns.map((column) => {
     const position = query.targets.findIndex((target) => target.assign === column.id);
     if (position >= 0) refuseFixed(column, query);
@@ -179,5 +205,8 @@ function sourceOf(
     return takes ? position : count(defaults.get(column.id) ?? NULL);
   });
   const analysis = { parameters: [], columns: null, query: select, catalogOnly: false };
-  return { read: { kind: 'read', query: select, analysis, compiled, variants: new Map() }, columns };
+  return {
+    read: { kind: 'read', query: select, analysis, compiled, variants: new Map() },
+    columns,
+  };
 }

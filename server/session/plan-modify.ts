@@ -50,7 +50,10 @@ export interface ModifyPlan {
   /** Columns of the answer: row id, version, all columns of the table, then the new values. */
   readonly images: ReadPlan;
   /** Column ids of the new values, in order; null where the statement says DEFAULT. */
-  readonly assigned: readonly { readonly column: number; readonly byDefault: EdgeExpression | null }[];
+  readonly assigned: readonly {
+    readonly column: number;
+    readonly byDefault: EdgeExpression | null;
+  }[];
   /** RETURNING: expressions over the new (DELETE: old) row, or positions among further columns of `images`. */
   readonly returning: readonly (EdgeExpression | number)[];
 }
@@ -59,7 +62,8 @@ export async function planModify(query: Query, session: SessionContext): Promise
   const { catalog } = session;
   const table = targetTable(query, catalog);
   const scope: EdgeScope = { catalog, entry: query.target };
-  const targets = query.command === 'update' ? query.targets.filter((target) => target.assign !== 0) : [];
+  const targets =
+    query.command === 'update' ? query.targets.filter((target) => target.assign !== 0) : [];
   const defaults = targets.some((target) => target.expression.kind === 'default')
     ? await defaultsOf(table, session, scope)
     : new Map<number, EdgeExpression>();
@@ -69,7 +73,10 @@ export async function planModify(query: Query, session: SessionContext): Promise
     if (column.generated !== null && !byDefault) throw generatedUpdate(column.name);
     if (column.identity === 'always' && !byDefault) throw identityUpdate(column.name);
     const nothing: EdgeExpression = { evaluate: () => null, sequences: [] };
-    return { column: column.id, byDefault: byDefault ? (defaults.get(column.id) ?? nothing) : null };
+    return {
+      column: column.id,
+      byDefault: byDefault ? (defaults.get(column.id) ?? nothing) : null,
+    };
   });
   const extra: Target[] = [];
   const returning = query.returning.map((target) => {
@@ -89,19 +96,31 @@ export async function planModify(query: Query, session: SessionContext): Promise
 }
 
 function generatedUpdate(column: string): SqlError {
-  return new SqlError(SQLSTATE.generatedAlways, `column "${column}" can only be updated to DEFAULT`, {
-    detail: `Column "${column}" is a generated column.`,
-  });
+  return new SqlError(
+    SQLSTATE.generatedAlways,
+    `column "${column}" can only be updated to DEFAULT`,
+    {
+      detail: `Column "${column}" is a generated column.`,
+    },
+  );
 }
 
 function identityUpdate(column: string): SqlError {
-  return new SqlError(SQLSTATE.generatedAlways, `column "${column}" can only be updated to DEFAULT`, {
-    detail: `Column "${column}" is an identity column defined as GENERATED ALWAYS.`,
-  });
+  return new SqlError(
+    SQLSTATE.generatedAlways,
+    `column "${column}" can only be updated to DEFAULT`,
+    {
+      detail: `Column "${column}" is an identity column defined as GENERATED ALWAYS.`,
+    },
+  );
 }
 
 function readsOthers(scalar: Scalar, entry: number): boolean {
-  return contains(scalar, (node) => 'command' in node || (node.kind === 'var' && node.levelsUp === 0 && node.entry !== entry));
+  return contains(
+    scalar,
+    (node) =>
+      'command' in node || (node.kind === 'var' && node.levelsUp === 0 && node.entry !== entry),
+  );
 }
 
 function imagesQuery(
@@ -131,7 +150,10 @@ function imagesQuery(
       ...table.columns.map((column) => variable(column.id, column.type)),
       ...targets.map((target): Target =>
         target.expression.kind === 'default'
-          ? { ...variable(ROW_ID_ATTRIBUTE, nothing), expression: { kind: 'const', type: nothing, value: null } }
+          ? {
+              ...variable(ROW_ID_ATTRIBUTE, nothing),
+              expression: { kind: 'const', type: nothing, value: null },
+            }
           : { ...target, hidden: false, assign: 0 },
       ),
       ...extra,
@@ -146,7 +168,9 @@ function imagesQuery(
 /** UPDATE … FROM lists the others; DELETE and UPDATE put the target among them already. */
 function withTarget(query: Query): Query['from'] {
   const names = (items: Query['from']): boolean =>
-    items.some((item) => (item.kind === 'ref' ? item.entry === query.target : names([item.left, item.right])));
+    items.some((item) =>
+      item.kind === 'ref' ? item.entry === query.target : names([item.left, item.right]),
+    );
   return names(query.from) ? query.from : [{ kind: 'ref', entry: query.target }, ...query.from];
 }
 
@@ -186,7 +210,10 @@ function programOf(
 }
 
 /** Key values must have the very form that the index holds. */
-function sameRepresentation(match: NonNullable<ReturnType<typeof keyIndex>>, table: Table): boolean {
+function sameRepresentation(
+  match: NonNullable<ReturnType<typeof keyIndex>>,
+  table: Table,
+): boolean {
   const integers = new Set(['int2', 'int4', 'int8', 'oid']);
   const texts = new Set(['text', 'varchar', 'name']);
   return match.index.keys.every((key, i) => {
@@ -202,7 +229,8 @@ function sameRepresentation(match: NonNullable<ReturnType<typeof keyIndex>>, tab
 /** A new key must be checked against other rows while the client waits for this statement. */
 function touchesUniqueKey(table: Table, assigned: ReadonlySet<number>): boolean {
   return table.indexes.some(
-    (index) => index.unique && index.keys.some((key) => key.column === null || assigned.has(key.column)),
+    (index) =>
+      index.unique && index.keys.some((key) => key.column === null || assigned.has(key.column)),
   );
 }
 
@@ -221,8 +249,12 @@ function templateOf(scalar: Scalar, scope: EdgeScope): Template | null {
   if (scalar.kind === 'default') return null;
   const holes: EdgeExpression[] = [];
   const expression = ledgerExpression(scalar, (node) => {
-    if (node.kind === 'var') return node.entry === scope.entry && node.levelsUp === 0 ? undefined : null;
-    const outside = node.kind === 'param' || node.kind === 'session' || (node.kind === 'call' && node.fn.volatility !== 'immutable');
+    if (node.kind === 'var')
+      return node.entry === scope.entry && node.levelsUp === 0 ? undefined : null;
+    const outside =
+      node.kind === 'param' ||
+      node.kind === 'session' ||
+      (node.kind === 'call' && node.fn.volatility !== 'immutable');
     if (!outside) return undefined;
     const readsRow = contains(node, (inner) => 'command' in inner || inner.kind === 'var');
     if (readsRow || (node.kind === 'call' && node.fn.volatility === 'volatile')) return null;

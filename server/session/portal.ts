@@ -22,7 +22,10 @@ export interface Portal {
 }
 
 /** Format codes, one for each column, from what Bind says: none (text), one for all, or one each. */
-export function formatsFor(given: readonly number[], columns: readonly ColumnDescription[] | null): readonly number[] {
+export function formatsFor(
+  given: readonly number[],
+  columns: readonly ColumnDescription[] | null,
+): readonly number[] {
   const count = columns?.length ?? 0;
   for (const format of given) {
     if (format !== 0 && format !== 1) {

@@ -14,10 +14,19 @@ export async function prepareNamed(session: Session, statement: ParsedStatement)
   const { context } = session;
   const name = statement.tree['name'] as string;
   if (session.statements.has(name)) {
-    throw new SqlError(SQLSTATE.duplicatePreparedStatement, `prepared statement "${name}" already exists`);
+    throw new SqlError(
+      SQLSTATE.duplicatePreparedStatement,
+      `prepared statement "${name}" already exists`,
+    );
   }
   const types = (statement.tree['argtypes'] as readonly RawNode[] | undefined) ?? [];
-  const oids = types.length === 0 ? [] : await context.services.analyst.typeOids(argumentTypes(statement, types.length), context.analysisContext());
+  const oids =
+    types.length === 0
+      ? []
+      : await context.services.analyst.typeOids(
+          argumentTypes(statement, types.length),
+          context.analysisContext(),
+        );
   const prepared = await prepareInner(context, statement, oids);
   session.statements.set(name, prepared);
   return 'PREPARE';
@@ -50,18 +59,26 @@ export async function executePrepared(
   const name = statement.tree['name'] as string;
   const known = session.statements.get(name);
   if (known === undefined) {
-    throw new SqlError(SQLSTATE.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
+    throw new SqlError(
+      SQLSTATE.invalidSqlStatementName,
+      `prepared statement "${name}" does not exist`,
+    );
   }
   const prepared = await session.current(name, known);
   const params = (statement.tree['params'] as readonly RawNode[] | undefined) ?? [];
   // Postgres does not look at arguments that nothing asks for.
   const wanted = prepared.parameterTypes.length;
   if (wanted > 0 && params.length !== wanted) {
-    throw new SqlError(SQLSTATE.syntaxError, `wrong number of parameters for prepared statement "${name}"`, {
-      detail: `Expected ${wanted} parameters but got ${params.length}.`,
-    });
+    throw new SqlError(
+      SQLSTATE.syntaxError,
+      `wrong number of parameters for prepared statement "${name}"`,
+      {
+        detail: `Expected ${wanted} parameters but got ${params.length}.`,
+      },
+    );
   }
-  const values = wanted === 0 ? [] : await argumentValues(session, statement, prepared.parameterOids);
+  const values =
+    wanted === 0 ? [] : await argumentValues(session, statement, prepared.parameterOids);
   const outcome = await execute(session, prepared, values, formats, sink);
   if (outcome.kind !== 'rows') return outcome;
   return { ...outcome, columns: outcome.columns ?? prepared.columns };
@@ -74,18 +91,25 @@ async function argumentValues(
   oids: readonly number[],
 ): Promise<readonly Datum[]> {
   const { context } = session;
-  const list = statement.text.slice(statement.text.indexOf('(') + 1, statement.text.lastIndexOf(')'));
+  const list = statement.text.slice(
+    statement.text.indexOf('(') + 1,
+    statement.text.lastIndexOf(')'),
+  );
   return context.services.analyst.evaluate(list, oids, context.analysisContext());
 }
 
 export function deallocate(session: Session, tree: RawNode): string {
   const name = tree['name'] as string | undefined;
   if (name === undefined || tree['isall'] === true) {
-    for (const each of [...session.statements.keys()]) if (each !== '') session.statements.delete(each);
+    for (const each of [...session.statements.keys()])
+      if (each !== '') session.statements.delete(each);
     return 'DEALLOCATE ALL';
   }
   if (!session.statements.has(name)) {
-    throw new SqlError(SQLSTATE.invalidSqlStatementName, `prepared statement "${name}" does not exist`);
+    throw new SqlError(
+      SQLSTATE.invalidSqlStatementName,
+      `prepared statement "${name}" does not exist`,
+    );
   }
   session.statements.delete(name);
   return 'DEALLOCATE';

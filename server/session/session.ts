@@ -36,7 +36,12 @@ import { commitTransaction, rollbackTransaction } from './transaction-commands.t
 
 /** Statements that a failed transaction block still accepts. */
 const ALLOWED_WHEN_FAILED = new Set(['TransactionStmt']);
-const ENDING = new Set(['TRANS_STMT_COMMIT', 'TRANS_STMT_ROLLBACK', 'TRANS_STMT_ROLLBACK_TO', 'TRANS_STMT_PREPARE']);
+const ENDING = new Set([
+  'TRANS_STMT_COMMIT',
+  'TRANS_STMT_ROLLBACK',
+  'TRANS_STMT_ROLLBACK_TO',
+  'TRANS_STMT_PREPARE',
+]);
 
 type Held = { readonly portal: Portal; readonly sink: ResultSink };
 
@@ -83,9 +88,13 @@ export class Session implements WireSession {
     return this.#then(this.#settleHeld(), () => {
       this.#arrive();
       if (name !== '' && this.statements.has(name)) {
-        throw new SqlError(SQLSTATE.duplicatePreparedStatement, `prepared statement "${name}" already exists`);
+        throw new SqlError(
+          SQLSTATE.duplicatePreparedStatement,
+          `prepared statement "${name}" already exists`,
+        );
       }
-      if (this.statements.size >= STATEMENTS_PER_SESSION_MAX) throw tooMany('prepared statements', STATEMENTS_PER_SESSION_MAX);
+      if (this.statements.size >= STATEMENTS_PER_SESSION_MAX)
+        throw tooMany('prepared statements', STATEMENTS_PER_SESSION_MAX);
       if (this.context.transaction?.failed === true) this.#checkAllowedText(text);
       const prepared = this.context.services.planner.prepare(text, parameterOids, this.context);
       return this.#then(prepared, (made) => {
@@ -106,7 +115,8 @@ export class Session implements WireSession {
       if (portalName !== '' && this.portals.has(portalName)) {
         throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${portalName}" already exists`);
       }
-      if (this.portals.size >= PORTALS_PER_SESSION_MAX) throw tooMany('portals', PORTALS_PER_SESSION_MAX);
+      if (this.portals.size >= PORTALS_PER_SESSION_MAX)
+        throw tooMany('portals', PORTALS_PER_SESSION_MAX);
       const prepared = this.#statement(statementName);
       this.#checkAllowed(prepared.statement);
       return this.#then(this.current(statementName, prepared), (fresh) => {
@@ -145,12 +155,21 @@ export class Session implements WireSession {
     return this.#held === null ? described() : Promise.resolve(this.#settleHeld()).then(described);
   }
 
-  execute(name: string, rowsMax: number, sink: ResultSink): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
+  execute(
+    name: string,
+    rowsMax: number,
+    sink: ResultSink,
+  ): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
     return this.#then(this.#settleHeld(), () => {
       this.#arrive();
       const portal = this.#portal(name);
       this.#checkAllowed(portal.prepared.statement);
-      if (portal.outcome === null && rowsMax === 0 && this.context.transaction === null && isWrite(portal.prepared)) {
+      if (
+        portal.outcome === null &&
+        rowsMax === 0 &&
+        this.context.transaction === null &&
+        isWrite(portal.prepared)
+      ) {
         this.#held = { portal, sink };
         return 'complete';
       }
@@ -190,7 +209,9 @@ export class Session implements WireSession {
       return this.#afterSync(this.#runHeld(held));
     }
     if (transaction !== null && !transaction.explicit) {
-      return this.#afterSync(this.#guarded(null, () => commitTransaction(this.context)) as Promise<void>);
+      return this.#afterSync(
+        this.#guarded(null, () => commitTransaction(this.context)) as Promise<void>,
+      );
     }
     return this.#afterSync(undefined);
   }
@@ -231,7 +252,8 @@ export class Session implements WireSession {
 
   /** The statement, planned anew if the catalog has changed since, or the role, or what else it was read by. */
   current(name: string, prepared: Prepared): Prepared | Promise<Prepared> {
-    const stale = prepared.catalog !== this.context.catalog || prepared.scope !== scopeOf(this.context);
+    const stale =
+      prepared.catalog !== this.context.catalog || prepared.scope !== scopeOf(this.context);
     if (prepared.plan === null || prepared.plan.kind === 'utility' || !stale) return prepared;
     return this.#plannedAnew(name, prepared);
   }
@@ -313,12 +335,17 @@ export class Session implements WireSession {
     }) as void | Promise<void>;
   }
 
-  #runPortal(portal: Portal, rowsMax: number, sink: ResultSink): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
+  #runPortal(
+    portal: Portal,
+    rowsMax: number,
+    sink: ResultSink,
+  ): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
     if (portal.prepared.plan === null) {
       sink.emptyQuery();
       return 'complete';
     }
-    const outcome = portal.outcome ?? execute(this, portal.prepared, portal.parameters, portal.formats, sink);
+    const outcome =
+      portal.outcome ?? execute(this, portal.prepared, portal.parameters, portal.formats, sink);
     return this.#then(outcome, (done) => {
       portal.outcome = done;
       if (done.kind !== 'rows') {
@@ -328,7 +355,10 @@ export class Session implements WireSession {
     }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
   }
 
-  #finishOther(outcome: Exclude<Outcome, { kind: 'rows' }>, sink: ResultSink): void | Promise<void> {
+  #finishOther(
+    outcome: Exclude<Outcome, { kind: 'rows' }>,
+    sink: ResultSink,
+  ): void | Promise<void> {
     if (outcome.kind === 'complete') {
       sink.commandComplete(outcome.tag);
       return undefined;
@@ -374,7 +404,8 @@ export class Session implements WireSession {
     if (rowsMax === 0) {
       const sent = portal.sent;
       const tagged = { ...outcome, tag: (count: number) => outcome.tag(sent + count) };
-      return this.#then(this.#sendAll(tagged, sink), () => 'complete') as 'complete' | Promise<'complete'>;
+      return this.#then(this.#sendAll(tagged, sink), () => 'complete') as
+        'complete' | Promise<'complete'>;
     }
     return this.#then(outcome.source.read(rowsMax), (batch) => {
       portal.sent += batch.count;
@@ -509,8 +540,14 @@ export class Session implements WireSession {
     this.#idleTimer = setTimeout(() => {
       this.terminate(
         inTransaction
-          ? new SqlError(SQLSTATE.idleInTransactionSessionTimeout, 'terminating connection due to idle-in-transaction timeout')
-          : new SqlError(SQLSTATE.idleSessionTimeout, 'terminating connection due to idle-session timeout'),
+          ? new SqlError(
+              SQLSTATE.idleInTransactionSessionTimeout,
+              'terminating connection due to idle-in-transaction timeout',
+            )
+          : new SqlError(
+              SQLSTATE.idleSessionTimeout,
+              'terminating connection due to idle-session timeout',
+            ),
       );
     }, ms);
   }

@@ -35,7 +35,10 @@ const MICROS_PER_SECOND = 1_000_000n;
  *
  * @throws SqlError 22023
  */
-function intervalZone(session: SessionContext, { arg, typeName }: NonNullable<Constant['TypeCast']>): string {
+function intervalZone(
+  session: SessionContext,
+  { arg, typeName }: NonNullable<Constant['TypeCast']>,
+): string {
   const fields = typeName.typmods?.[0]?.A_Const?.ival?.ival;
   const typmod = fields === undefined ? -1 : (fields << 16) | ANY_PRECISION;
   const context = valueContext(session);
@@ -76,7 +79,11 @@ export function setVariable(session: SessionContext, tree: RawNode): string {
   const local = tree['is_local'] === true;
   const args = (tree['args'] as readonly Constant[] | undefined) ?? [];
   if (local && session.transaction?.explicit !== true) {
-    session.notice('WARNING', SQLSTATE.noActiveSqlTransaction, 'SET LOCAL can only be used in transaction blocks');
+    session.notice(
+      'WARNING',
+      SQLSTATE.noActiveSqlTransaction,
+      'SET LOCAL can only be used in transaction blocks',
+    );
   }
   switch (kind) {
     case 'VAR_SET_MULTI':
@@ -99,14 +106,24 @@ export function setVariable(session: SessionContext, tree: RawNode): string {
   }
 }
 
-function setValue(session: SessionContext, name: string, args: readonly Constant[], local: boolean): void {
+function setValue(
+  session: SessionContext,
+  name: string,
+  args: readonly Constant[],
+  local: boolean,
+): void {
   const texts = args.map((argument) =>
-    argument.TypeCast === undefined ? argumentText(argument) : intervalZone(session, argument.TypeCast),
+    argument.TypeCast === undefined
+      ? argumentText(argument)
+      : intervalZone(session, argument.TypeCast),
   );
   if (name === 'role') return session.assumeRole(texts[0] === 'none' ? null : texts[0]!, local);
   if (name === 'session_authorization') {
     if (texts[0] !== session.sessionRole.name && !session.sessionRole.superuser) {
-      throw new SqlError(SQLSTATE.insufficientPrivilege, 'permission denied to set session authorization');
+      throw new SqlError(
+        SQLSTATE.insufficientPrivilege,
+        'permission denied to set session authorization',
+      );
     }
     return session.assumeRole(texts[0] ?? null, local);
   }
@@ -117,11 +134,16 @@ function setValue(session: SessionContext, name: string, args: readonly Constant
 function setModes(session: SessionContext, name: string, args: readonly RawNode[]): void {
   if (name === 'TRANSACTION') {
     if (session.transaction?.explicit !== true) {
-      session.notice('WARNING', SQLSTATE.noActiveSqlTransaction, 'SET TRANSACTION can only be used in transaction blocks');
+      session.notice(
+        'WARNING',
+        SQLSTATE.noActiveSqlTransaction,
+        'SET TRANSACTION can only be used in transaction blocks',
+      );
     }
     applyTransactionModes(session, args);
   } else if (name === 'SESSION CHARACTERISTICS') {
-    for (const mode of transactionModes(args)) session.settings.set(`default_${mode.name}`, mode.value);
+    for (const mode of transactionModes(args))
+      session.settings.set(`default_${mode.name}`, mode.value);
   } else {
     throw new SqlError(SQLSTATE.featureNotSupported, `SET ${name} is not supported`, {
       hint: 'Snapshots cannot be exported; use ledger.as_of to look at one height from several sessions.',
@@ -129,11 +151,21 @@ function setModes(session: SessionContext, name: string, args: readonly RawNode[
   }
 }
 
-export function showVariable(session: SessionContext, tree: RawNode, formats: readonly number[]): Outcome {
+export function showVariable(
+  session: SessionContext,
+  tree: RawNode,
+  formats: readonly number[],
+): Outcome {
   const name = tree['name'] as string;
   if (name === 'all') {
     const rows = session.settings.names().map((each) => [each, shown(session, each), '']);
-    return rowsOutcome(session, textColumns('name', 'setting', 'description'), formats, rows, 'SHOW');
+    return rowsOutcome(
+      session,
+      textColumns('name', 'setting', 'description'),
+      formats,
+      rows,
+      'SHOW',
+    );
   }
   const described = textColumns(session.settings.displayName(name));
   return rowsOutcome(session, described, formats, [[shown(session, name)]], 'SHOW');
@@ -146,7 +178,11 @@ export function shown(session: SessionContext, name: string): string {
     case 'transaction_isolation':
       return transaction?.isolationName ?? settings.get('default_transaction_isolation');
     case 'transaction_read_only':
-      return transaction === null ? settings.get('default_transaction_read_only') : transaction.readOnly ? 'on' : 'off';
+      return transaction === null
+        ? settings.get('default_transaction_read_only')
+        : transaction.readOnly
+          ? 'on'
+          : 'off';
     case 'role':
       return session.assumedRole ?? 'none';
     default:
@@ -160,10 +196,14 @@ export function discardAll(session: Session, tree: RawNode): string {
   const word = target.replace('DISCARD_', '');
   if (target !== 'DISCARD_ALL') return `DISCARD ${word}`;
   if (context.transaction?.explicit === true) {
-    throw new SqlError(SQLSTATE.activeSqlTransaction, 'DISCARD ALL cannot run inside a transaction block');
+    throw new SqlError(
+      SQLSTATE.activeSqlTransaction,
+      'DISCARD ALL cannot run inside a transaction block',
+    );
   }
   for (const name of [...session.portals.keys()]) if (name !== '') session.dropPortal(name);
-  for (const name of [...session.statements.keys()]) if (name !== '') session.statements.delete(name);
+  for (const name of [...session.statements.keys()])
+    if (name !== '') session.statements.delete(name);
   context.assumeRole(null);
   context.settings.resetAll();
   context.services.locks.releaseAll(context);

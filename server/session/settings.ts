@@ -28,7 +28,10 @@ function bool(value: string, name: string): string {
   const lower = value.toLowerCase();
   if (ON.includes(lower)) return 'on';
   if (OFF.includes(lower)) return 'off';
-  throw new SqlError(SQLSTATE.invalidParameterValue, `parameter "${name}" requires a Boolean value`);
+  throw new SqlError(
+    SQLSTATE.invalidParameterValue,
+    `parameter "${name}" requires a Boolean value`,
+  );
 }
 
 function oneOf(...values: readonly string[]) {
@@ -53,7 +56,14 @@ function integer(min: number, max: number) {
   };
 }
 
-const DURATION_UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  us: 0.001,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** Milliseconds with an optional unit; canonical text in the largest unit that fits exactly, 0 without unit. */
 function duration(value: string, name: string): string {
@@ -65,7 +75,10 @@ function duration(value: string, name: string): string {
   }
   const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!);
   if (ms < 0 || ms > 2_147_483_647) {
-    throw new SqlError(SQLSTATE.invalidParameterValue, `${ms} ms is outside the valid range for parameter "${name}" (0 .. 2147483647)`);
+    throw new SqlError(
+      SQLSTATE.invalidParameterValue,
+      `${ms} ms is outside the valid range for parameter "${name}" (0 .. 2147483647)`,
+    );
   }
   if (ms === 0) return '0';
   for (const unit of ['d', 'h', 'min', 's'] as const) {
@@ -83,7 +96,10 @@ export function durationMs(text: string): number {
 function dateStyle(value: string, name: string): string {
   let style = 'ISO';
   let order = 'MDY';
-  for (const word of value.toLowerCase().split(/[\s,]+/).filter(Boolean)) {
+  for (const word of value
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean)) {
     if (word === 'iso') style = 'ISO';
     else if (word === 'sql') style = 'SQL';
     else if (word.startsWith('postgres')) style = 'Postgres';
@@ -107,14 +123,32 @@ function clientEncoding(value: string, name: string): string {
   const word = value.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
   if (word === 'utf8' || word === 'unicode') return 'UTF8';
   if (word === 'sqlascii') return 'SQL_ASCII';
-  throw new SqlError(SQLSTATE.featureNotSupported, `invalid value for parameter "${name}": "${value}"`, {
-    detail: 'Conversion between this encoding and UTF8 is not supported.',
-    hint: 'Use client_encoding UTF8.',
-  });
+  throw new SqlError(
+    SQLSTATE.featureNotSupported,
+    `invalid value for parameter "${name}": "${value}"`,
+    {
+      detail: 'Conversion between this encoding and UTF8 is not supported.',
+      hint: 'Use client_encoding UTF8.',
+    },
+  );
 }
 
 const isolation = oneOf('serializable', 'repeatable read', 'read committed', 'read uncommitted');
-const messageLevel = oneOf('debug5', 'debug4', 'debug3', 'debug2', 'debug1', 'debug', 'log', 'info', 'notice', 'warning', 'error', 'fatal', 'panic');
+const messageLevel = oneOf(
+  'debug5',
+  'debug4',
+  'debug3',
+  'debug2',
+  'debug1',
+  'debug',
+  'log',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'fatal',
+  'panic',
+);
 
 const LIST: readonly Definition[] = [
   { name: 'application_name', initial: '', reported: true },
@@ -134,7 +168,12 @@ const LIST: readonly Definition[] = [
   { name: 'idle_session_timeout', initial: '0', check: duration },
   { name: 'in_hot_standby', initial: 'off', reported: true, fixed: true },
   { name: 'integer_datetimes', initial: 'on', reported: true, fixed: true },
-  { name: 'IntervalStyle', initial: 'postgres', check: oneOf('postgres', 'postgres_verbose', 'sql_standard', 'iso_8601'), reported: true },
+  {
+    name: 'IntervalStyle',
+    initial: 'postgres',
+    check: oneOf('postgres', 'postgres_verbose', 'sql_standard', 'iso_8601'),
+    reported: true,
+  },
   { name: 'is_superuser', initial: 'off', reported: true, fixed: true },
   { name: 'jit', initial: 'off', check: bool },
   { name: 'lc_collate', initial: 'C', fixed: true },
@@ -160,7 +199,11 @@ const LIST: readonly Definition[] = [
   { name: 'standard_conforming_strings', initial: 'on', check: oneOf('on'), reported: true },
   { name: 'statement_timeout', initial: '0', check: duration },
   { name: 'synchronize_seqscans', initial: 'on', check: bool },
-  { name: 'synchronous_commit', initial: 'on', check: oneOf('on', 'remote_apply', 'remote_write', 'local') },
+  {
+    name: 'synchronous_commit',
+    initial: 'on',
+    check: oneOf('on', 'remote_apply', 'remote_write', 'local'),
+  },
   { name: 'TimeZone', initial: 'Etc/UTC', check: timeZone, reported: true },
   { name: 'timezone_abbreviations', initial: 'Default' },
   { name: 'transaction_deferrable', initial: 'off', check: bool },
@@ -230,13 +273,27 @@ export class Settings {
   /** All names in order, for SHOW ALL. */
   names(): string[] {
     return [...new Set([...LIST.map((definition) => definition.name), ...this.#values.keys()])]
-      .filter((name) => DEFINITIONS.has(name.toLowerCase()) ? DEFINITIONS.get(name.toLowerCase())!.name === name : true)
+      .filter((name) =>
+        DEFINITIONS.has(name.toLowerCase())
+          ? DEFINITIONS.get(name.toLowerCase())!.name === name
+          : true,
+      )
       .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
   }
 
   /** Settings that shape how texts are read and shown, for the analyst. */
   forAnalyst(): ReadonlyMap<string, string> {
-    const names = ['timezone', 'datestyle', 'intervalstyle', 'bytea_output', 'extra_float_digits', 'application_name', 'statement_timeout', 'lock_timeout', 'quote_all_identifiers'];
+    const names = [
+      'timezone',
+      'datestyle',
+      'intervalstyle',
+      'bytea_output',
+      'extra_float_digits',
+      'application_name',
+      'statement_timeout',
+      'lock_timeout',
+      'quote_all_identifiers',
+    ];
     return new Map(names.map((name) => [name, this.get(name)]));
   }
 
@@ -259,7 +316,8 @@ export class Settings {
   }
 
   resetAll(): void {
-    for (const key of [...this.#values.keys()]) if (key !== 'role') this.#write(key, undefined, false);
+    for (const key of [...this.#values.keys()])
+      if (key !== 'role') this.#write(key, undefined, false);
   }
 
   /** Sets what no client may set. */
@@ -270,7 +328,8 @@ export class Settings {
   }
 
   reportAll(): void {
-    for (const [key, definition] of DEFINITIONS) if (definition.reported === true) this.#report(key);
+    for (const [key, definition] of DEFINITIONS)
+      if (definition.reported === true) this.#report(key);
   }
 
   /** Marks the beginning of a transaction or savepoint; returns what `rollbackTo` takes. */
@@ -298,11 +357,15 @@ export class Settings {
   #checked(key: string, name: string, value: string): string {
     const definition = DEFINITIONS.get(key);
     if (definition === undefined) {
-      if (!/^[a-z_][\w$]*\.[a-z_][\w$]*$/.test(key) || key.startsWith('ledger.')) throw unknownSetting(name);
+      if (!/^[a-z_][\w$]*\.[a-z_][\w$]*$/.test(key) || key.startsWith('ledger.'))
+        throw unknownSetting(name);
       return value;
     }
     if (definition.fixed === true) {
-      throw new SqlError(SQLSTATE.cantChangeRuntimeParam, `parameter "${definition.name}" cannot be changed`);
+      throw new SqlError(
+        SQLSTATE.cantChangeRuntimeParam,
+        `parameter "${definition.name}" cannot be changed`,
+      );
     }
     return definition.check === undefined ? value : definition.check(value, definition.name);
   }

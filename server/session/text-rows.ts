@@ -38,7 +38,10 @@ export function rowsOutcome(
   rows: readonly Row[],
   tag: string,
 ): Outcome {
-  const columns = described.types.map((type, i) => ({ type, format: formats[i] === 1 ? (1 as const) : (0 as const) }));
+  const columns = described.types.map((type, i) => ({
+    type,
+    format: formats[i] === 1 ? (1 as const) : (0 as const),
+  }));
   const encoder = dataRowEncoder(columns, valueContext(session));
   for (const row of rows) encoder.append(row as Datum[]);
   return {

@@ -111,7 +111,8 @@ async function lockPrograms(session: SessionContext, transaction: OpenTransactio
 function unseenConflict(error: unknown, operations: number): unknown {
   if (!isSqlError(error) || operations === 0) return error;
   const { sqlstate } = error;
-  if (sqlstate !== SQLSTATE.uniqueViolation && sqlstate !== SQLSTATE.foreignKeyViolation) return error;
+  if (sqlstate !== SQLSTATE.uniqueViolation && sqlstate !== SQLSTATE.foreignKeyViolation)
+    return error;
   return new SqlError(
     SQLSTATE.serializationFailure,
     'could not serialize access due to concurrent update',
@@ -120,7 +121,10 @@ function unseenConflict(error: unknown, operations: number): unknown {
 }
 
 /** A transaction statement (TransactionStmt); gives its command tag. */
-export async function runTransactionStatement(session: SessionContext, tree: RawNode): Promise<string> {
+export async function runTransactionStatement(
+  session: SessionContext,
+  tree: RawNode,
+): Promise<string> {
   const kind = tree['kind'] as string;
   const name = tree['savepoint_name'] as string | undefined;
   switch (kind) {
@@ -160,12 +164,19 @@ export async function runTransactionStatement(session: SessionContext, tree: Raw
 function block(session: SessionContext, command: string): OpenTransaction {
   const { transaction } = session;
   if (transaction !== null && transaction.explicit) return transaction;
-  throw new SqlError(SQLSTATE.noActiveSqlTransaction, `${command} can only be used in transaction blocks`);
+  throw new SqlError(
+    SQLSTATE.noActiveSqlTransaction,
+    `${command} can only be used in transaction blocks`,
+  );
 }
 
 function beginBlock(session: SessionContext, tree: RawNode): void {
   if (session.transaction?.explicit === true) {
-    session.notice('WARNING', SQLSTATE.activeSqlTransaction, 'there is already a transaction in progress');
+    session.notice(
+      'WARNING',
+      SQLSTATE.activeSqlTransaction,
+      'there is already a transaction in progress',
+    );
   }
   session.begin(true).explicit = true;
   applyTransactionModes(session, (tree['options'] as readonly RawNode[] | undefined) ?? []);
@@ -208,9 +219,17 @@ export function applyTransactionModes(session: SessionContext, options: readonly
 /** Settings that transaction modes stand for. */
 export function transactionModes(options: readonly RawNode[]): { name: string; value: string }[] {
   return options.map((option) => {
-    const { defname, arg } = (option['DefElem'] ?? option) as { defname: string; arg: { A_Const: RawNode } };
+    const { defname, arg } = (option['DefElem'] ?? option) as {
+      defname: string;
+      arg: { A_Const: RawNode };
+    };
     const constant = arg.A_Const as { sval?: { sval?: string }; ival?: { ival?: number } };
-    const value = constant.sval !== undefined ? (constant.sval.sval ?? '') : constant.ival?.ival === 1 ? 'on' : 'off';
+    const value =
+      constant.sval !== undefined
+        ? (constant.sval.sval ?? '')
+        : constant.ival?.ival === 1
+          ? 'on'
+          : 'off';
     return { name: defname, value };
   });
 }
@@ -220,7 +239,11 @@ async function end(session: SessionContext, tree: RawNode, commit: boolean): Pro
   if (transaction === null || !transaction.explicit) {
     const command = `${commit ? 'COMMIT' : 'ROLLBACK'} AND CHAIN`;
     if (tree['chain'] === true) block(session, command);
-    session.notice('WARNING', SQLSTATE.noActiveSqlTransaction, 'there is no transaction in progress');
+    session.notice(
+      'WARNING',
+      SQLSTATE.noActiveSqlTransaction,
+      'there is no transaction in progress',
+    );
   }
   const failed = transaction?.failed === true;
   const { isolation, readOnly } = transaction ?? { isolation: null, readOnly: false };
@@ -234,4 +257,3 @@ async function end(session: SessionContext, tree: RawNode, commit: boolean): Pro
   }
   return commit && !failed ? 'COMMIT' : 'ROLLBACK';
 }
-

@@ -35,7 +35,8 @@ export async function describeUtility(
 }
 
 function columnsOf(
-  prepared: { columns: UtilityColumns['columns'] | null; columnTypes: UtilityColumns['types'] } | undefined,
+  prepared:
+    { columns: UtilityColumns['columns'] | null; columnTypes: UtilityColumns['types'] } | undefined,
 ): UtilityColumns | null {
   if (prepared === undefined || prepared.columns === null) return null;
   return { columns: prepared.columns, types: prepared.columnTypes };

@@ -62,7 +62,10 @@ export async function executeUtility(
       return done(setConstraints(context, tree));
     case 'ListenStmt':
     case 'NotifyStmt':
-      throw notSupported(statement.kind === 'ListenStmt' ? 'LISTEN' : 'NOTIFY', 'Poll ledger.transactions instead.');
+      throw notSupported(
+        statement.kind === 'ListenStmt' ? 'LISTEN' : 'NOTIFY',
+        'Poll ledger.transactions instead.',
+      );
     case 'UnlistenStmt':
       return done('UNLISTEN');
     default:
@@ -88,7 +91,10 @@ async function maintenance(session: SessionContext, statement: ParsedStatement):
   if (statement.kind === 'CheckPointStmt') return 'CHECKPOINT';
   const vacuum = statement.tree['is_vacuumcmd'] === true;
   if (vacuum && session.transaction?.explicit === true) {
-    throw new SqlError(SQLSTATE.activeSqlTransaction, 'VACUUM cannot run inside a transaction block');
+    throw new SqlError(
+      SQLSTATE.activeSqlTransaction,
+      'VACUUM cannot run inside a transaction block',
+    );
   }
   const rels = (statement.tree['rels'] as readonly VacuumRelation[] | undefined) ?? [];
   for (const { VacuumRelation } of rels) await checkMaintained(session, VacuumRelation);
@@ -123,11 +129,13 @@ async function checkMaintained(
 
 /** No constraint is deferrable, so only ALL means anything, and it changes nothing. */
 function setConstraints(session: SessionContext, tree: RawNode): string {
-  const named = (tree['constraints'] as readonly { RangeVar: { relname: string } }[] | undefined) ?? [];
+  const named =
+    (tree['constraints'] as readonly { RangeVar: { relname: string } }[] | undefined) ?? [];
   if (named.length === 0) return 'SET CONSTRAINTS';
   const name = named[0]!.RangeVar.relname;
   const exists = [...session.catalog.relations.values()].some(
-    (relation) => relation.kind === 'table' && relation.foreignKeys.some((key) => key.name === name),
+    (relation) =>
+      relation.kind === 'table' && relation.foreignKeys.some((key) => key.name === name),
   );
   throw exists
     ? new SqlError(SQLSTATE.wrongObjectType, `constraint "${name}" is not deferrable`)
@@ -137,20 +145,31 @@ function setConstraints(session: SessionContext, tree: RawNode): string {
 /** LOCK TABLE: modes that conflict with themselves exclude each other; the others need nothing. */
 async function lockTables(session: SessionContext, tree: RawNode): Promise<string> {
   if (session.transaction?.explicit !== true) {
-    throw new SqlError(SQLSTATE.noActiveSqlTransaction, 'LOCK TABLE can only be used in transaction blocks');
+    throw new SqlError(
+      SQLSTATE.noActiveSqlTransaction,
+      'LOCK TABLE can only be used in transaction blocks',
+    );
   }
   const SHARE_UPDATE_EXCLUSIVE = 4;
   const mode = tree['mode'] as number;
-  for (const item of tree['relations'] as readonly { RangeVar: { schemaname?: string; relname: string } }[]) {
+  for (const item of tree['relations'] as readonly {
+    RangeVar: { schemaname?: string; relname: string };
+  }[]) {
     const { schemaname, relname } = item.RangeVar;
-    const id = await session.services.analyst.relationId(schemaname, relname, session.analysisContext());
+    const id = await session.services.analyst.relationId(
+      schemaname,
+      relname,
+      session.analysisContext(),
+    );
     if (mode < SHARE_UPDATE_EXCLUSIVE) continue;
     const key = `table:${id}`;
     if (tree['nowait'] !== true) await session.lock(key, 'update');
     else if (!session.services.locks.tryAcquire(session, key, 'update')) {
-      throw new SqlError(SQLSTATE.lockNotAvailable, `could not obtain lock on relation "${relname}"`);
+      throw new SqlError(
+        SQLSTATE.lockNotAvailable,
+        `could not obtain lock on relation "${relname}"`,
+      );
     }
   }
   return 'LOCK TABLE';
 }
-

@@ -101,7 +101,12 @@ async function changeTable(
     }
     const duplicate = uniqueError(edge, session.catalog, values, row.rowId);
     if (duplicate !== null) throw duplicate;
-    transaction.overlay.put(tag, table.id, { rowId: row.rowId, version: 0n, deleted: false, values });
+    transaction.overlay.put(tag, table.id, {
+      rowId: row.rowId,
+      version: 0n,
+      deleted: false,
+      values,
+    });
     written.push({ edge, values });
   }
   pushImages(transaction, table, changes);
@@ -113,12 +118,18 @@ export function refuseAppendOnly(table: Table): void {
   throw new SqlError(
     SQLSTATE.objectNotInPrerequisiteState,
     `table "${table.name}" is append-only`,
-    { hint: 'Rows of a table WITH (ledger = append_only) can be inserted, not updated or deleted.' },
+    {
+      hint: 'Rows of a table WITH (ledger = append_only) can be inserted, not updated or deleted.',
+    },
   );
 }
 
 /** The operations for changed rows: one for updates (columns that changed in any of them), one for deletes. */
-function pushImages(transaction: OpenTransaction, table: Table, changes: readonly RowChange[]): void {
+function pushImages(
+  transaction: OpenTransaction,
+  table: Table,
+  changes: readonly RowChange[],
+): void {
   const updated = changes.filter((change) => change.values !== null);
   const deleted = changes.filter((change) => change.values === null);
   if (updated.length > 0) transaction.push(updateImage(table, updated));
@@ -135,7 +146,9 @@ function pushImages(transaction: OpenTransaction, table: Table, changes: readonl
 export function updateImage(table: Table, updated: readonly RowChange[]) {
   const positions = table.columns.flatMap((column, i) => {
     if (column.generated !== null) return [];
-    return updated.some(({ row, values }) => !sameDatum(row.values[i] ?? null, values![i] ?? null)) ? [i] : [];
+    return updated.some(({ row, values }) => !sameDatum(row.values[i] ?? null, values![i] ?? null))
+      ? [i]
+      : [];
   });
   return {
     kind: 'update' as const,
@@ -164,25 +177,41 @@ async function cascade(
     const childEdge = tables.table(child);
     const childChanges: RowChange[] = [];
     for (const { row, values } of changes) {
-      const before = foreignKey.referencedColumns.map((id) => row.values[parent.position(id)!] ?? null);
-      const after = values === null ? null : foreignKey.referencedColumns.map((id) => values[parent.position(id)!] ?? null);
-      if (before.includes(null) || (after !== null && after.every((value, i) => sameDatum(value, before[i]!)))) continue;
+      const before = foreignKey.referencedColumns.map(
+        (id) => row.values[parent.position(id)!] ?? null,
+      );
+      const after =
+        values === null
+          ? null
+          : foreignKey.referencedColumns.map((id) => values[parent.position(id)!] ?? null);
+      if (
+        before.includes(null) ||
+        (after !== null && after.every((value, i) => sameDatum(value, before[i]!)))
+      )
+        continue;
       const action = values === null ? foreignKey.onDelete : foreignKey.onUpdate;
       if (action === 'noAction' || action === 'restrict') {
-        const check = () => refuseReferenced(session, parent, childEdge, foreignKey, before, action);
+        const check = () =>
+          refuseReferenced(session, parent, childEdge, foreignKey, before, action);
         if (action === 'restrict') check();
         else owed.push(check);
         continue;
       }
       // The default may be the very key that goes away.
       if (action === 'setDefault') {
-        owed.push(() => refuseReferenced(session, parent, childEdge, foreignKey, before, 'noAction'));
+        owed.push(() =>
+          refuseReferenced(session, parent, childEdge, foreignKey, before, 'noAction'),
+        );
       }
       for (const found of childEdge.rowsWhere(foreignKey.columns, before)) {
         const current = (await lockedRow(session, childEdge, found.rowId)) ?? null;
         if (current === null) continue;
-        const source = action === 'setDefault' ? await defaultsOf(session, child, foreignKey) : after;
-        childChanges.push({ row: current, values: cascaded(child, foreignKey, current, action, source) });
+        const source =
+          action === 'setDefault' ? await defaultsOf(session, child, foreignKey) : after;
+        childChanges.push({
+          row: current,
+          values: cascaded(child, foreignKey, current, action, source),
+        });
       }
     }
     await changeTable(session, transaction, tables, child, childChanges, written, owed);
@@ -230,7 +259,11 @@ async function defaultsOf(
 }
 
 /** Locks a row and reads it again: null when it is gone. */
-export async function lockedRow(session: SessionContext, edge: EdgeTable, rowId: bigint): Promise<StoredRow | null> {
+export async function lockedRow(
+  session: SessionContext,
+  edge: EdgeTable,
+  rowId: bigint,
+): Promise<StoredRow | null> {
   if (rowId > 0n) await session.lock(rowLockKey(edge.table.id, rowId), 'update');
   await session.services.locks.unlocked.settled(edge.table.id);
   return edge.row(rowId);
@@ -246,7 +279,8 @@ function refuseReferenced(
 ): void {
   if (child.rowsWhere(foreignKey.columns, key).length === 0) return;
   // Another row may have taken the key that this one gave up.
-  if (action === 'noAction' && parent.rowsWhere(foreignKey.referencedColumns, key).length > 0) return;
+  if (action === 'noAction' && parent.rowsWhere(foreignKey.referencedColumns, key).length > 0)
+    return;
   const { name } = parent.table;
   throw new SqlError(
     SQLSTATE.foreignKeyViolation,
@@ -260,7 +294,10 @@ function refuseReferenced(
 }
 
 /** Foreign keys that refer to a table. */
-export function incoming(session: SessionContext, table: Table): { child: Table; foreignKey: ForeignKey }[] {
+export function incoming(
+  session: SessionContext,
+  table: Table,
+): { child: Table; foreignKey: ForeignKey }[] {
   const found: { child: Table; foreignKey: ForeignKey }[] = [];
   for (const relation of session.catalog.relations.values()) {
     if (relation.kind !== 'table') continue;

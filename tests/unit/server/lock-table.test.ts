@@ -8,7 +8,10 @@ const [a, b, c] = [{ processId: 1 }, { processId: 2 }, { processId: 3 }] as cons
 /** Settled by now? */
 async function granted(wait: Wait | null): Promise<boolean> {
   if (wait === null) return true;
-  return Promise.race([wait.granted.then(() => true), new Promise<boolean>((done) => setImmediate(done, false))]);
+  return Promise.race([
+    wait.granted.then(() => true),
+    new Promise<boolean>((done) => setImmediate(done, false)),
+  ]);
 }
 
 describe('waiting', () => {

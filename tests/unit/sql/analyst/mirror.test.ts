@@ -353,11 +353,11 @@ describe('DDL', () => {
     async () => {
       const again = await Mirror.start('ledger');
       const oids = again.load(followed.catalog, followed.records);
-      expect(oids.relations.map(([, id]) => id).sort()).toEqual(
+      expect(oids.relations.map(([, id]) => id).sort((a, b) => a - b)).toEqual(
         followed.mirror
           .oids()
           .relations.map(([, id]) => id)
-          .sort(),
+          .sort((a, b) => a - b),
       );
       expect(oids.relations.every(([, id]) => id !== 0)).toBe(true);
       await again.close();
@@ -410,7 +410,7 @@ describe('catalogs', () => {
 
   test('defaults are resolved, sequences by ledger id', () => {
     const defaults = followed.mirror.defaults(followed.relation('customers').id, contextOf());
-    expect(defaults.map(({ column }) => column).sort()).toEqual([1, 4, 6]);
+    expect(defaults.map(({ column }) => column).sort((a, b) => a - b)).toEqual([1, 4, 6]);
     const [serial] = defaults.filter(({ column }) => column === 1);
     expect(serial?.expression).toMatchObject({
       kind: 'call',
