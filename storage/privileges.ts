@@ -153,8 +153,11 @@ function onlyGrantsDiffer(before: object, after: object): boolean {
 }
 
 function sameExcept(expected: object, actual: object): boolean {
+  const byName = ([left]: [string, unknown], [right]: [string, unknown]): number =>
+    left < right ? -1 : left > right ? 1 : 0;
   const whole = (_: string, value: unknown): unknown => plain(value);
-  const sorted = (value: object): string => JSON.stringify(Object.entries(value).sort(), whole);
+  const sorted = (value: object): string =>
+    JSON.stringify(Object.entries(value).sort(byName), whole);
   return sorted(expected) === sorted(actual);
 }
 

@@ -17,7 +17,7 @@ import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
 import { asksLedger, withLedgerAnswers } from './ledger-functions.ts';
 import { locked, takesLocks } from './lock-rows.ts';
-import type { Prepared, ReadPlan } from './plan.ts';
+import type { ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
 import { showPrograms } from './show-programs.ts';
 import { releaseTransactionLocks } from './transaction-commands.ts';
@@ -25,7 +25,6 @@ import { sessionImage, valueContext } from './value-context.ts';
 
 export function executeRead(
   session: SessionContext,
-  prepared: Prepared,
   plan: ReadPlan,
   parameters: readonly Datum[],
   formats: readonly number[],
@@ -44,7 +43,7 @@ export function executeRead(
   }
   if (asksLedger(plan.compiled.sessionFunctions)) {
     const answered = withLedgerAnswers(session, plan, parameters);
-    return answered.then((known) => executeRead(session, prepared, known, parameters, formats));
+    return answered.then((known) => executeRead(session, known, parameters, formats));
   }
   if (drawsValues(plan.compiled.sessionFunctions)) {
     return withSequences(session, plan.query, () => start(session, plan, parameters, formats));

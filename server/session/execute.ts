@@ -103,7 +103,7 @@ function run(
   const { context } = session;
   switch (plan?.kind) {
     case 'read':
-      return executeRead(context, prepared, plan, parameters, formats);
+      return executeRead(context, plan, parameters, formats);
     case 'catalog':
       return executeCatalogQuery(context, prepared, plan, parameters, formats);
     case 'insert':

@@ -131,7 +131,7 @@ export class Session implements WireSession {
           sent: 0,
           hold: false,
           close() {
-            this.outcome?.kind === 'rows' && this.outcome.source.close();
+            if (this.outcome?.kind === 'rows') this.outcome.source.close();
           },
         });
       });

@@ -284,10 +284,10 @@ function differences(
 /** A table whose rows or files are affected by the change gets the next schema version; names and grants are not. */
 function grown(old: Relation | undefined, now: Relation): Relation {
   if (now.kind !== 'table' || old?.kind !== 'table') return now;
-  const unnamed = <T extends { name: string }>({ name: _, ...rest }: T): Omit<T, 'name'> => rest;
+  const unnamed = <T extends { name: string }>(object: T): T => ({ ...object, name: '' });
   const shape = (table: Table): string =>
     stable([
-      table.columns.map(({ name: _, grants: __, defaultText: ___, ...rest }) => rest),
+      table.columns.map((column) => ({ ...unnamed(column), grants: null, defaultText: null })),
       table.indexes.map(unnamed),
       table.checks.map(unnamed),
       table.foreignKeys.map(unnamed),
