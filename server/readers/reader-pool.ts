@@ -305,15 +305,10 @@ export class ReaderQuery implements RowSource {
     return this;
   }
 
-  /** Takes the snapshot now, not when the first rows are asked for. Errors come with the rows. */
+  /** Takes the snapshot now and reads ahead: whoever wants the rows will take them by and by. */
   async open(): Promise<void> {
-    try {
-      this.#hold(await this.#askRows(1));
-    } catch (error) {
-      if (this.#stop.reason !== null) throw error;
-      this.#failure = error as SqlError;
-    }
-    if (!this.#ended) this.#filling = this.#fill();
+    if (this.#reader === null && !this.#ended) await this.begin();
+    if (!this.#ended) this.#filling ??= this.#fill();
   }
 
   /** Waits for reading ahead, and stops it where the statement must stop. */
