@@ -19,7 +19,7 @@ import { asksLedger, withLedgerAnswers } from './ledger-functions.ts';
 import { locked, takesLocks } from './lock-rows.ts';
 import type { ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
-import { showPrograms } from './show-programs.ts';
+import { pointRow, showPrograms } from './show-programs.ts';
 import { releaseTransactionLocks } from './transaction-commands.ts';
 import { sessionImage, valueContext } from './value-context.ts';
 
@@ -59,6 +59,7 @@ function start(
 ): Outcome | Promise<Outcome> {
   const stamp = session.visibleStamp();
   if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
+  remember(session, plan, parameters);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
   const columns = compiled.columns.map((column, index) => ({
@@ -79,12 +80,27 @@ export function selectTag(count: number): string {
   return `SELECT ${count}`;
 }
 
-/** The compilation that fits what the session sees. Every read comes through here: SERIALIZABLE remembers it. */
+/**
+ * What a SERIALIZABLE transaction has read must not have changed when it is applied: a row found by its key by
+ * its version, anything else by its table.
+ */
+function remember(session: SessionContext, plan: ReadPlan, parameters: readonly Datum[]): void {
+  const { transaction } = session;
+  if (transaction?.isolation !== 'serializable') return;
+  const row = plan.compiled.pointRead === null ? null : pointRow(session, plan, parameters);
+  if (row !== null && row.version === 0n) return;
+  if (row === null || row.version > (transaction.snapshot ?? 0n)) {
+    for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
+    return;
+  }
+  const { relation } = plan.compiled.pointRead!;
+  const rows = transaction.rowsRead.get(relation) ?? new Map<bigint, bigint>();
+  transaction.rowsRead.set(relation, rows.set(row.rowId, row.version));
+}
+
+/** The compilation that fits what the session sees. */
 function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null): CompiledQuery {
   const { transaction } = session;
-  if (transaction?.isolation === 'serializable') {
-    for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
-  }
   const overlaid =
     transaction === null
       ? []
@@ -204,6 +220,7 @@ export function readValues(
 ): Row[] | Promise<Row[]> {
   const stamp = session.visibleStamp();
   if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
+  remember(session, plan, parameters);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
   if (runsInline(plan, compiled, request)) {

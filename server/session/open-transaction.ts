@@ -59,6 +59,8 @@ export class OpenTransaction {
   snapshot: bigint | null = null;
   /** Tables read by a SERIALIZABLE transaction. */
   readonly tablesRead = new Set<number>();
+  /** Rows read by key by a SERIALIZABLE transaction, with their versions, by relation. */
+  readonly rowsRead = new Map<number, Map<bigint, bigint>>();
   /** By id; see SessionContext.ownsSequence. */
   readonly sequences = new Map<number, OwnSequence>();
   /** Cursors declared so far; they end when it is rolled back, WITH HOLD or not. */

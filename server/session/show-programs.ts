@@ -71,6 +71,17 @@ function edgeTable(session: SessionContext, relation: number): EdgeTable {
   return new EdgeTables(session).table(table);
 }
 
+/** The newest version of the row that a point read finds, as the transaction sees it. */
+export function pointRow(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): StoredRow | null {
+  const edge = edgeTable(session, plan.compiled.pointRead!.relation);
+  const rowId = keyedRow(session, plan, edge, parameters);
+  return rowId === null ? null : edge.row(rowId);
+}
+
 /** The row that a point read will find. */
 function keyedRow(
   session: SessionContext,

@@ -95,6 +95,10 @@ function requireReads(transaction: OpenTransaction): void {
   for (const relation of transaction.tablesRead) {
     transaction.operations.unshift({ kind: 'requireTable', relation, stamp });
   }
+  for (const [relation, read] of transaction.rowsRead) {
+    const rows = [...read].map(([rowId, version]) => ({ rowId, version }));
+    transaction.operations.unshift({ kind: 'require', relation, rows });
+  }
 }
 
 /** Rows of programs nobody has seen: they wait for whoever has pinned the row, but not for each other. */
