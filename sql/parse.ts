@@ -328,32 +328,47 @@ export function replaceParameters(text: string, place: (number: number) => strin
 /** Catalogs that PostgreSQL 15 had in another shape; the mirror has a view `<name>_15` of each. */
 const RESHAPED = /\bpg_(constraint|database|collation)\b/i;
 
-/** The text with those catalogs in FROM replaced by their views; nothing else changes. */
+/**
+ * The text with those catalogs in FROM replaced by their views, which keep the catalog's name as alias. An alias
+ * has no schema, so columns named by way of pg_catalog lose theirs; nothing else changes.
+ */
 export function useCatalogViews(text: string): string {
   if (!RESHAPED.test(text)) return text;
   const { tree } = parseStatement(text);
   const tokens = scan(text);
+  const tokenAt = (node: RawNode): number =>
+    tokens.findIndex(({ start }) => start === (node['location'] ?? 0));
   // A view has no system columns: where one is wanted, it is an ordinary column of another view.
   const suffix = /\btableoid\b/i.test(text) ? '_tableoid' : '';
-  const edits = rangeVars(tree).flatMap((relation): Edit[] => {
+  const relations = nodesOf(tree, 'RangeVar').flatMap((relation): Edit[] => {
     const name = relation['relname'] as string;
     const schema = relation['schemaname'];
     if (!RESHAPED.test(name) || (schema !== undefined && schema !== 'pg_catalog')) return [];
-    const first = tokens.findIndex(({ start }) => start === (relation['location'] ?? 0));
-    const token = tokens[schema === undefined ? first : first + 2];
+    const token = tokens[tokenAt(relation) + (schema === undefined ? 0 : 2)];
     if (token === undefined) return [];
     const alias = relation['alias'] === undefined ? ` AS ${name}` : '';
     return [{ start: token.start, end: token.end, by: `${name}_15${suffix}${alias}` }];
   });
-  return replaceBytes(text, edits);
+  if (relations.length === 0) return text;
+  const schemas = nodesOf(tree, 'ColumnRef').flatMap((reference): Edit[] => {
+    const fields = reference['fields'] as readonly { String?: { sval?: string } }[];
+    const [schema, relation] = fields.map((field) => field.String?.sval ?? '');
+    if (fields.length !== 3 || schema !== 'pg_catalog' || !RESHAPED.test(relation ?? '')) return [];
+    const first = tokenAt(reference);
+    const [token, dot] = [tokens[first], tokens[first + 1]];
+    return token === undefined || dot?.text !== '.'
+      ? []
+      : [{ start: token.start, end: dot.end, by: '' }];
+  });
+  return replaceBytes(text, [...relations, ...schemas]);
 }
 
-/** All relations named in FROM, in any sub-select. */
-function rangeVars(value: unknown): RawNode[] {
-  if (Array.isArray(value)) return value.flatMap(rangeVars);
+/** All nodes of a kind, in any sub-select; none of them holds another of its kind. */
+function nodesOf(value: unknown, kind: string): RawNode[] {
+  if (Array.isArray(value)) return value.flatMap((item) => nodesOf(item, kind));
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([name, item]) =>
-    name === 'RangeVar' ? [item as RawNode] : rangeVars(item),
+    name === kind ? [item as RawNode] : nodesOf(item, kind),
   );
 }
 

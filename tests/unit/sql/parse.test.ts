@@ -120,6 +120,27 @@ describe('rewriting by place', () => {
     );
   });
 
+  test('columns of those catalogs lose the schema that the alias of the view has not', () => {
+    expect(
+      useCatalogViews(
+        'select pg_catalog.pg_constraint.conname, pg_catalog.pg_class.relname from ' +
+          'pg_catalog.pg_class join pg_catalog.pg_constraint on ' +
+          '"pg_catalog" . pg_constraint.conrelid = pg_catalog.pg_class.oid',
+      ),
+    ).toBe(
+      'select            pg_constraint.conname, pg_catalog.pg_class.relname from ' +
+        'pg_catalog.pg_class join pg_catalog.pg_constraint_15 AS pg_constraint on ' +
+        '               pg_constraint.conrelid = pg_catalog.pg_class.oid',
+    );
+    const nested =
+      'select (select pg_catalog.pg_database.* from pg_class limit 1) from pg_catalog.pg_database';
+    expect(useCatalogViews(nested)).toBe(
+      'select (select            pg_database.* from pg_class limit 1) from pg_catalog.pg_database_15 AS pg_database',
+    );
+    const own = 'select pg_catalog.pg_constraint.a from public.pg_constraint';
+    expect(useCatalogViews(own)).toBe(own);
+  });
+
   test('parameters are replaced, strings are not', () => {
     expect(replaceParameters("select $1, '$1', $12", (n) => `<${n}>`)).toBe(
       "select <1>, '$1', <12>",
