@@ -10,7 +10,7 @@ import {
   sign,
   X509Certificate,
 } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { StorageError } from '../ledger/error.ts';
@@ -65,8 +65,10 @@ export function loadTls(
       const made = makeCertificate(hosts, now);
       mkdirSync(join(directory, 'keys'), { recursive: true, mode: 0o700 });
       writeFileSync(files.key, made.key, { mode: 0o600, flush: true });
-      writeFileSync(files.certificate, made.certificate, { mode: 0o644, flush: true });
+      writeFileSync(files.certificate, made.certificate, { mode: 0o600, flush: true });
     }
+    // Whatever is in the folder of keys is the node's alone, also where it was copied with wider modes.
+    if (own) for (const file of Object.values(files)) chmodSync(file, 0o600);
     const certificate = readFileSync(files.certificate, 'utf8');
     const key = readFileSync(files.key, 'utf8');
     return checkedPair(certificate, key, files.certificate);

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,11 +32,15 @@ test('is for its hosts, valid for ten years, signed by itself', () => {
   expect(new Date(certificate.validTo).getUTCFullYear()).toBe(2055);
 });
 
-test('is made once, its key for the owner only, and is trusted by a client that pins it', async () => {
+test('is made once, for the owner only, and is trusted by a client that pins it', async () => {
+  const files = Object.values(tlsFiles(directory));
+  const modes = (): number[] => files.map((file) => statSync(file).mode & 0o777);
   const made = loadTls(directory, NONE, HOSTS, Date.now());
-  expect(statSync(tlsFiles(directory).key).mode & 0o777).toBe(0o600);
+  expect(modes()).toEqual([0o600, 0o600]);
+  for (const file of files) chmodSync(file, 0o644);
   const again = loadTls(directory, NONE, HOSTS, Date.now());
   expect(again).toEqual(made);
+  expect(modes()).toEqual([0o600, 0o600]);
   const server = createServer({ cert: made.certificate, key: made.key }, (socket) => socket.end());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
