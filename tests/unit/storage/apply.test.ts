@@ -6,7 +6,7 @@ import { StateReader } from '../../../storage/snapshot.ts';
 import { INT4, START_MS, TEXT, TestLedger, USER, USER_SEED, column } from './ledger-fixture.ts';
 import { genesis, index, table } from './ledger-fixture.ts';
 import type { Expression } from '../../../ledger/expression.ts';
-import type { Table } from '../../../ledger/catalog.ts';
+import type { Grant, Table } from '../../../ledger/catalog.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 import type { Datum, Row } from '../../../ledger/type.ts';
 
@@ -62,6 +62,8 @@ const entries = table(
         onDelete: 'noAction',
         onUpdate: 'cascade',
         matchFull: false,
+        deferrable: false,
+        initiallyDeferred: false,
       },
     ],
   },
@@ -388,6 +390,50 @@ describe('who may, and when', () => {
     expect(ledger.run([add(1n, 1n)], bob).abort?.sqlstate).toBe('42501');
     const mine = ledger.catalog({ put: 'relation', object: { ...accounts, owner: USER } });
     expect(ledger.run([mine], bob).abort?.sqlstate).toBe('42501');
+  });
+
+  test('grants on columns are enough for what they cover', () => {
+    const role = ledger.writer.catalog.roles.get(USER)!;
+    const staff = { ...role, id: USER + 1, name: 'staff', login: false, publicKey: null };
+    const memberOf = [{ role: staff.id, admin: false }];
+    ledger.change({ put: 'role', object: staff });
+    ledger.change({ put: 'role', object: { ...role, memberOf } });
+    const on = (privileges: string): Grant[] => [
+      { grantee: staff.id, grantor: ID.adminRole, privileges, grantable: '' },
+    ];
+    const letters: Record<number, string> = { 1: 'ar', 2: 'ar', 3: 'w' };
+    const columns = accounts.columns.map((each) => ({
+      ...each,
+      grants: on(letters[each.id] ?? ''),
+    }));
+    ledger.change({ put: 'relation', object: { ...accounts, columns } });
+    // An insert names the columns filled with defaults too.
+    expect(ledger.run([insert([1n, 'a', 1n])], bob).abort).toBeNull();
+    const { height } = ledger.writer.tip;
+    expect(ledger.run([add(1n, 1n)], bob).abort).toBeNull();
+    const version = stampOf(height + 1, 0);
+    const update = (...ids: number[]): Operation => ({
+      kind: 'update',
+      relation: 200,
+      schemaVersion: 1,
+      columns: ids,
+      rows: [{ rowId: 1n, version, values: ids.map((id) => (id === 2 ? 'b' : 5n)) }],
+    });
+    const stamp = stampOf(height + 2, 0);
+    const read: Operation = { kind: 'requireTable', relation: 200, stamp };
+    const require: Operation = { kind: 'require', relation: 200, rows: [{ rowId: 1n, version }] };
+    expect(ledger.run([update(2, 3)], bob).abort?.sqlstate).toBe('42501');
+    expect(ledger.run([{ kind: 'truncate', relations: [200] }], bob).abort?.sqlstate).toBe('42501');
+    expect(ledger.run([read, require, update(3)], bob).abort).toBeNull();
+    // An update that sets what is there already.
+    const again = {
+      ...update(),
+      rows: [{ rowId: 1n, version: stampOf(height + 4, 0), values: [] }],
+    };
+    expect(ledger.run([again as Operation], bob).abort).toBeNull();
+    const none = accounts.columns.map((each) => ({ ...each, grants: on('r') }));
+    ledger.change({ put: 'relation', object: { ...accounts, columns: none } });
+    expect(ledger.run([again as Operation], bob).abort?.sqlstate).toBe('42501');
   });
 
   test('an idempotency key works once, until it has expired', () => {
