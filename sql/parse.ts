@@ -326,7 +326,7 @@ export function replaceParameters(text: string, place: (number: number) => strin
 }
 
 /** Catalogs that PostgreSQL 15 had in another shape; the mirror has a view `<name>_15` of each. */
-const RESHAPED = /\bpg_(constraint|database|collation)\b/i;
+const RESHAPED = /\bpg_(attribute|constraint|database|collation|statistic_ext)\b/i;
 
 /**
  * The text with those catalogs in FROM replaced by their views, which keep the catalog's name as alias. An alias
@@ -339,11 +339,14 @@ export function useCatalogViews(text: string): string {
   const tokenAt = (node: RawNode): number =>
     tokens.findIndex(({ start }) => start === (node['location'] ?? 0));
   // A view has no system columns: where one is wanted, it is an ordinary column of another view.
-  const suffix = /\btableoid\b/i.test(text) ? '_tableoid' : '';
+  const suffix = /\b(tableoid|xmin|ctid)\b/i.test(text) ? '_system' : '';
+  const own = new Set(nodesOf(tree, 'CommonTableExpr').map(({ ctename }) => ctename));
   const relations = nodesOf(tree, 'RangeVar').flatMap((relation): Edit[] => {
     const name = relation['relname'] as string;
     const schema = relation['schemaname'];
-    if (!RESHAPED.test(name) || (schema !== undefined && schema !== 'pg_catalog')) return [];
+    if (!RESHAPED.test(name) || (schema === undefined ? own.has(name) : schema !== 'pg_catalog')) {
+      return [];
+    }
     const token = tokens[tokenAt(relation) + (schema === undefined ? 0 : 2)];
     if (token === undefined) return [];
     const alias = relation['alias'] === undefined ? ` AS ${name}` : '';
@@ -363,12 +366,12 @@ export function useCatalogViews(text: string): string {
   return replaceBytes(text, [...relations, ...schemas]);
 }
 
-/** All nodes of a kind, in any sub-select; none of them holds another of its kind. */
+/** All nodes of a kind, in any sub-select. */
 function nodesOf(value: unknown, kind: string): RawNode[] {
   if (Array.isArray(value)) return value.flatMap((item) => nodesOf(item, kind));
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([name, item]) =>
-    name === kind ? [item as RawNode] : nodesOf(item, kind),
+    name === kind ? [item as RawNode, ...nodesOf(item, kind)] : nodesOf(item, kind),
   );
 }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { DdlRecord } from '../analysis.ts';
 
 /** Grows with every change of make-up.ts or of the embedded Postgres. */
-const IMAGE_VERSION = 3;
+const IMAGE_VERSION = 4;
 
 export interface Image {
   readonly bytes: Uint8Array<ArrayBuffer>;

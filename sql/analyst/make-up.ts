@@ -18,6 +18,12 @@ export const VERSION = `PostgreSQL ${SERVER_VERSION} (TrustSQL 0.1.0)`;
 
 /** Catalogs whose columns or rows have changed since 15, with the columns they had. */
 const CATALOGS_OF_15 = {
+  // A target of statistics that is null would be 0 to pg_dump: no statistics at all.
+  pg_attribute:
+    'attrelid, attname, atttypid, coalesce(attstattarget, -1)::int4 as attstattarget, attlen, attnum, ' +
+    'attndims::int4, -1 as attcacheoff, atttypmod, attbyval, attalign, attstorage, attcompression, ' +
+    'attnotnull, atthasdef, atthasmissing, attidentity, attgenerated, attisdropped, attislocal, ' +
+    'attinhcount::int4, attcollation, attacl, attoptions, attfdwoptions, attmissingval',
   pg_constraint:
     'oid, conname, connamespace, contype, condeferrable, condeferred, convalidated, conrelid, contypid, ' +
     'conindid, conparentid, confrelid, confupdtype, confdeltype, confmatchtype, conislocal, ' +
@@ -30,6 +36,9 @@ const CATALOGS_OF_15 = {
   pg_collation:
     'oid, collname, collnamespace, collowner, collprovider, collisdeterministic, collencoding, ' +
     'collcollate, collctype, colllocale as colliculocale, collversion',
+  pg_statistic_ext:
+    'oid, stxrelid, stxname, stxnamespace, stxowner, coalesce(stxstattarget, -1)::int4 as stxstattarget, ' +
+    'stxkeys, stxkind, stxexprs',
 } as const;
 
 export function literal(text: string): string {
@@ -70,11 +79,12 @@ export function makeUp(postgres: Postgres, database: string): void {
       as $$ select $2 $$;`);
   postgres.run(SESSION_VIEWS);
   for (const [name, columns] of Object.entries(CATALOGS_OF_15)) {
-    const where = name === 'pg_constraint' ? " where contype <> 'n'" : '';
-    postgres.run(`create view pg_catalog.${name}_15 as select ${columns} from pg_catalog.${name}${where};
-      create view pg_catalog.${name}_15_tableoid as select ${columns}, tableoid from pg_catalog.${name}${where};
-      grant select on pg_catalog.${name}_15, pg_catalog.${name}_15_tableoid to public;`);
+    const from = `from pg_catalog.${name}${name === 'pg_constraint' ? " where contype <> 'n'" : ''}`;
+    postgres.run(`create view pg_catalog.${name}_15 as select ${columns} ${from};
+      create view pg_catalog.${name}_15_system as select ${columns}, tableoid, xmin, ctid ${from};
+      grant select on pg_catalog.${name}_15, pg_catalog.${name}_15_system to public;`);
   }
+  adopt(postgres, "c.relnamespace = 'pg_catalog'::regnamespace and c.relname ~ '_15(_system)?$'");
   withoutNotNull(postgres, 'constraint_column_usage');
   postgres.run('create schema ledger; create schema history;');
   for (const { name, columns, description } of LEDGER_VIEWS) {
@@ -108,7 +118,7 @@ function withoutNotNull(postgres: Postgres, view: string): void {
   const old = rows[0]?.[0] ?? '';
   const definition = old.replaceAll(
     /\bpg_constraint (?=\w)/g,
-    'pg_catalog.pg_constraint_15_tableoid ',
+    'pg_catalog.pg_constraint_15_system ',
   );
   postgres.run(`create or replace view information_schema.${view} as ${definition}`);
 }

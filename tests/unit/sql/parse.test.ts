@@ -118,6 +118,11 @@ describe('rewriting by place', () => {
     expect(useCatalogViews('select pg_database.oid from pg_database')).toBe(
       'select pg_database.oid from pg_database_15 AS pg_database',
     );
+    expect(useCatalogViews('select xmin from pg_attribute')).toBe(
+      'select xmin from pg_attribute_15_system AS pg_attribute',
+    );
+    const own = 'with pg_constraint as (select 1) select * from pg_constraint';
+    expect(useCatalogViews(own)).toBe(own);
   });
 
   test('columns of those catalogs lose the schema that the alias of the view has not', () => {
