@@ -5,8 +5,9 @@
 // reaches the height of the live one, both are compared value by value: rows, history, receipts, catalog,
 // sequences, idempotency keys, and the block index. Nothing in the directory is changed.
 //
-// (1) The live files are read in one snapshot, so a running node may go on meanwhile. State that lags behind
-//     the newest block (after a kill) is compared at its own height; the rest of the chain is still executed.
+// (1) The live files are read in one snapshot, so a running node may go on meanwhile. After a kill the state
+//     and the block index may lag behind the newest block, each by itself: either is compared at its own
+//     height, and the rest of the chain is still executed. Height -1 is that of files that hold nothing yet.
 // (2) Without an outside digest nobody can see that the newest blocks were cut off, or that the whole chain
 //     was rewritten by who holds the node's key. `evidence` says what the verdict stands on.
 
@@ -125,6 +126,7 @@ class Verification {
   #executor: Executor | null = null;
   #checkpoint: Checkpoint | null = null;
   #stateHeight = -1;
+  #indexHeight = -1;
   #height = -1;
   #blockCount = 0;
   #transactions = 0;
@@ -148,12 +150,10 @@ class Verification {
     this.#checkFiles();
     await this.#breathe();
     const genesis = this.#openScratch();
-    let parent = this.#checkFirst(genesis);
     const tip = this.#blocks.tip;
-    if (this.#stateHeight > tip) {
-      const message = `the newest block is ${tip}, but the state has applied block ${this.#stateHeight}`;
-      throw new Found({ file: this.#blocks.fileOf(tip), message, height: tip + 1 });
-    }
+    this.#checkHeights(tip);
+    this.#compareAt(-1);
+    let parent = this.#checkFirst(genesis);
     this.#state.begin();
     this.#executor!.genesis(genesis);
     this.#finishBlock(0);
@@ -167,6 +167,29 @@ class Verification {
     }
     this.#state.database.exec('COMMIT');
     this.#conclude(parent);
+  }
+
+  /** Each is one at which there is something to compare with. */
+  #checkHeights(tip: number): void {
+    const { path } = this.#data;
+    const state = this.#stateHeight;
+    if (!Number.isInteger(state) || state < -1) {
+      throw new Found({ file: shardFile(path, 0), message: `${state} is not a height` });
+    }
+    if (state > tip) {
+      const message = `the newest block is ${tip}, but the state has applied block ${state}`;
+      throw new Found({ file: this.#blocks!.fileOf(tip), message, height: tip + 1 });
+    }
+    const [lowest, newest] = this.#live!.database.prepare(
+      'SELECT coalesce(min(height), -1), coalesce(max(height), -1) FROM chain.block',
+    )
+      .raw()
+      .get() as [bigint, bigint];
+    if (lowest < -1n || newest > tip) {
+      const message = `the newest block is ${tip}, but the index knows of block ${lowest < -1n ? lowest : newest}`;
+      throw new Found({ file: indexFile(path), message, table: 'block' });
+    }
+    this.#indexHeight = Number(newest);
   }
 
   #checkPresent(): void {
@@ -380,38 +403,42 @@ class Verification {
   /** After the execution of a block: compares where the live state stands, commits now and then. */
   #finishBlock(height: number): void {
     this.#state.finish(height);
-    const here = height === this.#stateHeight;
+    const here = height === this.#stateHeight || height === this.#indexHeight;
     if (!here && height % SCRATCH_BATCH_BLOCKS !== 0) return;
     this.#state.database.exec('COMMIT');
-    if (here) this.#compareState(height);
+    this.#compareAt(height);
     this.#state.begin();
   }
 
-  #compareState(height: number): void {
-    const live = this.#live!.database;
-    const sound = this.#state.database;
-    const header = decodeHeader(this.#blocks!.read(height)!.header);
-    const schemas = [...Array(this.#data.stateShards).keys()].map(shardSchema);
-    const files = schemas.map((_, shard) => shardFile(this.#data.path, shard));
-    [...schemas, 'chain'].forEach((schema, i) => {
-      const damage = compareFile({
-        file: files[i] ?? indexFile(this.#data.path),
-        live: { database: live, schema },
-        sound: { database: sound, schema },
-        catalog: this.#state.catalog,
-        receiptOf: (stamp) => this.#state.receipt(stamp)?.receipt ?? null,
-        timeMs: header.timeMs,
-        onRow: () => {
-          if (++this.#rows % PROGRESS_ROWS === 0) this.#progress('rows', this.#rows, null);
-        },
-      });
-      if (damage !== null) throw new Found(damage);
+  /** Compares what stands at this height: the state, the block index, both or none. */
+  #compareAt(height: number): void {
+    const { path, stateShards } = this.#data;
+    if (height === this.#stateHeight) {
+      for (let shard = 0; shard < stateShards; shard++) {
+        this.#compare(shardSchema(shard), shardFile(path, shard), height);
+      }
+    }
+    if (height === this.#indexHeight) this.#compare('chain', indexFile(path), height);
+  }
+
+  #compare(schema: string, file: string, height: number): void {
+    const header = height < 0 ? null : decodeHeader(this.#blocks!.read(height)!.header);
+    const damage = compareFile({
+      file,
+      live: { database: this.#live!.database, schema },
+      sound: { database: this.#state.database, schema },
+      catalog: this.#state.catalog,
+      receiptOf: (stamp) => this.#state.receipt(stamp)?.receipt ?? null,
+      timeMs: header?.timeMs ?? 0,
+      onRow: () => {
+        if (++this.#rows % PROGRESS_ROWS === 0) this.#progress('rows', this.#rows, null);
+      },
     });
+    if (damage !== null) throw new Found(damage);
   }
 
   #conclude({ header }: CheckedParent): void {
     const signers = new Set<string>();
-    const { stateHeight } = { stateHeight: this.#stateHeight };
     const genesis = decodeGenesis(this.#blocks!.read(0)!.body);
     for (const node of genesis.nodes) signers.add(hex(node));
     this.#evidence.push(
@@ -422,9 +449,14 @@ class Verification {
         `no later header covers the results of blocks after ${header.executed.height} yet`,
       );
     }
-    if (stateHeight < header.height) {
+    if (this.#stateHeight < header.height) {
       this.#evidence.push(
-        `the state stands at block ${stateHeight}; the node applies the blocks after it when it starts`,
+        `the state stands at block ${this.#stateHeight}; the node applies the blocks after it when it starts`,
+      );
+    }
+    if (this.#indexHeight < header.height) {
+      this.#evidence.push(
+        `the block index stands at block ${this.#indexHeight}; the node completes it when it starts`,
       );
     }
     this.#evidence.push(this.#digestEvidence(genesis, header));

@@ -173,6 +173,49 @@ test('a header that was changed is found by its signature or hash', async () => 
   expect(damage?.file).toMatch(/blocks-000000000000\.sqlite$/);
 });
 
+/** After a kill between the commits of two files: `behind` as it was a block before the others. */
+function kill(behind: 'state' | 'index'): void {
+  const file = behind === 'state' ? 'state/shard-00.sqlite' : 'chain/index.sqlite';
+  ledger.writer.close();
+  const kept = copy();
+  ledger.reopen();
+  ledger.run([]);
+  ledger.writer.close();
+  for (const end of ['-wal', '-shm']) rmSync(join(ledger.directory, file + end), { force: true });
+  cpSync(join(kept, file), join(ledger.directory, file));
+  rmSync(kept, { recursive: true });
+}
+
+test.each([
+  ['state', 5],
+  ['index', 6],
+] as const)('a kill that leaves the %s behind is no damage', async (behind, stateHeight) => {
+  kill(behind);
+  const result = await verifyLedger(ledger.directory);
+  expect(result).toMatchObject({ ok: true, damage: null, height: 6, stateHeight });
+  const name = behind === 'state' ? 'the state' : 'the block index';
+  expect(result.evidence.join()).toContain(`${name} stands at block 5`);
+  edit('chain/index.sqlite', "UPDATE transactions SET sqlstate='23505' WHERE sqlstate IS NULL");
+  const { damage } = await verifyLedger(ledger.directory);
+  expect(damage?.file).toBe(join(ledger.directory, 'chain/index.sqlite'));
+  edit('chain/index.sqlite', 'DELETE FROM block');
+  expect((await verifyLedger(ledger.directory)).damage?.table).toBe('frontier');
+  edit('chain/index.sqlite', 'DELETE FROM transactions; DELETE FROM frontier');
+  ledger.reopen();
+  const { ok, evidence } = await verifyLedger(ledger.directory);
+  expect({ ok, behind: evidence.join().includes('stands at') }).toEqual({
+    ok: true,
+    behind: false,
+  });
+});
+
+test.each([-1, -7, 2.5])('no height in the state (%d) hides its rows', async (height) => {
+  edit('state/shard-00.sqlite', "UPDATE r200 SET c2='forged' WHERE c1=2");
+  edit('state/shard-00.sqlite', `UPDATE _meta SET value=${height} WHERE key='height'`);
+  const { damage } = await verifyLedger(ledger.directory);
+  expect(damage?.file).toBe(join(ledger.directory, 'state/shard-00.sqlite'));
+});
+
 test('a truncated tail is seen with an outside digest only', async () => {
   const { tip, data } = ledger.writer;
   const digest = makeCheckpoint(crypto, data.chainId, tip.height + 1, tip.historyRoot, NODE_SEED);
