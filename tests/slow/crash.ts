@@ -1,6 +1,6 @@
 // The long crash loop: 200 times kill -9 at a random moment under load. Shell; run by .ci/run.
 //
-//     node tests/slow/crash.ts [--kills 200] [--clients 8] [--minutes 15] [--seed n]
+//     node tests/slow/crash.ts [--kills 200] [--clients 8] [--minutes 40] [--seed n]
 //
 // Prints its seed and its progress; ends with 1 and the first faults when anything is not as it must be.
 
@@ -12,7 +12,7 @@ const { values: flags } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
     clients: { type: 'string', default: '8' },
-    minutes: { type: 'string', default: '15' },
+    minutes: { type: 'string', default: '40' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { seeded } from '../end-to-end/crash-workload.ts';
 import { NodeProcess } from '../end-to-end/process.ts';
-import { QueryGenerator, SETUP } from './differential-generator.ts';
+import { QueryGenerator, SETUP } from '../differential/random-queries.ts';
 
 const { values: flags } = parseArgs({
   options: {
