@@ -87,6 +87,9 @@ export interface ForeignKey {
   readonly onDelete: ForeignKeyAction;
   readonly onUpdate: ForeignKeyAction;
   readonly matchFull: boolean;
+  /** May be checked at COMMIT instead of by the statement, and is unless SET CONSTRAINTS says otherwise. */
+  readonly deferrable: boolean;
+  readonly initiallyDeferred: boolean;
 }
 
 export interface Table {

@@ -100,6 +100,8 @@ const foreignKey = record<ForeignKey>({
   onDelete: action,
   onUpdate: action,
   matchFull: bool,
+  deferrable: bool,
+  initiallyDeferred: bool,
 });
 
 const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind', {

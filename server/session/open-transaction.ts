@@ -9,6 +9,8 @@ import type { Operation, OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { DdlRecord } from '../../sql/analysis.ts';
 import type { SequenceState } from '../sequences.ts';
+import { DeferredConstraints } from './deferred-constraints.ts';
+import type { DeferredMark } from './deferred-constraints.ts';
 import { Overlay } from './overlay.ts';
 import type { Portal } from './portal.ts';
 
@@ -38,6 +40,7 @@ interface Savepoint {
   /** LockTable.mark */
   readonly locks: number;
   readonly cursors: number;
+  readonly constraints: DeferredMark;
 }
 
 export class OpenTransaction {
@@ -65,6 +68,8 @@ export class OpenTransaction {
   readonly sequences = new Map<number, OwnSequence>();
   /** Cursors declared so far; they end when it is rolled back, WITH HOLD or not. */
   readonly cursors: Portal[] = [];
+  /** Foreign keys whose check waits for COMMIT. */
+  readonly constraints = new DeferredConstraints();
   failed = false;
   /** Microseconds since 2000-01-01 at its start: now(). */
   readonly startedMicros: bigint;
@@ -154,6 +159,7 @@ export class OpenTransaction {
       settings,
       locks,
       cursors: this.cursors.length,
+      constraints: this.constraints.mark(),
     });
   }
 
@@ -186,6 +192,7 @@ export class OpenTransaction {
     this.#inserted = savepoint.inserted;
     this.pendingDdl.length = savepoint.ddl;
     this.catalog = savepoint.catalog;
+    this.constraints.rollbackTo(savepoint.constraints);
     for (let at = this.#programs.length - 1; at >= 0; at -= 1) {
       if (this.#programs[at]!.operation >= savepoint.operations) this.#programs.splice(at, 1);
     }

@@ -19,14 +19,19 @@ export function rowLockKey(relation: number, rowId: bigint): string {
 /**
  * Commits the open transaction: submits its operations at once.
  *
- * @throws SqlError 40001 and others from its receipt; the transaction is over in any case
+ * @throws SqlError 23503 of a deferred foreign key, 40001 and others from its receipt; the transaction is over in any case
  */
 export async function commitTransaction(session: SessionContext): Promise<void> {
   const { transaction } = session;
   if (transaction === null) return;
   if (transaction.failed) return rollbackTransaction(session);
+  // What was spooled has not been checked against other rows until it is applied.
+  const checkable = transaction.spooled.size === 0;
+  let checked = false;
   try {
     if (transaction.operations.length > 0) {
+      if (checkable) transaction.constraints.check(null);
+      checked = checkable && transaction.catalog === null;
       if (transaction.isolation === 'serializable') requireReads(transaction);
       await lockPrograms(session, transaction);
       await submit(session, transaction.operations, transaction.texts.join(';\n'));
@@ -38,8 +43,6 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
     dropCursors(session, transaction, 0);
     session.transaction = null;
     session.settings.rollback();
-    // What was spooled has not been checked against other rows until now.
-    const checked = transaction.catalog === null && transaction.spooled.size === 0;
     throw checked ? unseenConflict(error, transaction.operations.length) : error;
   } finally {
     releaseTransactionLocks(session);

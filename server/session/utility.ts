@@ -12,6 +12,7 @@ import type { Outcome } from './execute.ts';
 import { explain } from './explain.ts';
 import { deallocate, executePrepared, prepareNamed } from './prepared-statements.ts';
 import type { Session } from './session.ts';
+import { setConstraints } from './set-constraints.ts';
 import { discardAll, setVariable, showVariable } from './set-show.ts';
 import { runTransactionStatement } from './transaction-commands.ts';
 import { truncate } from './truncate.ts';
@@ -125,21 +126,6 @@ async function checkMaintained(
       `column "${name.sval}" of relation "${relname}" does not exist`,
     );
   }
-}
-
-/** No constraint is deferrable, so only ALL means anything, and it changes nothing. */
-function setConstraints(session: SessionContext, tree: RawNode): string {
-  const named =
-    (tree['constraints'] as readonly { RangeVar: { relname: string } }[] | undefined) ?? [];
-  if (named.length === 0) return 'SET CONSTRAINTS';
-  const name = named[0]!.RangeVar.relname;
-  const exists = [...session.catalog.relations.values()].some(
-    (relation) =>
-      relation.kind === 'table' && relation.foreignKeys.some((key) => key.name === name),
-  );
-  throw exists
-    ? new SqlError(SQLSTATE.wrongObjectType, `constraint "${name}" is not deferrable`)
-    : new SqlError(SQLSTATE.undefinedObject, `constraint "${name}" does not exist`);
 }
 
 /** LOCK TABLE: modes that conflict with themselves exclude each other; the others need nothing. */

@@ -18,6 +18,13 @@ import { lockChanged } from './key-locks.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import { rowLockKey } from './transaction-commands.ts';
 
+/** A row as a statement has left it; what it refers to is checked when the statement is done. */
+interface WrittenRow {
+  readonly edge: EdgeTable;
+  readonly rowId: bigint;
+  readonly values: readonly Datum[];
+}
+
 /** A row that is to change: its new values, or null to delete it. */
 export interface RowChange {
   readonly row: StoredRow;
@@ -59,7 +66,7 @@ export function insertRows(
     rows: rows.map((values) => columns.map((i) => values[i]!)),
     conflict: null,
   });
-  for (const values of rows) checkReferences(tables, edge, values);
+  rows.forEach((values, i) => checkReferences(session, transaction, edge, ids[i]!, values));
   return ids;
 }
 
@@ -71,11 +78,13 @@ export async function changeRows(
   changes: readonly RowChange[],
 ): Promise<void> {
   const tables = new EdgeTables(session);
-  const written: { edge: EdgeTable; values: readonly Datum[] }[] = [];
+  const written: WrittenRow[] = [];
   const owed: (() => void)[] = [];
   await changeTable(session, transaction, tables, table, changes, written, owed);
   for (const check of owed) check();
-  for (const { edge, values } of written) checkReferences(tables, edge, values);
+  for (const { edge, rowId, values } of written) {
+    checkReferences(session, transaction, edge, rowId, values);
+  }
 }
 
 async function changeTable(
@@ -84,7 +93,7 @@ async function changeTable(
   tables: EdgeTables,
   table: Table,
   changes: readonly RowChange[],
-  written: { edge: EdgeTable; values: readonly Datum[] }[],
+  written: WrittenRow[],
   owed: (() => void)[],
 ): Promise<void> {
   if (changes.length === 0) return;
@@ -107,7 +116,7 @@ async function changeTable(
       deleted: false,
       values,
     });
-    written.push({ edge, values });
+    written.push({ edge, rowId: row.rowId, values });
   }
   pushImages(transaction, table, changes);
   await cascade(session, transaction, tables, edge, changes, written, owed);
@@ -170,7 +179,7 @@ async function cascade(
   tables: EdgeTables,
   parent: EdgeTable,
   changes: readonly RowChange[],
-  written: { edge: EdgeTable; values: readonly Datum[] }[],
+  written: WrittenRow[],
   owed: (() => void)[],
 ): Promise<void> {
   for (const { child, foreignKey } of incoming(session, parent.table)) {
@@ -191,17 +200,14 @@ async function cascade(
         continue;
       const action = values === null ? foreignKey.onDelete : foreignKey.onUpdate;
       if (action === 'noAction' || action === 'restrict') {
-        const check = () =>
+        if (action === 'restrict') {
           refuseReferenced(session, parent, childEdge, foreignKey, before, action);
-        if (action === 'restrict') check();
-        else owed.push(check);
+        } else owed.push(() => checkGivenUp(session, transaction, child, foreignKey, before));
         continue;
       }
       // The default may be the very key that goes away.
       if (action === 'setDefault') {
-        owed.push(() =>
-          refuseReferenced(session, parent, childEdge, foreignKey, before, 'noAction'),
-        );
+        owed.push(() => checkGivenUp(session, transaction, child, foreignKey, before));
       }
       for (const found of childEdge.rowsWhere(foreignKey.columns, before)) {
         const current = (await lockedRow(session, childEdge, found.rowId)) ?? null;
@@ -308,6 +314,57 @@ export function incoming(
   return found;
 }
 
-function checkReferences(tables: EdgeTables, edge: EdgeTable, values: readonly Datum[]): void {
-  for (const foreignKey of edge.table.foreignKeys) checkReference(tables, edge, foreignKey, values);
+/** What a row refers to must be there: now, or at COMMIT where the foreign key is deferred. */
+function checkReferences(
+  session: SessionContext,
+  { constraints }: OpenTransaction,
+  { table }: EdgeTable,
+  rowId: bigint,
+  values: readonly Datum[],
+): void {
+  const tables = new EdgeTables(session);
+  for (const foreignKey of table.foreignKeys) {
+    if (!constraints.isDeferred(foreignKey)) {
+      checkReference(tables, tables.table(table), foreignKey, values);
+      continue;
+    }
+    const run = (): void => {
+      const now = current(session, table.id, foreignKey.id);
+      const row = now === null ? null : now.child.row(rowId);
+      if (row !== null) checkReference(tables, now!.child, now!.foreignKey, row.values);
+    };
+    constraints.owe({ foreignKey: foreignKey.id, run });
+  }
+}
+
+/** No row may refer to a key that another gave up: now, or at COMMIT where the foreign key is deferred. */
+function checkGivenUp(
+  session: SessionContext,
+  { constraints }: OpenTransaction,
+  child: Table,
+  foreignKey: ForeignKey,
+  key: readonly Datum[],
+): void {
+  const run = (): void => {
+    const now = current(session, child.id, foreignKey.id);
+    if (now === null) return;
+    refuseReferenced(session, now.parent, now.child, now.foreignKey, key, 'noAction');
+  };
+  if (constraints.isDeferred(foreignKey)) constraints.owe({ foreignKey: foreignKey.id, run });
+  else run();
+}
+
+/** A foreign key and its tables as the transaction has them by now; null when it has dropped them. */
+function current(
+  session: SessionContext,
+  table: number,
+  id: number,
+): { parent: EdgeTable; child: EdgeTable; foreignKey: ForeignKey } | null {
+  const tables = new EdgeTables(session);
+  const child = session.catalog.relations.get(table);
+  const foreignKey =
+    child?.kind === 'table' ? child.foreignKeys.find((each) => each.id === id) : undefined;
+  const parent = session.catalog.relations.get(foreignKey?.references ?? 0);
+  if (child?.kind !== 'table' || parent?.kind !== 'table' || foreignKey === undefined) return null;
+  return { parent: tables.table(parent), child: tables.table(child), foreignKey };
 }

@@ -75,7 +75,7 @@ const COLUMNS = `select json_build_object('relation', attrelid::bigint, 'number'
 const CONSTRAINTS = `select json_build_object('relation', conrelid::bigint, 'oid', r.oid::bigint, 'name', conname,
     'kind', contype, 'columns', conkey, 'references', confrelid::bigint, 'referenced', confkey, 'onDelete', confdeltype,
     'onUpdate', confupdtype, 'match', confmatchtype, 'index', conindid::bigint, 'tree', conbin::text,
-    'deferrable', condeferrable, 'validated', convalidated, 'deleteColumns', confdelsetcols)
+    'deferrable', condeferrable, 'deferred', condeferred, 'validated', convalidated, 'deleteColumns', confdelsetcols)
   from pg_constraint r join pg_class c on c.oid = conrelid join pg_namespace n on n.oid = relnamespace
   where contype in ('c', 'f', 'p', 'u', 'x') and relkind = 'r' and ${USER_SCHEMA} order by r.oid`;
 const INDEXES = `select json_build_object('relation', indrelid::bigint, 'oid', indexrelid::bigint, 'name', c.relname,
@@ -430,8 +430,11 @@ class CatalogReader {
     for (const row of constraintRows) {
       const name = row['name'] as string;
       const oid = row['oid'] as number;
-      if (row['deferrable'] === true)
-        throw unsupported('a deferrable constraint', 'Constraints are checked at once.');
+      if (row['deferrable'] === true && (row['kind'] === 'p' || row['kind'] === 'u'))
+        throw unsupported(
+          'a deferrable unique constraint',
+          'Only foreign keys can wait for COMMIT.',
+        );
       if (row['validated'] === false)
         throw unsupported('a constraint NOT VALID', 'Leave NOT VALID out.');
       if (row['kind'] === 'x') throw unsupported('an exclusion constraint');
@@ -454,6 +457,8 @@ class CatalogReader {
           onDelete: ACTIONS[row['onDelete'] as string] ?? 'noAction',
           onUpdate: ACTIONS[row['onUpdate'] as string] ?? 'noAction',
           matchFull: row['match'] === 'f',
+          deferrable: row['deferrable'] as boolean,
+          initiallyDeferred: row['deferred'] as boolean,
         });
       }
     }

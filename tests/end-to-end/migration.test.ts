@@ -1,8 +1,10 @@
 // What migration tools do: DDL, rows and more DDL in one transaction, as Django and its like write it.
 
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { serve } from './setting.ts';
+
+const TIMEOUT_MS = 120_000;
 
 const MIGRATION = [
   'BEGIN',
@@ -41,49 +43,60 @@ const MIGRATION = [
 
 describe('a migration', () => {
   const server = serve();
+  const clients: pg.Client[] = [];
   const connect = async (): Promise<pg.Client> => {
     const options = '-c search_path=e2e_migration';
     const client = new pg.Client({ connectionString: server.url(), options });
     await client.connect();
+    clients.push(client);
     return client;
+  };
+  const close = async (): Promise<void> => {
+    await Promise.all(clients.splice(0).map((client) => client.end()));
   };
   beforeAll(async () => {
     const client = await connect();
     await client.query('DROP SCHEMA IF EXISTS e2e_migration CASCADE');
     await client.query('CREATE SCHEMA e2e_migration');
-    await client.end();
-  });
+    await close();
+  }, TIMEOUT_MS);
+  afterEach(close);
 
-  test('in one transaction is seen by itself, by nobody else, and then by all', async () => {
-    const [client, other] = [await connect(), await connect()];
-    for (const statement of MIGRATION.slice(0, -1)) await client.query(statement);
-    const own = await client.query('SELECT count(*)::int AS n FROM auth_user_groups');
-    expect(own.rows).toEqual([{ n: 1 }]);
-    await expect(other.query('SELECT 1 FROM auth_user')).rejects.toMatchObject({ code: '42P01' });
-    await client.query('COMMIT');
-    const seen = await other.query('SELECT id, last_login, username, email FROM auth_user');
-    expect(seen.rows).toEqual([{ id: 1, last_login: null, username: 'root', email: 'r@x' }]);
-    const columns = await other.query(
-      `SELECT column_name, data_type, is_nullable FROM information_schema.columns
+  test(
+    'in one transaction is seen by itself, by nobody else, and then by all',
+    async () => {
+      const [client, other] = [await connect(), await connect()];
+      for (const statement of MIGRATION.slice(0, -1)) await client.query(statement);
+      const own = await client.query('SELECT count(*)::int AS n FROM auth_user_groups');
+      expect(own.rows).toEqual([{ n: 1 }]);
+      await expect(other.query('SELECT 1 FROM auth_user')).rejects.toMatchObject({ code: '42P01' });
+      await client.query('COMMIT');
+      const seen = await other.query('SELECT id, last_login, username, email FROM auth_user');
+      expect(seen.rows).toEqual([{ id: 1, last_login: null, username: 'root', email: 'r@x' }]);
+      const columns = await other.query(
+        `SELECT column_name, data_type, is_nullable FROM information_schema.columns
        WHERE table_schema = 'e2e_migration' AND table_name = 'auth_user' ORDER BY ordinal_position`,
-    );
-    expect(columns.rows.map((row) => row.column_name)).toEqual([
+      );
+      expect(columns.rows.map((row) => row.column_name)).toEqual([
       'id', 'password', 'last_login', 'is_superuser', 'username', 'email',
     ]); // prettier-ignore
-    await client.end();
-    await other.end();
-  });
+    },
+    TIMEOUT_MS,
+  );
 
-  test('that fails halfway leaves nothing', async () => {
-    const client = await connect();
-    await client.query('BEGIN');
-    await client.query('CREATE TABLE half (id int PRIMARY KEY)');
-    await client.query('INSERT INTO half VALUES (1)');
-    await client.query('ALTER TABLE half ADD COLUMN n int NOT NULL DEFAULT 0');
-    const failed = client.query('ALTER TABLE half ADD CONSTRAINT positive CHECK (n > 0)');
-    await expect(failed).rejects.toMatchObject({ code: '23514' });
-    await client.query('ROLLBACK');
-    await expect(client.query('SELECT 1 FROM half')).rejects.toMatchObject({ code: '42P01' });
-    await client.end();
-  });
+  test(
+    'that fails halfway leaves nothing',
+    async () => {
+      const client = await connect();
+      await client.query('BEGIN');
+      await client.query('CREATE TABLE half (id int PRIMARY KEY)');
+      await client.query('INSERT INTO half VALUES (1)');
+      await client.query('ALTER TABLE half ADD COLUMN n int NOT NULL DEFAULT 0');
+      const failed = client.query('ALTER TABLE half ADD CONSTRAINT positive CHECK (n > 0)');
+      await expect(failed).rejects.toMatchObject({ code: '23514' });
+      await client.query('ROLLBACK');
+      await expect(client.query('SELECT 1 FROM half')).rejects.toMatchObject({ code: '42P01' });
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -149,6 +149,8 @@ const changes: readonly CatalogChange[] = [
           onDelete: 'setDefault',
           onUpdate: 'noAction',
           matchFull: false,
+          deferrable: true,
+          initiallyDeferred: true,
         },
       ],
     },

@@ -164,6 +164,8 @@ test.each<[string, Partial<Table>, string, string]>([
           onDelete: 'noAction',
           onUpdate: 'noAction',
           matchFull: false,
+          deferrable: false,
+          initiallyDeferred: false,
         },
       ],
     },

@@ -262,6 +262,22 @@ describe('DDL', () => {
     });
   });
 
+  test('a foreign key says whether its check may wait', () => {
+    followed.ddl(`create table late (a int references orders deferrable initially deferred,
+      b int references orders deferrable, c int references orders)`);
+    expect(
+      (followed.relation('late') as Table).foreignKeys.map((key) => [
+        key.deferrable,
+        key.initiallyDeferred,
+      ]),
+    ).toEqual([
+      [true, true],
+      [true, false],
+      [false, false],
+    ]);
+    followed.ddl('drop table late');
+  });
+
   test('pending DDL is seen by its session only, with the ids it will get', () => {
     const pendingDdl = [
       ddlRecord('create table pending (a int unique)'),

@@ -1,0 +1,62 @@
+// When deferrable foreign keys are checked, and what a savepoint takes back.
+
+import { describe, expect, test } from '@jest/globals';
+import type { ForeignKey } from '../../../../ledger/catalog.ts';
+import { DeferredConstraints } from '../../../../server/session/deferred-constraints.ts';
+
+const key = (id: number, deferrable: boolean, initiallyDeferred: boolean): ForeignKey => ({
+  id,
+  name: `fk${id}`,
+  columns: [1],
+  references: 100,
+  referencedColumns: [1],
+  index: 101,
+  onDelete: 'noAction',
+  onUpdate: 'noAction',
+  matchFull: false,
+  deferrable,
+  initiallyDeferred,
+});
+const FIXED = key(1, false, false);
+const IMMEDIATE = key(2, true, false);
+const DEFERRED = key(3, true, true);
+
+describe('deferred constraints', () => {
+  const modes = (constraints: DeferredConstraints): boolean[] =>
+    [FIXED, IMMEDIATE, DEFERRED].map((each) => constraints.isDeferred(each));
+
+  test('follow their declaration, then SET CONSTRAINTS; what is not deferrable never waits', () => {
+    const constraints = new DeferredConstraints();
+    expect(modes(constraints)).toEqual([false, false, true]);
+    constraints.set(null, true);
+    expect(modes(constraints)).toEqual([false, true, true]);
+    constraints.set([2], false);
+    expect(modes(constraints)).toEqual([false, false, true]);
+    constraints.set(null, true);
+    expect(modes(constraints)).toEqual([false, true, true]);
+  });
+
+  test('are checked by name or all, as often as is asked', () => {
+    const constraints = new DeferredConstraints();
+    const run: number[] = [];
+    for (const foreignKey of [2, 3]) {
+      constraints.owe({ foreignKey, run: () => run.push(foreignKey) });
+    }
+    constraints.check([3]);
+    constraints.check(null);
+    expect(run).toEqual([3, 2, 3]);
+  });
+
+  test('a savepoint takes back modes and checks', () => {
+    const constraints = new DeferredConstraints();
+    const run: string[] = [];
+    constraints.owe({ foreignKey: 3, run: () => run.push('before') });
+    const mark = constraints.mark();
+    constraints.owe({ foreignKey: 3, run: () => run.push('after') });
+    constraints.set([3], false);
+    constraints.rollbackTo(mark);
+    constraints.check(null);
+    expect(run).toEqual(['before']);
+    expect(modes(constraints)).toEqual([false, false, true]);
+  });
+});
