@@ -465,7 +465,7 @@ class Verification {
   #digestEvidence(genesis: Genesis, header: Header): string {
     const checkpoint = this.#checkpoint;
     if (checkpoint === null) {
-      return 'no outside digest was given: blocks cut off at the end, or a chain rewritten with the node key, cannot be seen';
+      return 'no outside digest was given: blocks cut off at the end, or another chain in the place of this one, cannot be seen';
     }
     if (checkpoint.size > header.height + 1) {
       const message = `the digest speaks of ${checkpoint.size} blocks, and only ${header.height + 1} are here`;

@@ -1,6 +1,6 @@
 // BEGIN, COMMIT, ROLLBACK, SAVEPOINT and what belongs to them. Shell.
 
-import { isSqlError, SqlError } from '../../ledger/error.ts';
+import { isFormatError, isSqlError, SqlError } from '../../ledger/error.ts';
 import type { Operation } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Committed } from '../gateway.ts';
@@ -85,8 +85,18 @@ export async function submit(
   text: string,
 ): Promise<Committed> {
   const { gateway, putChunk } = session.services;
-  const travelling = isHeavy(operations) ? await spooled(operations, putChunk) : operations;
-  const committed = await gateway.submit(session.sessionRole.id, travelling, text);
+  let committed: Committed;
+  try {
+    const travelling = isHeavy(operations) ? await spooled(operations, putChunk) : operations;
+    committed = await gateway.submit(session.sessionRole.id, travelling, text);
+  } catch (error) {
+    // The chain's formats have limits that Postgres has not: a row of more than a chunk, for one.
+    if (!isFormatError(error)) throw error;
+    throw new SqlError(
+      SQLSTATE.programLimitExceeded,
+      `the transaction is too large: ${error.message}`,
+    );
+  }
   session.settings.setFixed('ledger.last_transaction', hex(committed.id));
   session.settings.setFixed('ledger.last_block', String(committed.height));
   return committed;
