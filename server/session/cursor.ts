@@ -53,7 +53,6 @@ export async function declareCursor(
     parameters: [],
     formats,
     outcome: { ...outcome, source },
-    sent: 0,
     hold,
     close: () => source.close(),
   };
@@ -116,7 +115,6 @@ export async function fetchCursor(session: Session, tree: RawNode): Promise<Outc
   const direction = DIRECTIONS[(tree['direction'] as string | undefined) ?? 'FETCH_FORWARD']!;
   const howMany = Number((tree['howMany'] as number | string | undefined) ?? 0);
   const { bytes, count } = await rows.fetch(direction, Math.min(howMany, FETCH_ALL));
-  portal.sent += count;
   if (tree['ismove'] === true) return { kind: 'complete', tag: `MOVE ${count}` };
   return {
     kind: 'rows',

@@ -17,6 +17,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
  */
 export function decodeParameters(
   prepared: Prepared,
+  name: string,
   values: readonly (Uint8Array | null)[],
   formats: readonly number[],
   session: SessionContext,
@@ -25,7 +26,7 @@ export function decodeParameters(
   if (values.length !== types.length) {
     throw new SqlError(
       SQLSTATE.protocolViolation,
-      `bind message supplies ${values.length} parameters, but prepared statement "" requires ${types.length}`,
+      `bind message supplies ${values.length} parameters, but prepared statement "${name}" requires ${types.length}`,
     );
   }
   if (formats.length > 1 && formats.length !== values.length) {

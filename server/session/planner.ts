@@ -155,7 +155,8 @@ export class Planner {
 
 /** Utility statements are worked out when they run; BEGIN and COMMIT are worth not being parsed each time. */
 function isKept({ plan, statement, text }: Prepared): boolean {
-  return plan?.kind === 'utility' ? statement?.kind === 'TransactionStmt' : !NOW_LITERAL.test(text);
+  if (plan === null) return false;
+  return plan.kind === 'utility' ? statement?.kind === 'TransactionStmt' : !NOW_LITERAL.test(text);
 }
 
 /** A literal that means the moment of its analysis: the plan is of that moment, too. */

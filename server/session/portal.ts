@@ -14,8 +14,6 @@ export interface Portal {
   /** One for each column. */
   readonly formats: readonly number[];
   outcome: Outcome | null;
-  /** Rows sent so far. */
-  sent: number;
   /** DECLARE … WITH HOLD: outlives its transaction. */
   hold: boolean;
   close(): void;

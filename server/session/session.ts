@@ -120,7 +120,7 @@ export class Session implements WireSession {
       const prepared = this.#statement(statementName);
       this.#checkAllowed(prepared.statement);
       return this.#then(this.current(statementName, prepared), (fresh) => {
-        const parameters = decodeParameters(fresh, values, formats, this.context);
+        const parameters = decodeParameters(fresh, statementName, values, formats, this.context);
         this.portals.get(portalName)?.close();
         this.portals.set(portalName, {
           name: portalName,
@@ -128,7 +128,6 @@ export class Session implements WireSession {
           parameters,
           formats: formatsFor(resultFormats, fresh.columns),
           outcome: null,
-          sent: 0,
           hold: false,
           close() {
             if (this.outcome?.kind === 'rows') this.outcome.source.close();
@@ -351,7 +350,7 @@ export class Session implements WireSession {
       if (done.kind !== 'rows') {
         return this.#then(this.#finishOther(done, sink), () => 'complete');
       }
-      return this.#sendSome(portal, done, rowsMax, sink);
+      return this.#sendSome(done, rowsMax, sink);
     }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
   }
 
@@ -396,22 +395,19 @@ export class Session implements WireSession {
   }
 
   #sendSome(
-    portal: Portal,
     outcome: Extract<Outcome, { kind: 'rows' }>,
     rowsMax: number,
     sink: ResultSink,
   ): 'complete' | 'suspended' | Promise<'complete' | 'suspended'> {
+    // The tag counts the rows of this Execute, not those of the portal.
     if (rowsMax === 0) {
-      const sent = portal.sent;
-      const tagged = { ...outcome, tag: (count: number) => outcome.tag(sent + count) };
-      return this.#then(this.#sendAll(tagged, sink), () => 'complete') as
+      return this.#then(this.#sendAll(outcome, sink), () => 'complete') as
         'complete' | Promise<'complete'>;
     }
     return this.#then(outcome.source.read(rowsMax), (batch) => {
-      portal.sent += batch.count;
       if (batch.count > 0) sink.rows(batch.bytes);
       if (!batch.done) return 'suspended';
-      sink.commandComplete(outcome.tag(portal.sent));
+      sink.commandComplete(outcome.tag(batch.count));
       return 'complete';
     }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
   }

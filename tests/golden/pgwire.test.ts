@@ -22,10 +22,17 @@ if (reference !== undefined) {
   });
 }
 
+const TIMEOUT_MS = 60_000;
+
 describe('TrustSQL', () => {
   const node = serve();
-  test.each(FILES)('in %s', async (name) => {
-    const file = path.join(DIRECTORY, name);
-    expect(await converse(file, node.url())).toBe(readFileSync(file, 'utf8'));
-  });
+  test.each(FILES)(
+    'in %s',
+    async (name) => {
+      const file = path.join(DIRECTORY, name);
+      expect(await converse(file, node.url())).toBe(readFileSync(file, 'utf8'));
+    },
+    // The first statement waits for a fresh node's analyst.
+    TIMEOUT_MS,
+  );
 });
