@@ -4,6 +4,8 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   injectGlobals: false,
   testEnvironment: 'node',
+  // A slow machine is no failure: what hangs is found after a minute.
+  testTimeout: 60_000,
   testMatch: ['<rootDir>/tests/**/*.test.ts'],
   transform: { '\\.ts$': '<rootDir>/tests/strip-types.mjs' },
 };
