@@ -281,13 +281,18 @@ function differences(
   return { catalog, changes };
 }
 
-/** A table whose rows or files are affected by the change gets the next schema version; names and grants are not. */
+/**
+ * The next schema version for a table whose rows or files are affected by the change, and for one that is
+ * renamed, or its columns: row versions carry the version, and a proof that names a value must not be able to
+ * choose between the names it has had. Names of constraints, grants and defaults change nothing of that.
+ */
 function grown(old: Relation | undefined, now: Relation): Relation {
   if (now.kind !== 'table' || old?.kind !== 'table') return now;
   const unnamed = <T extends { name: string }>(object: T): T => ({ ...object, name: '' });
   const shape = (table: Table): string =>
     stable([
-      table.columns.map((column) => ({ ...unnamed(column), grants: null, defaultText: null })),
+      table.name,
+      table.columns.map((column) => ({ ...column, grants: null, defaultText: null })),
       table.indexes.map(unnamed),
       table.checks.map(unnamed),
       table.foreignKeys.map(unnamed),
