@@ -134,7 +134,7 @@ const FORMS: Readonly<Record<Kind, readonly string[]>> = {
     '({span})::text', '({zoned})::text', '({time})::text', '({json})::text', `{json} ->> 'b'`, `{json} #>> '{b,c}'`, '({ints})::text', '({texts})::text', '({texts})[1]', '({bytes})::text',
     `encode({bytes}, 'hex')`, `encode({bytes}, 'base64')`, `to_char({num}, 'FM999,990.00')`, `to_char({stamp}, 'YYYY-MM-DD HH24:MI:SS.MS Day')`, `to_char({zoned}, 'Dy DD Mon IYYY IW TZH')`,
     `to_char({int}, '0000S')`, `array_to_string({texts}, ',', '*')`, 'quote_literal({text})', 'quote_ident({text})', `format('%s-%I', {int}, coalesce({text}, ''))`, `regexp_replace({text}, '[a-c]+', 'Z', 'g')`,
-    `substring({text} FROM '[B-Y].')`, 'jsonb_typeof({json})', `overlay({text} PLACING 'qq' FROM 2)`, `concat_ws('/', {text}, {num}, {date})`, `trim(both 'a' from {text})`, '({num})::varchar(3)', '({text})::char(4)',
+    `substring({text} FROM '[B-Y].')`, 'jsonb_typeof({json})', `overlay({text} PLACING 'qq' FROM 2)`, `concat_ws('/', {text}, {num}, {date})`, `trim(both 'a' from {text})`, '({num})::varchar(3)', '({text})::char(4)::text',
     'chr(64 + abs({int} % 60))', `to_hex({int})`, `rpad(left({text}, 5), 7, 'xy')`, 'starts_with({text}, {text})::text', `({date})::timestamp::text`, 'jsonb_pretty({json})',
     `(SELECT string_agg(x::text, '+' ORDER BY x) FROM unnest({ints}) AS x)`, `(SELECT min(e.s) FROM e WHERE e.id > {int})`, 'row({int}, {text}, {date})::text', 'pg_typeof({num})::text',
   ],
@@ -291,8 +291,10 @@ export class QueryGenerator {
       'bool',
     ] as const);
     const operation = this.#pick(['UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT', 'EXCEPT ALL']);
-    const side = (): string =>
-      `SELECT ${this.#of(kind, 1)} AS c FROM ${FROM} WHERE ${this.#of('bool', 1)}`;
+    // Which of two equal numerics a set operation shows, 0 or 0.00, is nobody's promise.
+    const shown = (): string =>
+      kind === 'num' ? `trim_scale(${this.#of(kind, 1)})` : this.#of(kind, 1);
+    const side = (): string => `SELECT ${shown()} AS c FROM ${FROM} WHERE ${this.#of('bool', 1)}`;
     return `SELECT c::text FROM (${side()} ${operation} ${side()}) AS q ORDER BY c::text NULLS FIRST`;
   }
 

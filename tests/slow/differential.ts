@@ -13,7 +13,8 @@ import { QueryGenerator, SETUP } from '../differential/random-queries.ts';
 const { values: flags } = parseArgs({
   options: {
     queries: { type: 'string', default: '3000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    // One and the same in CI, where a finding must not depend on the day; by hand, any: --seed $RANDOM.
+    seed: { type: 'string', default: '228121' },
   },
 });
 const SHOWN_MAX = 20;
