@@ -4,7 +4,6 @@
 // the index does not hold is read out of encoded headers and receipts (sql/functions/ledger-view.ts).
 
 import type { Catalog, Relation, Sequence, Table } from '../ledger/catalog.ts';
-import { hex } from '../ledger/bytes.ts';
 import { assert } from '../ledger/error.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import type { Datum } from '../ledger/type.ts';
@@ -22,6 +21,7 @@ import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
 import { rolesOf } from '../storage/privileges.ts';
 import { closedColumn } from './compile/closed-column.ts';
 import { call } from './compile/registered.ts';
+import { literal } from './compile/representation.ts';
 import type { Retyping } from '../storage/retyped.ts';
 import { ledgerView } from './ledger-schema.ts';
 
@@ -45,13 +45,6 @@ export function ledgerViewSource(relation: number, catalog: Catalog): string {
 /** Microseconds since 2000-01-01 of milliseconds since 1970. */
 function instant(ms: string): string {
   return `(${ms} * 1000 - 946684800000000)`;
-}
-
-function literal(value: Datum): string {
-  if (value === null) return 'NULL';
-  if (typeof value === 'string') return `'${value.replaceAll("'", "''")}'`;
-  if (value instanceof Uint8Array) return `x'${hex(value)}'`;
-  return String(value);
 }
 
 /** A SELECT in brackets of the columns given. */

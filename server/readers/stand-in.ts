@@ -3,7 +3,7 @@
 // A temporary table or view of the same name hides the real one on the connection that runs the query.
 
 import type { Table } from '../../ledger/catalog.ts';
-import type { Datum } from '../../ledger/type.ts';
+import { literal } from '../../sql/compile/representation.ts';
 import {
   columnName,
   foldedText,
@@ -69,11 +69,4 @@ export function standIn(table: Table, before: Table | null): StandIn {
     text: `CREATE TEMP VIEW ${name} AS ${text}`,
     drop: `DROP VIEW temp.${name}`,
   };
-}
-
-function literal(value: Datum): string {
-  if (value === null) return 'NULL';
-  if (value instanceof Uint8Array)
-    return `X'${[...value].map((byte) => byte.toString(16).padStart(2, '0')).join('')}'`;
-  return typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value);
 }

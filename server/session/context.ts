@@ -5,6 +5,7 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { AnalysisContext } from '../../sql/analysis.ts';
+import { rolesOf } from '../../storage/privileges.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
 import { standIn } from '../readers/stand-in.ts';
@@ -91,7 +92,7 @@ export class SessionContext {
       if (role === undefined) {
         throw new SqlError(SQLSTATE.invalidParameterValue, `role "${name}" does not exist`);
       }
-      if (!this.sessionRole.superuser && !isMember(this.catalog, this.sessionRole.id, role.id)) {
+      if (!this.sessionRole.superuser && !rolesOf(this.catalog, this.sessionRole.id).has(role.id)) {
         throw new SqlError(
           SQLSTATE.insufficientPrivilege,
           `permission denied to set role "${name}"`,
@@ -303,19 +304,6 @@ function spooledError(table: string): SqlError {
       hint: 'COMMIT first.',
     },
   );
-}
-
-/** Whether `member` belongs to `role`, through others or directly. */
-export function isMember(catalog: Catalog, member: number, role: number): boolean {
-  const seen = new Set<number>();
-  const pending = [member];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    if (next === role) return true;
-    if (seen.has(next)) continue;
-    seen.add(next);
-    pending.push(...(catalog.roles.get(next)?.memberOf.map((each) => each.role) ?? []));
-  }
-  return false;
 }
 
 export function isolationOf(text: string): Isolation {

@@ -20,7 +20,7 @@ import type { InsertPlan } from './plan-insert.ts';
 import type { Prepared } from './plan.ts';
 import { returningOutcome } from './returning.ts';
 import { showProgramsOf } from './show-programs.ts';
-import { commitTransaction, rollbackTransaction, submit } from './transaction-commands.ts';
+import { inOwnTransaction, submit } from './transaction-commands.ts';
 import { insertRows } from './write-rows.ts';
 
 export async function executeInsert(
@@ -59,7 +59,10 @@ async function insertAlone(
   const resolved = plan.conflict !== null && (clause === null || plan.returning.length > 0);
   // Somebody may have taken a key, or a row that this one refers to, and not yet committed.
   const contended = !session.services.locks.empty && isConstrained(plan.table);
-  if (resolved || contended) return inOwnTransaction(session, prepared, plan, parameters);
+  if (resolved || contended)
+    return inOwnTransaction(session, prepared.text, (transaction) =>
+      insertInside(session, transaction, plan, parameters),
+    );
   const rows = await makeRows(session, plan, parameters);
   if (rows.length === 0) return { count: 0, rows };
   if (plan.returning.length > 0) {
@@ -74,24 +77,6 @@ async function insertAlone(
 
 function isConstrained({ indexes, foreignKeys }: Table): boolean {
   return foreignKeys.length > 0 || indexes.some((index) => index.unique);
-}
-
-async function inOwnTransaction(
-  session: SessionContext,
-  prepared: Prepared,
-  plan: InsertPlan,
-  parameters: readonly Datum[],
-): Promise<Inserted> {
-  const transaction = session.begin(false);
-  transaction.texts.push(prepared.text);
-  try {
-    const inserted = await insertInside(session, transaction, plan, parameters);
-    await commitTransaction(session);
-    return inserted;
-  } catch (error) {
-    if (session.transaction === transaction) await rollbackTransaction(session);
-    throw error;
-  }
 }
 
 async function insertInside(

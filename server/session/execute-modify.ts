@@ -23,9 +23,8 @@ import { returningOutcome } from './returning.ts';
 import { areCurrent, refuseChanged } from './row-versions.ts';
 import { showProgramsOf, showRow } from './show-programs.ts';
 import {
-  commitTransaction,
+  inOwnTransaction,
   releaseTransactionLocks,
-  rollbackTransaction,
   rowLockKey,
   submit,
 } from './transaction-commands.ts';
@@ -93,7 +92,9 @@ async function modifyAlone(
 ): Promise<Modified> {
   if (plan.program !== null) return programAlone(session, prepared, plan, plan.program, parameters);
   if (incoming(session, plan.table).length > 0)
-    return inOwnTransaction(session, prepared, plan, parameters);
+    return inOwnTransaction(session, prepared.text, (transaction) =>
+      modifyInside(session, transaction, plan, parameters),
+    );
   try {
     const found = await findImages(session, plan, parameters);
     const { changes, returned } = found;
@@ -111,24 +112,6 @@ async function modifyAlone(
     return { count: changes.length, returned };
   } finally {
     releaseTransactionLocks(session);
-  }
-}
-
-async function inOwnTransaction(
-  session: SessionContext,
-  prepared: Prepared,
-  plan: ModifyPlan,
-  parameters: readonly Datum[],
-): Promise<Modified> {
-  const transaction = session.begin(false);
-  transaction.texts.push(prepared.text);
-  try {
-    const modified = await modifyInside(session, transaction, plan, parameters);
-    await commitTransaction(session);
-    return modified;
-  } catch (error) {
-    if (session.transaction === transaction) await rollbackTransaction(session);
-    throw error;
   }
 }
 

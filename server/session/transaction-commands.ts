@@ -49,6 +49,24 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
   }
 }
 
+/** Runs a statement of its own that needs a transaction around it: begins, commits, or undoes it. */
+export async function inOwnTransaction<T>(
+  session: SessionContext,
+  text: string,
+  work: (transaction: OpenTransaction) => Promise<T>,
+): Promise<T> {
+  const transaction = session.begin(false);
+  transaction.texts.push(text);
+  try {
+    const done = await work(transaction);
+    await commitTransaction(session);
+    return done;
+  } catch (error) {
+    if (session.transaction === transaction) await rollbackTransaction(session);
+    throw error;
+  }
+}
+
 export function rollbackTransaction(session: SessionContext): Promise<void> {
   if (session.transaction !== null) dropCursors(session, session.transaction, 0);
   session.transaction = null;
