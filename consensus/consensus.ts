@@ -1,19 +1,23 @@
 // The one interface of every consensus algorithm: propose, and later be told the order. Types only.
 //
 // propose → ordered, certified blocks → execute. A consensus hands each block to its Ledger in order of
-// height, never two at a time unless the Ledger says it may, and learns the receipts root from the result.
+// height, a next one perhaps before the last is executed, and learns the receipts root from the result.
 // It never looks inside a transaction, and knows neither SQL nor SQLite.
 
 import type { Block, Executed } from '../ledger/block.ts';
+import type { HistoryTree } from '../ledger/history-tree.ts';
 import type { Bundle, Receipt } from '../ledger/transaction.ts';
 
-/** The end of the chain: what the next header is made from. */
+/** The end of the chain as far as it is executed. */
 export interface Tip {
   readonly height: number;
   /** Hash of the newest header. */
   readonly hash: Uint8Array;
   readonly timeMs: number;
-  readonly executed: Executed;
+  /** What the newest header says was executed. */
+  readonly covered: Executed;
+  /** What was executed after that, one result for each height up to this; a header says the next of them. */
+  readonly uncovered: readonly Executed[];
   /** Root of the history tree over all headers up to and including the newest. */
   readonly historyRoot: Uint8Array;
   /** A block with receipts is executed that no header covers yet. */
@@ -30,6 +34,13 @@ export interface OrderedBlock {
   readonly bodyBytes: Uint8Array;
 }
 
+/** A bundle put up for ordering. */
+export interface Proposal {
+  readonly bundle: Bundle;
+  /** Of the bundle's transactions, in their order. */
+  readonly ids: readonly Uint8Array[];
+}
+
 /** A block made durable and executed. */
 export interface ExecutedBlock {
   readonly block: Block;
@@ -39,10 +50,12 @@ export interface ExecutedBlock {
 
 /** Where a consensus puts what it has ordered; the node's writer fits it. */
 export interface Ledger {
-  /** As the ledger was opened, or after the newest block appended. */
+  /** As the ledger was opened, or after the newest block executed. */
   readonly tip: Tip;
+  /** Over all headers up to the tip at which the ledger was opened: whoever orders carries it on. */
+  readonly history: HistoryTree;
   /**
-   * Makes a certified block durable and executes it.
+   * Makes a certified block durable and executes it, after those that were handed over before it.
    *
    * @throws StorageError: the disk failed. The consensus stops; the node with it.
    */
@@ -57,7 +70,7 @@ export interface Consensus {
    * @throws SqlError 57P03 when stopping, 40003 when the outcome is not known
    */
   propose(
-    bundle: Bundle,
+    proposal: Proposal,
   ): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
   /** Resolves when the newest executed results are covered by a block header: proofs need it. */
   prove(): Promise<void>;

@@ -1,24 +1,27 @@
 // Consensus of one: the node orders what it is given and certifies it alone. Shell.
 //
-// A block is cut when the one before it is durable and executed, never on a timer, so that under load many
-// transactions share one fsync and without load none waits. When the chain goes idle with a result whose
-// root no header carries yet, one empty block is appended after `idleProofMs` (lagged roots).
+// A block is cut when there is something to order and room on the way, never on a timer, so that under load
+// many transactions share one fsync and without load none waits. While one block is executed the next may wait
+// behind it: its header says what was executed by the time it was made (lagged roots). When the chain goes idle
+// with results whose root no header carries yet, empty blocks are appended after `idleProofMs`.
 //
-// (1) At most one block is on its way to the ledger.
-// (2) A failed append ends this consensus: everything proposed from then on is answered with 40003 or 57P03.
+// (1) Blocks go to the ledger in order of height, at most ON_THE_WAY_MAX ahead of what is executed.
+// (2) A header says the next result, or the same as its parent: no height is passed over, so each can be proved.
+// (3) A failed append ends this consensus: everything proposed from then on is answered with 40003 or 57P03.
 
-import type { Header } from '../ledger/block.ts';
+import type { Executed, Header } from '../ledger/block.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import type { Crypto } from '../ledger/crypto.ts';
-import { encodeBody, encodeHeader, transactionIdOf } from '../ledger/encoding.ts';
+import { encodeBody, encodeHeader } from '../ledger/encoding.ts';
 import { SqlError } from '../ledger/error.ts';
 import { bodyHash, headerHash } from '../ledger/hash.ts';
+import type { HistoryTree } from '../ledger/history-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { signHeader } from '../ledger/signing.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
-import type { Bundle, Receipt } from '../ledger/transaction.ts';
-import type { Consensus, ExecutedBlock, Ledger, OrderedBlock, Tip } from './consensus.ts';
+import type { Receipt } from '../ledger/transaction.ts';
+import type { Consensus, ExecutedBlock, Ledger, OrderedBlock, Proposal, Tip } from './consensus.ts';
 
 export interface SoloOptions {
   readonly crypto: Crypto;
@@ -34,17 +37,26 @@ export interface SoloOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-type Proposal = {
-  readonly bundle: Bundle;
+/** Blocks handed to the ledger and not yet executed: one at work, one behind it so that the ledger never idles. */
+const ON_THE_WAY_MAX = 2;
+
+type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
+
+type Waiting = Proposal & {
   readonly bytes: number;
-  readonly resolve: (outcome: { executed: ExecutedBlock; receipts: readonly Receipt[] }) => void;
+  readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 };
 
 export class Solo implements Consensus {
   readonly #options: SoloOptions;
-  #queue: Proposal[] = [];
-  #busy = false;
+  /** Over all headers made so far. */
+  readonly #history: HistoryTree;
+  /** The newest block made: what the next one follows. */
+  #parent: { height: number; hash: Uint8Array; timeMs: number; executed: Executed };
+  #queue: Waiting[] = [];
+  #onTheWay = 0;
+  #cutScheduled = false;
   #stopping = false;
   #failed = false;
   #idleTimer: NodeJS.Timeout | null = null;
@@ -52,6 +64,9 @@ export class Solo implements Consensus {
 
   constructor(options: SoloOptions) {
     this.#options = options;
+    const { height, hash, timeMs, covered } = this.#tip;
+    this.#history = options.ledger.history;
+    this.#parent = { height, hash, timeMs, executed: covered };
     if (this.#tip.unproved) this.#armIdleProof();
   }
 
@@ -59,66 +74,90 @@ export class Solo implements Consensus {
     return this.#options.ledger.tip;
   }
 
-  propose(bundle: Bundle): Promise<{ executed: ExecutedBlock; receipts: readonly Receipt[] }> {
+  propose(proposal: Proposal): Promise<Outcome> {
     if (this.#failed || this.#stopping) return Promise.reject(stoppedError(this.#failed));
     return new Promise((resolve, reject) => {
       let bytes = 0;
-      for (const transaction of bundle.transactions) bytes += transaction.length;
-      this.#queue.push({ bundle, bytes, resolve, reject });
-      if (!this.#busy) void this.#run();
+      for (const transaction of proposal.bundle.transactions) bytes += transaction.length;
+      this.#queue.push({ ...proposal, bytes, resolve, reject });
+      this.#scheduleCut();
     });
   }
 
-  /** Appends an empty block if the newest results are not covered by a header yet. */
   async prove(): Promise<void> {
-    if (this.#tip.unproved && !this.#busy) await this.#run(true);
-    while (this.#busy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
-    if (this.#tip.unproved && !this.#failed && !this.#stopping) await this.#run(true);
+    await this.#idle();
+    while (this.#tip.unproved && !this.#failed && !this.#stopping) {
+      this.#send([]);
+      await this.#idle();
+    }
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    while (this.#busy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    this.#disarmIdleProof();
+    await this.#idle();
   }
 
-  /** Cuts blocks until the queue is empty. Never rejects: a failure goes to the proposers and `onFailure`. */
-  async #run(empty = false): Promise<void> {
-    this.#busy = true;
-    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    this.#idleTimer = null;
-    // Bundles of several authors, proposed in this turn, share the block.
-    await Promise.resolve();
-    while ((this.#queue.length > 0 || empty) && !this.#failed) {
-      empty = false;
-      const proposals = this.#take();
-      try {
-        const bundles = proposals.map((proposal) => proposal.bundle);
-        const block = buildBlock(this.#options, this.#tip, bundles);
-        const executed = await this.#options.ledger.append(block);
-        let position = 0;
-        for (const { bundle, resolve } of proposals) {
-          const end = position + bundle.transactions.length;
-          resolve({ executed, receipts: executed.receipts.slice(position, end) });
-          position = end;
-        }
-      } catch (error) {
-        this.#fail(error, proposals);
-      }
+  async #idle(): Promise<void> {
+    while (this.#onTheWay > 0 || this.#queue.length > 0) {
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
-    this.#busy = false;
+  }
+
+  /** Bundles of several authors, proposed in this turn, share the block. */
+  #scheduleCut(): void {
+    if (this.#cutScheduled) return;
+    this.#cutScheduled = true;
+    queueMicrotask(() => {
+      this.#cutScheduled = false;
+      this.#cut();
+    });
+  }
+
+  #cut(): void {
+    while (this.#queue.length > 0 && this.#onTheWay < ON_THE_WAY_MAX && !this.#failed) {
+      this.#send(this.#take());
+    }
+  }
+
+  /** Makes the block of these proposals and hands it over. A failure goes to the proposers and `onFailure`. */
+  #send(proposals: readonly Waiting[]): void {
+    this.#disarmIdleProof();
+    this.#onTheWay += 1;
+    this.#append(proposals).then(
+      (executed) => {
+        this.#onTheWay -= 1;
+        settle(proposals, executed);
+        this.#cut();
+        this.#rest();
+      },
+      (error: unknown) => {
+        this.#onTheWay -= 1;
+        this.#fail(error, proposals);
+        this.#rest();
+      },
+    );
+  }
+
+  async #append(proposals: readonly Proposal[]): Promise<ExecutedBlock> {
+    return this.#options.ledger.append(this.#build(proposals));
+  }
+
+  /** After the last block on the way. */
+  #rest(): void {
+    if (this.#onTheWay > 0 || this.#queue.length > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
     if (this.#tip.unproved && !this.#stopping && !this.#failed) this.#armIdleProof();
   }
 
   /** As many proposals as a block may hold, in order. */
-  #take(): Proposal[] {
+  #take(): Waiting[] {
     let bytes = 0;
     let transactions = 0;
     let count = 0;
     for (const proposal of this.#queue) {
       bytes += proposal.bytes;
-      transactions += proposal.bundle.transactions.length;
+      transactions += proposal.ids.length;
       if (
         count > 0 &&
         (bytes > LIMITS.blockBodyBytesMax / 2 || transactions > LIMITS.blockTransactionsMax)
@@ -129,7 +168,46 @@ export class Solo implements Consensus {
     return this.#queue.splice(0, count);
   }
 
-  #fail(error: unknown, proposals: readonly Proposal[]): void {
+  /** The next block, certified by the node alone. */
+  #build(proposals: readonly Proposal[]): OrderedBlock {
+    const { crypto, chainId, nodeSeed, nodePublicKey, now } = this.#options;
+    const bundles = proposals.map(({ bundle }) => bundle);
+    const ids = proposals.length === 1 ? proposals[0]!.ids : proposals.flatMap((each) => each.ids);
+    const bodyBytes = encodeBody(bundles);
+    const parent = this.#parent;
+    const header: Header = {
+      version: FORMAT_VERSION,
+      chainId,
+      height: parent.height + 1,
+      parent: parent.hash,
+      timeMs: Math.max(now(), parent.timeMs),
+      transactionsRoot: merkleRoot(crypto, ids),
+      transactionCount: ids.length,
+      bodyHash: bodyHash(crypto, bodyBytes),
+      executed: this.#nextExecuted(parent.executed),
+      historyRoot: this.#history.root(),
+      proposer: nodePublicKey,
+      term: 0,
+    };
+    const headerBytes = encodeHeader(header);
+    const hash = headerHash(crypto, headerBytes);
+    const signature = signHeader(crypto, nodeSeed, chainId, hash);
+    const certificate = { signatures: [{ node: nodePublicKey, signature }] };
+    this.#history.append(hash);
+    this.#parent = {
+      height: header.height,
+      hash,
+      timeMs: header.timeMs,
+      executed: header.executed,
+    };
+    return { block: { header, bundles, certificate }, hash, headerBytes, bodyBytes };
+  }
+
+  #nextExecuted(last: Executed): Executed {
+    return this.#tip.uncovered.find(({ height }) => height === last.height + 1) ?? last;
+  }
+
+  #fail(error: unknown, proposals: readonly Waiting[]): void {
     this.#failed = true;
     const unknown = new SqlError(
       SQLSTATE.statementCompletionUnknown,
@@ -142,11 +220,25 @@ export class Solo implements Consensus {
   }
 
   #armIdleProof(): void {
-    this.#idleTimer = setTimeout(() => {
+    this.#idleTimer ??= setTimeout(() => {
       this.#idleTimer = null;
-      if (!this.#busy && this.#tip.unproved) void this.#run(true);
-    }, this.#options.idleProofMs);
-    this.#idleTimer.unref();
+      if (this.#onTheWay === 0 && this.#tip.unproved && !this.#stopping) this.#send([]);
+    }, this.#options.idleProofMs).unref();
+  }
+
+  #disarmIdleProof(): void {
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = null;
+  }
+}
+
+/** Gives each proposer the receipts of its own transactions. */
+function settle(proposals: readonly Waiting[], executed: ExecutedBlock): void {
+  let position = 0;
+  for (const { ids, resolve } of proposals) {
+    const end = position + ids.length;
+    resolve({ executed, receipts: executed.receipts.slice(position, end) });
+    position = end;
   }
 }
 
@@ -154,32 +246,4 @@ function stoppedError(failed: boolean): SqlError {
   return failed
     ? new SqlError(SQLSTATE.ledgerHalted, 'the ledger has stopped because its storage failed')
     : new SqlError(SQLSTATE.cannotConnectNow, 'the node is shutting down');
-}
-
-/** The next block over `bundles`, certified by the node alone. */
-function buildBlock(options: SoloOptions, tip: Tip, bundles: readonly Bundle[]): OrderedBlock {
-  const { crypto } = options;
-  const ids = bundles.flatMap((bundle) =>
-    bundle.transactions.map((bytes) => transactionIdOf(crypto, bytes)),
-  );
-  const bodyBytes = encodeBody(bundles);
-  const header: Header = {
-    version: FORMAT_VERSION,
-    chainId: options.chainId,
-    height: tip.height + 1,
-    parent: tip.hash,
-    timeMs: Math.max(options.now(), tip.timeMs),
-    transactionsRoot: merkleRoot(crypto, ids),
-    transactionCount: ids.length,
-    bodyHash: bodyHash(crypto, bodyBytes),
-    executed: tip.executed,
-    historyRoot: tip.historyRoot,
-    proposer: options.nodePublicKey,
-    term: 0,
-  };
-  const headerBytes = encodeHeader(header);
-  const hash = headerHash(crypto, headerBytes);
-  const signature = signHeader(crypto, options.nodeSeed, options.chainId, hash);
-  const certificate = { signatures: [{ node: options.nodePublicKey, signature }] };
-  return { block: { header, bundles, certificate }, hash, headerBytes, bodyBytes };
 }

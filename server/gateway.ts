@@ -1,7 +1,8 @@
 // From operations to receipts: makes, signs and submits the transactions of this node's sessions. Shell.
 //
-// Transactions that arrive while a block is on its way leave together when it is done: one bundle for each
-// author, signed once (architecture 5), so a signature is paid per author and block, not per transaction.
+// Transactions that arrive while others are on their way leave together: one bundle for each author, signed
+// once (architecture 5), so a signature is paid per author and block, not per transaction. While one flight is
+// executed a second may wait behind it, once it is as large: the ledger then never idles, and blocks stay big.
 
 import type { ExecutedBlock, Consensus } from '../consensus/consensus.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -52,6 +53,12 @@ type Pending = {
   readonly reject: (error: unknown) => void;
 };
 
+/** Flights on their way at a time: one is executed, one waits behind it. */
+const FLIGHTS_MAX = 2;
+
+/** The transactions that left together. */
+type Flight = { readonly size: number; bundles: number };
+
 /** Random bytes asked for at a time. */
 const RANDOM_POOL_BYTES = 8_192;
 
@@ -60,7 +67,7 @@ const textEncoder = new TextEncoder();
 export class Gateway {
   readonly #options: GatewayOptions;
   #pending: Pending[] = [];
-  #inFlight = 0;
+  #flights: Flight[] = [];
   #scheduled = false;
   #keys = 0;
   #pool: Uint8Array = new Uint8Array(0);
@@ -122,33 +129,40 @@ export class Gateway {
     return bytes;
   }
 
-  /** Flushes at the end of this turn of the event loop, so that what arrived together leaves together. */
+  /** Departs at the end of this turn of the event loop, so that what arrived together leaves together. */
   #schedule(): void {
-    if (this.#scheduled || this.#inFlight > 0) return;
+    if (this.#scheduled || !this.#mayDepart()) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (this.#inFlight === 0) this.#flush();
+      this.#depart();
     });
   }
 
-  #flush(): void {
+  #mayDepart(): boolean {
+    const last = this.#flights.at(-1);
+    if (last === undefined) return this.#pending.length > 0;
+    return this.#flights.length < FLIGHTS_MAX && this.#pending.length >= last.size;
+  }
+
+  #depart(): void {
+    if (!this.#mayDepart()) return;
     const byAuthor = new Map<number, Pending[]>();
     for (const pending of this.#pending) {
       const list = byAuthor.get(pending.author);
       if (list === undefined) byAuthor.set(pending.author, [pending]);
       else list.push(pending);
     }
+    const bundles = [...byAuthor.values()].flatMap((list) => [...bundled(list)]);
+    const flight = { size: this.#pending.length, bundles: bundles.length };
     this.#pending = [];
-    for (const [author, list] of byAuthor) {
-      for (const bundle of bundled(list)) void this.#propose(author, bundle);
-    }
+    this.#flights.push(flight);
+    for (const list of bundles) void this.#propose(list, flight);
   }
 
-  async #propose(author: number, list: readonly Pending[]): Promise<void> {
+  async #propose(list: readonly Pending[], flight: Flight): Promise<void> {
     try {
-      const bundle = this.#sign(author, list);
-      const { executed, receipts } = await this.#order(bundle);
+      const { bundle, executed, receipts } = await this.#order(list, flight);
       const following = this.#options.onExecuted(executed);
       if (following !== undefined) await following;
       settle(list, executed, receipts, bundle);
@@ -157,19 +171,24 @@ export class Gateway {
     }
   }
 
-  /** The next block is on its way before the answers of this one are written: the writer works meanwhile. */
-  async #order(bundle: Bundle): ReturnType<Consensus['propose']> {
-    this.#inFlight += 1;
+  /** The next flight departs before the answers of this one are written: the writer works meanwhile. */
+  async #order(list: readonly Pending[], flight: Flight) {
     try {
-      return await this.#options.consensus.propose(bundle);
+      const bundle = this.#sign(list);
+      const ids = list.map(({ id }) => id);
+      return { bundle, ...(await this.#options.consensus.propose({ bundle, ids })) };
     } finally {
-      this.#inFlight -= 1;
-      if (this.#inFlight === 0 && this.#pending.length > 0) this.#flush();
+      flight.bundles -= 1;
+      if (flight.bundles === 0) {
+        this.#flights.splice(this.#flights.indexOf(flight), 1);
+        this.#depart();
+      }
     }
   }
 
-  #sign(author: number, list: readonly Pending[]): Bundle {
+  #sign(list: readonly Pending[]): Bundle {
     const { crypto, chainId, signerOf } = this.#options;
+    const { author } = list[0]!;
     const signer = signerOf(author);
     const root = merkleRoot(
       crypto,

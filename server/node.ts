@@ -12,6 +12,7 @@ import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
+import { HistoryTree } from '../ledger/history-tree.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -177,7 +178,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     chainId,
     nodeSeed: secrets.nodeKey.seed,
     nodePublicKey: secrets.nodeKey.publicKey,
-    ledger: ledgerOver(writer),
+    ledger: ledgerOver(writer, HistoryTree.restore(crypto, writer.tip.height + 1, writer.frontier)),
     now: () => systemClock.now(),
     idleProofMs: config.idleProofMs,
     onFailure,
@@ -309,8 +310,9 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
 }
 
 /** The writer thread as the consensus wants its ledger. */
-function ledgerOver(writer: Writer): Ledger {
+function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
   return {
+    history,
     get tip(): Tip {
       return writer.tip;
     },

@@ -45,13 +45,16 @@ export interface WriterOptions {
   readonly segmentBytesMax?: number;
 }
 
-/** What the next header is made from. */
+/** The newest block, durable and executed. */
 export interface Tip {
   readonly height: number;
   /** Hash of the tip's header. */
   readonly hash: Uint8Array;
   readonly timeMs: number;
-  readonly executed: Executed;
+  /** What the tip's header says was executed. */
+  readonly covered: Executed;
+  /** What was executed after that, one result for each height up to the tip's. */
+  readonly uncovered: readonly Executed[];
   /** Root of the history tree over all headers up to and including the tip's. */
   readonly historyRoot: Uint8Array;
   /** Whether a block with receipts is executed that no header covers yet. */
@@ -80,10 +83,10 @@ export class ChainWriter {
   readonly #blocks: BlockStore;
   #executor: Executor;
   #parent!: CheckedParent;
-  #executed!: Executed;
-  /** Newest height with receipts, and the newest that a header's `executed` covers. */
+  /** Results after the one that the newest header says. */
+  #uncovered: Executed[] = [];
+  /** Newest height with receipts. */
   #receiptsAt = 0;
-  #coveredAt = 0;
   #blocksSinceTidy = 0;
   #broken = false;
 
@@ -140,11 +143,17 @@ export class ChainWriter {
       height: header.height,
       hash,
       timeMs: header.timeMs,
-      executed: this.#executed,
+      covered: header.executed,
+      uncovered: [...this.#uncovered],
       historyRoot: history.root(),
-      unproved: this.#receiptsAt > this.#coveredAt,
+      unproved: this.#receiptsAt > header.executed.height,
       catalogVersion: this.catalog.version,
     };
+  }
+
+  /** The history tree over all headers up to the tip's. */
+  get history(): HistoryTree {
+    return this.#parent.history;
   }
 
   /**
@@ -266,9 +275,10 @@ export class ChainWriter {
     const { history } = this.#parent;
     history.append(hash);
     this.#parent = { header, hash, history };
-    this.#executed = { height: header.height, receiptsRoot: applied.receiptsRoot };
+    const { height, executed } = header;
+    this.#uncovered = this.#uncovered.filter((result) => result.height > executed.height);
+    this.#uncovered.push({ height, receiptsRoot: applied.receiptsRoot });
     this.#blocksSinceTidy++;
-    this.#coveredAt = Math.max(this.#coveredAt, header.executed.height);
     if (applied.transactions.length > 0) this.#receiptsAt = header.height;
   }
 
@@ -333,8 +343,10 @@ export class ChainWriter {
     }
     history.append(hash);
     this.#parent = { header, hash, history };
-    this.#executed = { height, receiptsRoot: this.#receiptsRoot(height) };
-    this.#coveredAt = header.executed.height;
+    this.#uncovered = [];
+    for (let at = header.executed.height + 1; at <= height; at++) {
+      this.#uncovered.push({ height: at, receiptsRoot: this.#receiptsRoot(at) });
+    }
     const newest = this.#state.database.prepare('SELECT max(stamp) FROM _receipt').pluck().get();
     this.#receiptsAt = newest === null ? 0 : Number((newest as bigint) / stampOf(1, 0));
     this.#checkExecuted(header);

@@ -23,6 +23,15 @@ export type WriterRequest =
   | { readonly id: number; readonly kind: 'chunk'; readonly bytes: Uint8Array }
   | { readonly id: number; readonly kind: 'close' };
 
+/**
+ * Encoded receipts back to back, and where each ends: a byte array of its own for each would cost the two threads
+ * more than the rest of the message.
+ */
+export interface PackedReceipts {
+  readonly bytes: Uint8Array;
+  readonly ends: Uint32Array;
+}
+
 /** A failure as it crosses the thread: `fault` is null when it is not a StorageError. */
 export interface WriterFailure {
   readonly fault: StorageFault | null;
@@ -30,12 +39,18 @@ export interface WriterFailure {
 }
 
 export type WriterReply =
-  | { readonly kind: 'open'; readonly tip: Tip; readonly genesis: Genesis }
+  | {
+      readonly kind: 'open';
+      readonly tip: Tip;
+      readonly genesis: Genesis;
+      /** Frontier of the history tree over all headers up to the tip's. */
+      readonly frontier: Uint8Array;
+    }
   | {
       readonly kind: 'appended';
       readonly id: number;
       readonly tip: Tip;
-      readonly receipts: readonly Uint8Array[];
+      readonly receipts: PackedReceipts;
     }
   | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
   | { readonly kind: 'closed'; readonly id: number }
@@ -81,7 +96,7 @@ function answer(writer: ChainWriter, request: WriterRequest): void {
   switch (request.kind) {
     case 'append': {
       const { tip, receipts } = writer.append(request.block);
-      reply({ kind: 'appended', id: request.id, tip, receipts });
+      reply({ kind: 'appended', id: request.id, tip, receipts: packed(receipts) });
       return;
     }
     case 'chunk':
@@ -97,6 +112,15 @@ function answer(writer: ChainWriter, request: WriterRequest): void {
   }
 }
 
+function packed(receipts: readonly Uint8Array[]): PackedReceipts {
+  const ends = new Uint32Array(receipts.length);
+  let length = 0;
+  receipts.forEach((receipt, i) => (ends[i] = length += receipt.length));
+  const bytes = new Uint8Array(length);
+  receipts.forEach((receipt, i) => bytes.set(receipt, ends[i]! - receipt.length));
+  return { bytes, ends };
+}
+
 try {
   const { directory, node } = workerData as WriterThreadData;
   const writer = ChainWriter.open(directory, { crypto: nativeCrypto, node });
@@ -107,7 +131,8 @@ try {
     throw error;
   }
   serve(writer);
-  reply({ kind: 'open', tip: writer.tip, genesis: writer.genesis });
+  const { tip, genesis, history } = writer;
+  reply({ kind: 'open', tip, genesis, frontier: history.serialise() });
 } catch (error) {
   reply({ kind: 'failed', id: null, failure: failureOf(error) });
   port.close();

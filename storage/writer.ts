@@ -7,7 +7,7 @@ import { AssertionError, StorageError } from '../ledger/error.ts';
 import type { StoredBlock } from './block-store.ts';
 import type { Appended, Tip } from './chain-writer.ts';
 import type { Genesis } from '../ledger/block.ts';
-import type { WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
+import type { PackedReceipts, WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
 
 /** Below it a copy is cheaper: handing a buffer over costs 7 µs, whatever its size. */
 const TRANSFER_BYTES_MIN = 32_768;
@@ -19,6 +19,8 @@ interface Waiting {
 
 export class Writer {
   readonly genesis: Genesis;
+  /** Frontier of the history tree over all headers up to the tip at which the ledger was opened. */
+  readonly frontier: Uint8Array;
   /** Of the newest block appended. */
   tip: Tip;
   readonly #worker: Worker;
@@ -47,7 +49,7 @@ export class Writer {
       worker.once('error', reject);
       worker.once('message', (first: WriterReply) => {
         worker.off('error', reject);
-        if (first.kind === 'open') resolve(new Writer(worker, first.tip, first.genesis, onFailure));
+        if (first.kind === 'open') resolve(new Writer(worker, first, onFailure));
         else reject(first.kind === 'failed' ? errorOf(first.failure) : unexpected(first));
       });
     });
@@ -55,13 +57,13 @@ export class Writer {
 
   private constructor(
     worker: Worker,
-    tip: Tip,
-    genesis: Genesis,
+    { tip, genesis, frontier }: Extract<WriterReply, { kind: 'open' }>,
     onFailure: (error: Error) => void,
   ) {
     this.#worker = worker;
     this.tip = tip;
     this.genesis = genesis;
+    this.frontier = frontier;
     this.#onFailure = onFailure;
     worker.on('message', (message: WriterReply) => this.#receive(message));
     worker.on('error', (error: Error) => this.#fail(error));
@@ -77,7 +79,7 @@ export class Writer {
     const transfer = [...new Set([block.header, block.body, block.certificate].map(wholeBuffer))];
     const message = await this.#ask({ kind: 'append', block }, transfer.filter(isPresent));
     if (message.kind !== 'appended') throw unexpected(message);
-    return { tip: message.tip, receipts: message.receipts };
+    return { tip: message.tip, receipts: unpacked(message.receipts) };
   }
 
   /** Stores a chunk of operations and resolves to its hash, when it is durable. */
@@ -140,6 +142,11 @@ function wholeBuffer(bytes: Uint8Array): ArrayBuffer | null {
   const { buffer, byteLength } = bytes;
   if (byteLength < TRANSFER_BYTES_MIN) return null;
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? buffer : null;
+}
+
+/** Views, one for each receipt. */
+function unpacked({ bytes, ends }: PackedReceipts): Uint8Array[] {
+  return Array.from(ends, (end, i) => bytes.subarray(i === 0 ? 0 : ends[i - 1], end));
 }
 
 function isPresent(buffer: ArrayBuffer | null): buffer is ArrayBuffer {

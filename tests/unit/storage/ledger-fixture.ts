@@ -227,7 +227,7 @@ export class TestLedger {
       transactionsRoot: merkleRoot(crypto, ids),
       transactionCount: ids.length,
       bodyHash: bodyHash(crypto, body),
-      executed: tip.executed,
+      executed: tip.uncovered[0] ?? tip.covered,
       historyRoot: tip.historyRoot,
       proposer: crypto.publicKeyOf(NODE_SEED),
       term: 0,
