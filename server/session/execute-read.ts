@@ -4,7 +4,8 @@ import type { Catalog } from '../../ledger/catalog.ts';
 import type { Datum, Row, SqlType } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
-import { dataRowEncoder } from '../../sql/value/data-row.ts';
+import { DataRowEncoder, rowWriters } from '../../sql/value/data-row.ts';
+import type { RowWriter } from '../../sql/value/data-row.ts';
 import { tryTimeZone } from '../../sql/value/time-zone.ts';
 import { INLINE_OVERLAY_ROWS_MAX } from '../limits.ts';
 import type { QueryRequest } from '../readers/query-runner.ts';
@@ -62,18 +63,15 @@ function start(
   remember(session, plan, parameters);
   const compiled = variantOf(session, plan, stamp);
   const request = requestOf(session, compiled, parameters, stamp);
-  const columns = compiled.columns.map((column, index) => ({
-    type: column.type,
-    format: formats[index] === 1 ? (1 as const) : (0 as const),
-  }));
   const outcome = (source: RowSource): Outcome => ({
     kind: 'rows',
     columns: null,
     source,
     tag: selectTag,
   });
-  if (runsInline(plan, compiled, request)) return outcome(inlineRows(session, request, columns));
-  return readerRows(session, request, columns).begin().then(outcome);
+  if (runsInline(plan, compiled, request))
+    return outcome(inlineRows(session, compiled, request, formats));
+  return readerRows(session, request, columnsOf(compiled, formats)).begin().then(outcome);
 }
 
 export function selectTag(count: number): string {
@@ -189,12 +187,34 @@ function runsInline(plan: ReadPlan, compiled: CompiledQuery, request: QueryReque
 
 type Column = { readonly type: SqlType; readonly format: 0 | 1 };
 
+function columnsOf({ columns }: CompiledQuery, formats: readonly number[]): Column[] {
+  return columns.map(({ type }, index) => ({ type, format: formats[index] === 1 ? 1 : 0 }));
+}
+
+type Written = { readonly formats: readonly number[]; readonly writers: readonly RowWriter[] };
+
+/** The writers of the formats a query was last asked for. */
+const written = new WeakMap<CompiledQuery, Written>();
+
+function writersOf(compiled: CompiledQuery, formats: readonly number[]): readonly RowWriter[] {
+  const known = written.get(compiled);
+  if (known !== undefined && sameFormats(known.formats, formats)) return known.writers;
+  const writers = rowWriters(columnsOf(compiled, formats));
+  written.set(compiled, { formats, writers });
+  return writers;
+}
+
+function sameFormats(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((format, i) => format === b[i]);
+}
+
 function inlineRows(
   session: SessionContext,
+  compiled: CompiledQuery,
   request: QueryRequest,
-  columns: readonly Column[],
+  formats: readonly number[],
 ): RowSource {
-  const encoder = dataRowEncoder(columns, valueContext(session));
+  const encoder = new DataRowEncoder(writersOf(compiled, formats), valueContext(session));
   let count = 0;
   for (const row of session.services.inline.all(session, request)) {
     encoder.append(row);

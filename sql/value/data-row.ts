@@ -1,10 +1,12 @@
-// DataRow messages: the hot path from rows to the wire. Pure but for the buffer it owns.
+// DataRow messages: the hot path from rows to the wire. Pure but for the buffers it owns.
 //
 // A message is 'D', int32 length (itself included), int16 columns, then for each column int32 length (-1 for
 // NULL) and the value. One closure per column knows its type and format, so that a row costs no decisions.
 //
-// (1) `append` writes whole messages only; `take` hands over what was written and begins a new buffer, so the
-//     bytes taken never change; but both lie in one ArrayBuffer, so copy before a transfer to a thread.
+// (1) `append` writes whole messages only; `take` hands over what was written and goes on behind it, so the
+//     bytes taken never change; but many lie in one ArrayBuffer, so copy before a transfer to a thread.
+// (2) A slab belongs to one encoder from its first row until `take`, and to the next encoder then: a point
+//     read does not cost a buffer of its own.
 
 import { decodeNumeric, formatNumeric, formatScaled } from '../../ledger/numeric.ts';
 import type { Datum, Row, SqlType } from '../../ledger/type.ts';
@@ -20,7 +22,7 @@ export interface DataRowColumn {
   readonly format: number;
 }
 
-/** Bytes of a new buffer; it doubles when a row does not fit. */
+/** Bytes of a new slab; it doubles when a row does not fit. */
 const BUFFER_BYTES = 16_384;
 const MESSAGE_DATA_ROW = 0x44;
 /** Shorter ASCII text is written byte by byte, which beats a call into the encoder (measured: up to about 24). */
@@ -28,42 +30,69 @@ const SHORT_TEXT = 24;
 
 const encoder = new TextEncoder();
 
-type Write = (buffer: DataRowEncoder, value: Exclude<Datum, null>) => void;
+/** Writes one column's value. */
+export type RowWriter = (buffer: DataRowEncoder, value: Exclude<Datum, null>) => void;
 
-/** An encoder of rows with these columns. @param userOid  OIDs of user types, for binary arrays of them */
+/** Writers of rows with these columns; to be kept with a plan. @param userOid  OIDs of user types, for binary arrays of them */
+export function rowWriters(
+  columns: readonly DataRowColumn[],
+  userOid?: UserOid,
+): readonly RowWriter[] {
+  return columns.map((column) => writerOf(column.type, column.format, userOid));
+}
+
+/** An encoder of rows with these columns. */
 export function dataRowEncoder(
   columns: readonly DataRowColumn[],
   context: ValueContext,
   userOid?: UserOid,
 ): DataRowEncoder {
-  return new DataRowEncoder(
-    columns.map((column) => writerOf(column.type, column.format, context, userOid)),
-  );
+  return new DataRowEncoder(rowWriters(columns, userOid), context);
 }
 
+class Slab {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Bytes that have been handed over. */
+  used = 0;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.view = new DataView(this.bytes.buffer);
+  }
+}
+
+const NO_SLAB = new Slab(0);
+
+/** A slab that no encoder writes to at the moment, if there is one. */
+let spare: Slab | undefined;
+
 export class DataRowEncoder {
-  readonly #writers: readonly Write[];
-  #bytes = new Uint8Array(BUFFER_BYTES);
-  #view = new DataView(this.#bytes.buffer);
+  readonly context: ValueContext;
+  readonly #writers: readonly RowWriter[];
+  #slab = NO_SLAB;
+  #bytes = NO_SLAB.bytes;
+  #view = NO_SLAB.view;
   #end = 0;
 
-  constructor(writers: readonly Write[]) {
+  constructor(writers: readonly RowWriter[], context: ValueContext) {
     this.#writers = writers;
+    this.context = context;
   }
 
   /** Bytes written and not yet taken. */
   get size(): number {
-    return this.#end;
+    return this.#end - this.#slab.used;
   }
 
   /** Appends one DataRow. @param row  as many values as there are columns */
   append(row: Row): void {
     const writers = this.#writers;
-    const start = this.#end;
     this.#reserve(7);
-    this.#bytes[start] = MESSAGE_DATA_ROW;
-    this.#view.setInt16(start + 5, writers.length);
-    this.#end = start + 7;
+    const offset = this.#end - this.#slab.used;
+    this.#bytes[this.#end] = MESSAGE_DATA_ROW;
+    this.#view.setInt16(this.#end + 5, writers.length);
+    this.#end += 7;
     try {
       for (let at = 0; at < writers.length; at++) {
         const value = row[at]!;
@@ -71,21 +100,23 @@ export class DataRowEncoder {
         else writers[at]!(this, value);
       }
     } catch (error) {
-      this.#end = start;
+      this.#end = this.#slab.used + offset;
       throw error;
     }
+    // The row may have moved to another slab meanwhile.
+    const start = this.#slab.used + offset;
     this.#view.setInt32(start + 1, this.#end - start - 1);
   }
 
   /** What was written since the last call. */
   take(): Uint8Array {
-    const taken = this.#bytes.subarray(0, this.#end);
-    const left = this.#bytes.length - this.#end;
-    // The rest of the buffer serves the next rows: a point read must not cost a new one.
-    const rest =
-      left >= BUFFER_BYTES / 8 ? this.#bytes.subarray(this.#end) : new Uint8Array(BUFFER_BYTES);
-    this.#use(rest);
-    this.#end = 0;
+    const slab = this.#slab;
+    const taken = slab.bytes.subarray(slab.used, this.#end);
+    slab.used = this.#end;
+    const left = slab.bytes.length - slab.used;
+    // One that has grown goes with its rows.
+    if (slab.bytes.length === BUFFER_BYTES && left >= BUFFER_BYTES / 8) spare = slab;
+    this.#use(NO_SLAB);
     return taken;
   }
 
@@ -156,30 +187,34 @@ export class DataRowEncoder {
   }
 
   #reserve(count: number): void {
-    const needed = this.#end + count;
-    if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, needed, BUFFER_BYTES));
-    grown.set(this.#bytes.subarray(0, this.#end));
+    if (this.#end + count <= this.#bytes.length) return;
+    const { bytes, used } = this.#slab;
+    const size = this.#end - used;
+    if (size === 0 && spare !== undefined && spare.bytes.length - spare.used >= count) {
+      this.#use(spare);
+      spare = undefined;
+      return;
+    }
+    const grown = new Slab(Math.max(size * 2, size + count, BUFFER_BYTES));
+    grown.bytes.set(bytes.subarray(used, this.#end));
     this.#use(grown);
+    this.#end = size;
   }
 
-  #use(bytes: Uint8Array<ArrayBuffer>): void {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  #use(slab: Slab): void {
+    this.#slab = slab;
+    this.#bytes = slab.bytes;
+    this.#view = slab.view;
+    this.#end = slab.used;
   }
 }
 
-function writerOf(
-  type: SqlType,
-  format: number,
-  context: ValueContext,
-  userOid: UserOid | undefined,
-): Write {
-  return format === 1 ? binaryWriter(type, userOid) : textWriter(type, context);
+function writerOf(type: SqlType, format: number, userOid: UserOid | undefined): RowWriter {
+  return format === 1 ? binaryWriter(type, userOid) : textWriter(type);
 }
 
-function textWriter(type: SqlType, context: ValueContext): Write {
-  if (type.array) return (buffer, value) => buffer.text(formatText(value, type, context));
+function textWriter(type: SqlType): RowWriter {
+  if (type.array) return (buffer, value) => buffer.text(formatText(value, type, buffer.context));
   switch (type.base) {
     case 'int2':
     case 'int4':
@@ -204,11 +239,11 @@ function textWriter(type: SqlType, context: ValueContext): Write {
         );
     }
     default:
-      return (buffer, value) => buffer.text(formatText(value, type, context));
+      return (buffer, value) => buffer.text(formatText(value, type, buffer.context));
   }
 }
 
-function binaryWriter(type: SqlType, userOid: UserOid | undefined): Write {
+function binaryWriter(type: SqlType, userOid: UserOid | undefined): RowWriter {
   if (type.array) return (buffer, value) => buffer.bytes(toBinary(value, type, userOid));
   switch (type.base) {
     case 'int2':

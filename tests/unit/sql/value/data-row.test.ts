@@ -59,6 +59,24 @@ test('bytes taken stay as they are while more rows are written', () => {
   expect(encoder.size).toBe(5_000 * 15);
 });
 
+test('encoders that take turns do not write over each other', () => {
+  const column = { type: sqlType('text'), format: 0 };
+  const encoders = [1, 2, 3].map(() => dataRowEncoder([column], DEFAULT_CONTEXT));
+  const taken: Uint8Array[] = [];
+  for (let round = 0; round < 200; round++) {
+    encoders.forEach((encoder, i) => encoder.append([`${round} of ${i} ${'x'.repeat(round * i)}`]));
+    const encoder = encoders[round % 3]!;
+    encoder.append(['last']);
+    taken.push(encoder.take());
+  }
+  const rows = [...taken, ...encoders.map((encoder) => encoder.take())].flatMap(read);
+  const found = rows.map(([value]) => text(value)).filter((value) => value !== 'last');
+  const expected = Array.from({ length: 200 }, (_, round) =>
+    [0, 1, 2].map((i) => `${round} of ${i} ${'x'.repeat(round * i)}`),
+  ).flat();
+  expect(found.sort()).toEqual(expected.sort());
+});
+
 test('a row that cannot be written leaves nothing behind', () => {
   const encoder = dataRowEncoder(
     [
