@@ -12,6 +12,7 @@ import {
 import { headerHash } from '../ledger/hash.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import { BlockStore } from '../storage/block-store.ts';
+import { stampOfId } from '../storage/chain-index.ts';
 import { indexFile, readDataDirectory } from '../storage/data-directory.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { guard, openDatabase } from '../storage/sqlite.ts';
@@ -36,7 +37,7 @@ export function inspectTransaction(id: string, data: string): void {
     throw new CommandError(EXIT.usage, 'a transaction id has 64 hexadecimal digits');
   }
   withBlocks(data, (blocks) => {
-    const stamp = stampOfId(data, id);
+    const stamp = stampOf(data, id);
     const height = Number(stamp / STAMP_POSITIONS);
     const position = Number(stamp % STAMP_POSITIONS);
     const stored = readBlock(blocks, height);
@@ -132,13 +133,12 @@ function describeBlock(blocks: BlockStore, height: number): unknown {
   };
 }
 
-function stampOfId(data: string, id: string): bigint {
+function stampOf(data: string, id: string): bigint {
   const path = indexFile(data);
   const index = openDatabase(path, { readonly: true });
   try {
-    const sql = 'SELECT stamp FROM transactions WHERE id = ?';
-    const stamp = guard(path, () => index.prepare(sql).pluck().get(fromHex(id)));
-    if (typeof stamp === 'bigint') return stamp;
+    const stamp = guard(path, () => stampOfId(index, 'main', fromHex(id)));
+    if (stamp !== null) return stamp;
   } finally {
     index.close();
   }

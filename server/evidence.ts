@@ -12,6 +12,7 @@ import type { Operation } from '../ledger/operation.ts';
 import { formatProof } from '../ledger/proof-json.ts';
 import type { Row } from '../ledger/type.ts';
 import { BlockStore } from '../storage/block-store.ts';
+import { stampOfId } from '../storage/chain-index.ts';
 import { ProofSource } from '../storage/proof-source.ts';
 import { StateReader } from '../storage/snapshot.ts';
 
@@ -78,11 +79,8 @@ export class Evidence {
   /** The receipt of a transaction as JSON; null when there is no such transaction. */
   receipt(id: Uint8Array): string | null {
     const { database } = this.#reader;
-    const stamp = database
-      .prepare('SELECT stamp FROM chain.transactions WHERE id=?')
-      .pluck()
-      .get(id);
-    if (typeof stamp !== 'bigint') return null;
+    const stamp = stampOfId(database, 'chain', id);
+    if (stamp === null) return null;
     const bytes = database
       .prepare('SELECT receipt FROM main._receipt WHERE stamp=?')
       .pluck()

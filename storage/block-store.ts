@@ -248,10 +248,7 @@ export class BlockStore {
     if (segment !== undefined) return segment;
     const path = blockFile(this.#directory, firstHeight);
     const sealed = firstHeight !== this.#firstHeights.at(-1);
-    const database = openDatabase(path, {
-      readonly: this.#readonly || sealed,
-      keepLog: true,
-    });
+    const database = openDatabase(path, { readonly: this.#readonly || sealed });
     segment = guard(path, () => {
       if (!database.readonly) {
         const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();

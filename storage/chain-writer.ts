@@ -23,7 +23,7 @@ import { indexFile, lockDataDirectory, readDataDirectory, shardFile } from './da
 import { Executor } from './executor.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
 import { StateStore } from './state-store.ts';
-import { storageErrorOf, walBytes } from './sqlite.ts';
+import { logBytes, storageErrorOf } from './sqlite.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
 import type { Catalog } from '../ledger/catalog.ts';
@@ -69,10 +69,10 @@ export interface Appended {
   readonly receipts: readonly Uint8Array[];
 }
 
-/** WAL of a state shard, in bytes, beyond which it is folded into the file. */
-const WAL_BYTES_MAX = 64 * 1024 * 1024;
-/** Blocks between two looks at the size of the WAL. */
-const WAL_CHECK_BLOCKS = 64;
+/** Log of a state shard, in bytes, beyond which it is folded into the file. */
+const LOG_BYTES_MAX = 128 * 1024 * 1024;
+/** Blocks between two looks at the length of the logs. */
+const LOG_CHECK_BLOCKS = 64;
 
 export class ChainWriter {
   readonly data: DataDirectory;
@@ -87,7 +87,7 @@ export class ChainWriter {
   #uncovered: Executed[] = [];
   /** Newest height with receipts. */
   #receiptsAt = 0;
-  #blocksSinceTidy = 0;
+  #blocksSinceLook = 0;
   #broken = false;
 
   /**
@@ -196,23 +196,24 @@ export class ChainWriter {
 
   /** Whether `tidy` has something to do. */
   get untidy(): boolean {
-    if (this.#blocks.untidy) return true;
-    if (this.#blocksSinceTidy < WAL_CHECK_BLOCKS) return false;
-    this.#blocksSinceTidy = 0;
+    if (this.#blocks.untidy || this.#index.unsorted) return true;
+    if (this.#blocksSinceLook < LOG_CHECK_BLOCKS) return false;
+    this.#blocksSinceLook = 0;
     const files = [indexFile(this.data.path)];
     for (let shard = 0; shard < this.data.stateShards; shard++) {
       files.push(shardFile(this.data.path, shard));
     }
-    return files.some((file) => walBytes(file) > WAL_BYTES_MAX);
+    return files.some((file) => logBytes(file) > LOG_BYTES_MAX);
   }
 
-  /** Folds logs into their files and forgets what only recovery could have needed. When nobody waits. */
+  /** Between two blocks: folds logs into their files, sorts ids, forgets what only recovery could have needed. */
   tidy(): void {
     const { height, timeMs } = this.tip;
     this.#blocks.tidy();
     this.#sync();
     this.#state.begin();
     this.#state.forget(height, timeMs);
+    this.#index.sortIds(stampOf(height + 1, 0) - 1n);
     this.#state.commit(height);
   }
 
@@ -278,7 +279,7 @@ export class ChainWriter {
     const { height, executed } = header;
     this.#uncovered = this.#uncovered.filter((result) => result.height > executed.height);
     this.#uncovered.push({ height, receiptsRoot: applied.receiptsRoot });
-    this.#blocksSinceTidy++;
+    this.#blocksSinceLook++;
     if (applied.transactions.length > 0) this.#receiptsAt = header.height;
   }
 

@@ -7,6 +7,7 @@
 // (2) Outside a snapshot each statement sees the newest state of its own.
 
 import { StorageError } from '../ledger/error.ts';
+import { attachIndex } from './chain-index.ts';
 import { attach, guard, openDatabase } from './sqlite.ts';
 import { indexFile, readDataDirectory, shardFile } from './data-directory.ts';
 import { readRetypings } from './retyped.ts';
@@ -41,7 +42,7 @@ export class StateReader {
       for (let shard = 1; shard < data.stateShards; shard++) {
         attach(database, shardFile(directory, shard), shardSchema(shard));
       }
-      attach(database, indexFile(directory), 'chain');
+      attachIndex(database, indexFile(directory));
       return new StateReader(database, data);
     } catch (error) {
       database.close();

@@ -27,18 +27,37 @@ const CHAIN_TABLES = `
   CREATE INDEX _idempotency_until ON _idempotency (until);
 `;
 
+/** Bytes of a transaction id that the index of ids keeps: enough to tell all but chance apart. */
+export const ID_PREFIX_BYTES = 8;
+
 /**
  * `chain/index.sqlite`: where blocks and transactions are found. `frontier` is the history tree over the
- * headers before the newest one.
+ * headers before the newest one. Ids are random, and each would touch a page of their index: they are sorted
+ * into `transaction_id` many at a time, and `sorted` says up to which stamp they are.
  */
-export const INDEX_TABLES = `
+const INDEX_TABLES = `
   CREATE TABLE block (height INTEGER PRIMARY KEY, hash BLOB, time_ms INTEGER, transactions INTEGER,
     header BLOB);
   CREATE TABLE transactions (stamp INTEGER PRIMARY KEY, id BLOB, author INTEGER, sqlstate TEXT);
-  CREATE INDEX transaction_id ON transactions (id);
+  CREATE TABLE transaction_id (prefix BLOB, stamp INTEGER, PRIMARY KEY (prefix, stamp)) WITHOUT ROWID;
+  CREATE TABLE sorted (one INTEGER PRIMARY KEY, stamp INTEGER);
+  INSERT INTO sorted VALUES (0, 0);
   CREATE TABLE frontier (one INTEGER PRIMARY KEY, size INTEGER, hashes BLOB);
 `;
 
-export function shardTables(shard: number): string {
-  return shard === 0 ? SHARD_TABLES + CHAIN_TABLES : SHARD_TABLES;
+/** Of the tables above; a block index of another layout is thrown away and made again from the blocks. */
+export const INDEX_LAYOUT = 2;
+
+/** Statements that make the tables of a shard in the file attached as `schema`. */
+export function shardTables(shard: number, schema: string): string {
+  return qualified(shard === 0 ? SHARD_TABLES + CHAIN_TABLES : SHARD_TABLES, schema);
+}
+
+/** Statements that make the block index in the file attached as `schema`. */
+export function indexTables(schema: string): string {
+  return `${qualified(INDEX_TABLES, schema)} PRAGMA ${schema}.user_version = ${INDEX_LAYOUT};`;
+}
+
+function qualified(tables: string, schema: string): string {
+  return tables.replace(/(CREATE TABLE|CREATE INDEX|INSERT INTO) /g, `$1 ${schema}.`);
 }

@@ -13,7 +13,8 @@ import { stampOf } from '../ledger/operation.ts';
 import { equal } from '../ledger/bytes.ts';
 import { attach, guard, openDatabase } from './sqlite.ts';
 import { indexFile, shardFile } from './data-directory.ts';
-import { INDEX_TABLES, shardTables } from './state-schema.ts';
+import { openIndex } from './chain-index.ts';
+import { shardTables } from './state-schema.ts';
 import { shardSchema } from './names.ts';
 import { TableStore } from './table-store.ts';
 import type { AppliedTransaction } from './apply.ts';
@@ -70,10 +71,9 @@ export class StateStore {
       for (let shard = 1; shard < data.stateShards; shard++) {
         attach(database, shardFile(data.path, shard), shardSchema(shard));
       }
-      attach(database, indexFile(data.path), 'chain');
+      openIndex(database, indexFile(data.path));
       return guard(main, () => {
         fresh.forEach((isFresh, shard) => isFresh && makeShard(database, data, shard));
-        makeIndex(database);
         return new StateStore(database, data);
       });
     } catch (error) {
@@ -323,24 +323,13 @@ export function readCatalog(database: Database, stamp: bigint | null = null): Ca
 
 function makeShard(database: Database, data: DataDirectory, shard: number): void {
   const schema = shardSchema(shard);
-  database.exec(`BEGIN; ${qualified(shardTables(shard), schema)}`);
+  database.exec(`BEGIN; ${shardTables(shard, schema)}`);
   const insert = database.prepare(`INSERT INTO ${schema}._meta VALUES(?,?)`);
   insert.run('format', BigInt(FORMAT_VERSION));
   insert.run('chain', data.chainId);
   insert.run('shard', BigInt(shard));
   insert.run('height', -1n);
   database.exec('COMMIT');
-}
-
-/** The same statements for the file attached as `schema`. */
-function qualified(tables: string, schema: string): string {
-  return tables.replace(/CREATE (TABLE|INDEX) /g, `CREATE $1 ${schema}.`);
-}
-
-function makeIndex(database: Database): void {
-  const tables = database.prepare('SELECT count(*) FROM chain.sqlite_schema').pluck().get();
-  if (tables !== 0n) return;
-  database.exec(`BEGIN; ${qualified(INDEX_TABLES, 'chain')} COMMIT`);
 }
 
 function checkShard(database: Database, data: DataDirectory, shard: number): void {

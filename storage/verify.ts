@@ -22,6 +22,7 @@ import { chainIdOf, chunkHash, headerHash } from '../ledger/hash.ts';
 import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { BlockStore } from './block-store.ts';
+import { sortedTo } from './chain-index.ts';
 import { Executor } from './executor.ts';
 import { indexFile, readDataDirectory, shardFile } from './data-directory.ts';
 import { nativeCrypto } from './native-crypto.ts';
@@ -422,6 +423,7 @@ class Verification {
   }
 
   #compare(schema: string, file: string, height: number): void {
+    if (schema === 'chain') this.#executor!.index.sortIds(sortedTo(this.#live!.database, schema));
     const header = height < 0 ? null : decodeHeader(this.#blocks!.read(height)!.header);
     const damage = compareFile({
       file,

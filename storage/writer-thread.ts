@@ -1,6 +1,6 @@
 // The writer's worker thread: owns the ChainWriter and answers storage/writer.ts. Shell.
 //
-// Requests are answered in their order. Keeping house waits until no request is pending.
+// Requests are answered in their order; the files are put in order between them.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, isStorageError } from '../ledger/error.ts';
@@ -70,26 +70,23 @@ function failureOf(error: unknown): WriterFailure {
 }
 
 function serve(writer: ChainWriter): void {
-  let pending = 0;
-  const tidy = (): void => {
-    pending--;
-    if (pending > 0 || !writer.untidy) return;
-    try {
-      writer.tidy();
-    } catch (error) {
-      reply({ kind: 'failed', id: null, failure: failureOf(error) });
-    }
-  };
   port!.on('message', (request: WriterRequest) => {
     try {
       answer(writer, request);
     } catch (error) {
       reply({ kind: 'failed', id: request.id, failure: failureOf(error) });
     }
-    if (request.kind === 'close') return;
-    pending++;
-    setImmediate(tidy);
+    if (request.kind !== 'close') tidy(writer);
   });
+}
+
+/** After the answer, which so does not wait for it. */
+function tidy(writer: ChainWriter): void {
+  try {
+    if (writer.untidy) writer.tidy();
+  } catch (error) {
+    reply({ kind: 'failed', id: null, failure: failureOf(error) });
+  }
 }
 
 function answer(writer: ChainWriter, request: WriterRequest): void {
