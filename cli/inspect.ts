@@ -13,9 +13,9 @@ import { headerHash } from '../ledger/hash.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import { BlockStore } from '../storage/block-store.ts';
 import { stampOfId } from '../storage/chain-index.ts';
-import { indexFile, readDataDirectory } from '../storage/data-directory.ts';
+import { readDataDirectory } from '../storage/data-directory.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
-import { guard, openDatabase } from '../storage/sqlite.ts';
+import { StateReader } from '../storage/snapshot.ts';
 import { connect } from './connect.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
@@ -134,13 +134,12 @@ function describeBlock(blocks: BlockStore, height: number): unknown {
 }
 
 function stampOf(data: string, id: string): bigint {
-  const path = indexFile(data);
-  const index = openDatabase(path, { readonly: true });
+  const reader = StateReader.open(data);
   try {
-    const stamp = guard(path, () => stampOfId(index, 'main', fromHex(id)));
+    const stamp = stampOfId(reader.database, fromHex(id));
     if (stamp !== null) return stamp;
   } finally {
-    index.close();
+    reader.close();
   }
   throw new CommandError(EXIT.negative, 'there is no such transaction');
 }

@@ -79,7 +79,7 @@ export class Evidence {
   /** The receipt of a transaction as JSON; null when there is no such transaction. */
   receipt(id: Uint8Array): string | null {
     const { database } = this.#reader;
-    const stamp = stampOfId(database, 'chain', id);
+    const stamp = stampOfId(database, id);
     if (stamp === null) return null;
     const bytes = database
       .prepare('SELECT receipt FROM main._receipt WHERE stamp=?')

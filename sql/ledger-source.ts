@@ -23,6 +23,7 @@ import { closedColumn } from './compile/closed-column.ts';
 import { call } from './compile/registered.ts';
 import { literal } from './compile/representation.ts';
 import type { Retyping } from '../storage/retyped.ts';
+import { idInReceipt } from '../storage/state-schema.ts';
 import { ledgerView } from './ledger-schema.ts';
 
 /**
@@ -108,24 +109,25 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
       [
         height('t.stamp'),
         position('t.stamp'),
-        't.id',
+        idInReceipt('t.receipt'),
         role('t.author'),
         instant('b.time_ms'),
         "CASE WHEN t.sqlstate IS NULL THEN 'committed' ELSE 'aborted' END",
         `CASE WHEN ${mayRead(catalog, 't.author')} THEN ${call('statement_text', ['t.stamp'])} END`,
       ],
-      `FROM chain.transactions t JOIN chain.block b ON b.height = ${height('t.stamp')}`,
+      `FROM main._receipt t JOIN chain.block b ON b.height = ${height('t.stamp')}`,
     ),
   receipts: (catalog) =>
     select(
       [
         height('r.stamp'),
         position('r.stamp'),
-        ...['transaction', 'sqlstate'].map(fromReceipt),
-        `CASE WHEN ${mayRead(catalog, 't.author')} THEN ${fromReceipt('message')} END`,
+        idInReceipt('r.receipt'),
+        'r.sqlstate',
+        `CASE WHEN ${mayRead(catalog, 'r.author')} THEN ${fromReceipt('message')} END`,
         ...['inserted', 'updated', 'deleted', 'versions', 'versions_root'].map(fromReceipt),
       ],
-      'FROM main._receipt r JOIN chain.transactions t ON t.stamp = r.stamp',
+      'FROM main._receipt r',
     ),
   accounts: (catalog) =>
     constant(
@@ -244,12 +246,12 @@ export function historySource(
     height('v.f'),
     height('v.t'),
     instant('b.time_ms'),
-    'x.id',
+    idInReceipt('x.receipt'),
     'v.deed',
     role('x.author'),
   ].map((text, i) => `${text} AS ${columnName(HISTORY_COLUMN_BASE + i)}`);
   return (
     `(SELECT v.${ROW_ID}${own}, ${about.join(', ')} FROM (${versions.join(' UNION ALL ')}) v` +
-    ` LEFT JOIN chain.transactions x ON x.stamp = v.f LEFT JOIN chain.block b ON b.height = ${height('v.f')})`
+    ` LEFT JOIN main._receipt x ON x.stamp = v.f LEFT JOIN chain.block b ON b.height = ${height('v.f')})`
   );
 }

@@ -8,8 +8,7 @@
 
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import { SqlError } from '../ledger/error.ts';
-import { encodeRowVersion } from '../ledger/encoding.ts';
-import { rowVersionHash } from '../ledger/hash.ts';
+import { VersionHasher } from '../ledger/version-hasher.ts';
 import { isUniqueViolation } from './sqlite.ts';
 import { uniqueError } from './constraints.ts';
 import { ForeignKeyChecks } from './foreign-keys.ts';
@@ -23,8 +22,6 @@ import type { StoredRow } from './table-shape.ts';
 
 /** A check that a schema change leaves for the end of the transaction. */
 export type Validation = () => void;
-
-const NO_COLUMNS: readonly number[] = [];
 
 export class Application {
   readonly store: StateStore;
@@ -104,18 +101,30 @@ export class Application {
   }
 
   insertRow(table: TableStore, values: Datum[]): bigint {
-    const counters = this.#touch(table.table.id);
-    const rowId = counters.nextRow;
-    try {
-      table.insert(rowId, this.stamp, values);
-    } catch (error) {
-      throw this.#explain(error, table, values, null);
-    }
-    counters.nextRow += 1n;
-    this.inserted.add(table.table.id, rowId);
-    this.written.add(table.table.id, rowId, this.#leaf(table.table, rowId, values));
-    this.foreignKeys.rowWritten(this.store, table, rowId, null, values);
+    const rowId = this.store.counters(table.table.id).nextRow;
+    this.insertRows(table, [values]);
     return rowId;
+  }
+
+  /** Inserts rows, complete as their rules want them. */
+  insertRows(table: TableStore, rows: readonly Datum[][]): void {
+    const { id } = table.table;
+    const counters = this.#touch(id);
+    const firstRowId = counters.nextRow;
+    try {
+      table.insertAll(firstRowId, this.stamp, rows);
+    } catch (error) {
+      throw this.#explain(error, table, rows, firstRowId);
+    }
+    const hasher = this.#hasher(table.table);
+    let rowId = firstRowId;
+    for (const values of rows) {
+      this.inserted.add(id, rowId);
+      this.written.add(id, rowId, hasher.hash(rowId, this.stamp, values));
+      this.foreignKeys.rowWritten(this.store, table, rowId, null, values);
+      rowId += 1n;
+    }
+    counters.nextRow = rowId;
   }
 
   updateRow(table: TableStore, row: StoredRow, values: Datum[]): void {
@@ -131,7 +140,7 @@ export class Application {
     try {
       table.update(rowId, this.stamp, values, changed);
     } catch (error) {
-      throw this.#explain(error, table, values, rowId);
+      throw this.#explain(error, table, [values], rowId);
     }
     this.#wrote(table.table, rowId, values, again);
     this.foreignKeys.rowWritten(this.store, table, rowId, row.values, values);
@@ -163,16 +172,18 @@ export class Application {
   }
 
   #leaf(table: Table, rowId: bigint, values: readonly Datum[] | null): Uint8Array {
-    const encoded = encodeRowVersion({
-      relation: table.id,
-      schemaVersion: table.schemaVersion,
-      rowId,
-      stamp: this.stamp,
-      deleted: values === null,
-      columns: values === null ? NO_COLUMNS : columnIds(table),
-      values: values ?? [],
-    });
-    return rowVersionHash(this.#crypto, encoded);
+    return this.#hasher(table).hash(rowId, this.stamp, values);
+  }
+
+  #hasher(table: Table): VersionHasher {
+    let known = hashers.get(table);
+    if (known === undefined) {
+      const { id: relation, schemaVersion } = table;
+      const columns = table.columns.map(({ id }) => id);
+      known = new VersionHasher(this.#crypto, { relation, schemaVersion, columns });
+      hashers.set(table, known);
+    }
+    return known;
   }
 
   #hashAgain(): void {
@@ -186,20 +197,23 @@ export class Application {
     }
   }
 
-  #explain(error: unknown, table: TableStore, values: Datum[], rowId: bigint | null): unknown {
+  /** The error for the first of the rows, with ids from `firstRowId`, whose key another row has. */
+  #explain(
+    error: unknown,
+    table: TableStore,
+    rows: readonly Datum[][],
+    firstRowId: bigint,
+  ): unknown {
     if (!isUniqueViolation(error)) return error;
-    return uniqueError(table, this.store.catalog, values, rowId) ?? error;
+    for (const [i, values] of rows.entries()) {
+      const found = uniqueError(table, this.store.catalog, values, firstRowId + BigInt(i));
+      if (found !== null) return found;
+    }
+    return error;
   }
 }
 
-const ids = new WeakMap<Table, readonly number[]>();
-
-/** Column ids in order of position. */
-function columnIds(table: Table): readonly number[] {
-  let known = ids.get(table);
-  if (known === undefined) ids.set(table, (known = table.columns.map(({ id }) => id)));
-  return known;
-}
+const hashers = new WeakMap<Table, VersionHasher>();
 
 /** Somebody else was faster: the edge may try again. */
 export function conflict(): SqlError {

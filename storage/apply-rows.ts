@@ -13,8 +13,9 @@ import type {
   Assignment,
 } from '../ledger/operation.ts';
 import type { Table } from '../ledger/catalog.ts';
-import type { Datum } from '../ledger/type.ts';
+import type { Datum, Row } from '../ledger/type.ts';
 import type { Application } from './application.ts';
+import type { RowRules } from './constraints.ts';
 import type { TableStore } from './table-store.ts';
 import type { RowExpression, StoredRow } from './table-shape.ts';
 
@@ -51,17 +52,43 @@ export function applyInsert(app: Application, operation: OperationOf<'insert'>):
   demandTable(app.store.catalog, app.author, table, 'a', operation.columns);
   const positions = insertPositions(store, operation.columns);
   const rules = rulesOf(store, app.store.catalog);
-  const upsert = operation.conflict === null ? null : new Upsert(app, store, operation.conflict);
+  const rows = operation.rows.map((row) => arranged(row, positions, table.columns.length));
+  if (operation.conflict !== null) {
+    return upsertRows(new Upsert(app, store, operation.conflict), app, store, rules, rows);
+  }
+  let done = 0;
+  try {
+    for (; done < rows.length; done++) rules.complete(rows[done]!);
+  } catch (error) {
+    // The first row that cannot be written decides, and one before this may have a key that is taken.
+    if (done > 0) app.insertRows(store, rows.slice(0, done));
+    throw error;
+  }
+  if (rows.length > 0) app.insertRows(store, rows);
+  return { inserted: rows.length, updated: 0, deleted: 0 };
+}
+
+/** The values of a row at their positions; null for the columns that are generated. */
+function arranged(row: Row, positions: readonly number[], width: number): Datum[] {
+  const values = new Array<Datum>(width).fill(null);
+  for (let i = 0; i < positions.length; i++) values[positions[i]!] = row[i]!;
+  return values;
+}
+
+function upsertRows(
+  upsert: Upsert,
+  app: Application,
+  store: TableStore,
+  rules: RowRules,
+  rows: readonly Datum[][],
+): OperationCounts {
   let inserted = 0;
   let updated = 0;
-  for (const row of operation.rows) {
-    const values: Datum[] = new Array<Datum>(table.columns.length).fill(null);
-    for (let i = 0; i < positions.length; i++) values[positions[i]!] = row[i]!;
+  for (const values of rows) {
     rules.complete(values);
-    const outcome = upsert?.resolve(values) ?? 'insert';
+    const outcome = upsert.resolve(values);
     if (outcome === 'insert') {
-      const rowId = app.insertRow(store, values);
-      upsert?.wrote(rowId);
+      upsert.wrote(app.insertRow(store, values));
       inserted++;
     } else if (outcome === 'updated') {
       updated++;

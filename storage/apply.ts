@@ -115,9 +115,9 @@ function applyTransaction(step: Step, bundleAbort: Abort | null): AppliedTransac
     versionsRoot: leaves.length === 0 ? emptyRoot(crypto) : merkleRoot(crypto, split(leaves)),
     versionCount: leaves.length / 32,
   };
-  const encoded = encodeReceipt(receipt);
-  store.writeReceipt(stamp, encoded, leaves);
-  return { stamp, author: bundle.author, receipt, encoded };
+  const applied = { stamp, author: bundle.author, receipt, encoded: encodeReceipt(receipt) };
+  store.writeReceipt(applied, leaves);
+  return applied;
 }
 
 function tryDecode(bytes: Uint8Array): Transaction | null {

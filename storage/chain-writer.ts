@@ -213,7 +213,7 @@ export class ChainWriter {
     this.#sync();
     this.#state.begin();
     this.#state.forget(height, timeMs);
-    this.#index.sortIds(stampOf(height + 1, 0) - 1n);
+    this.#index.sortIds(height);
     this.#state.commit(height);
   }
 
@@ -375,15 +375,10 @@ export class ChainWriter {
     const history = this.#historyBefore(start);
     this.#state.begin();
     for (let height = start; height <= end; height++) {
-      const { header: bytes, body } = this.#stored(height);
+      const { header: bytes } = this.#stored(height);
       const header = decodeHeader(bytes);
       const hash = headerHash(this.#crypto, bytes);
-      const authors = height === 0 ? [] : decodeBody(body).flatMap(authorsOf);
-      const transactions = this.#state.receiptsAt(height).map((applied, i) => ({
-        ...applied,
-        author: authors[i] ?? 0,
-      }));
-      this.#index.put(header, { height, hash, header: bytes }, transactions, history);
+      this.#index.put(header, { height, hash, header: bytes }, history);
       history.append(hash);
     }
     this.#state.database.exec('COMMIT');
@@ -415,13 +410,9 @@ export class ChainWriter {
   #receiptsRoot(height: number): Uint8Array {
     const hashes = this.#state
       .receiptsAt(height)
-      .map(({ encoded }) => receiptHash(this.#crypto, encoded));
+      .map((receipt) => receiptHash(this.#crypto, receipt));
     return hashes.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, hashes);
   }
-}
-
-function authorsOf({ author, transactions }: Bundle): number[] {
-  return transactions.map(() => author);
 }
 
 /** Decodes a part of a block; bytes that do not decode are damage, named by file and height. */

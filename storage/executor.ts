@@ -50,8 +50,7 @@ export class Executor {
     const { height, timeMs } = header;
     const block = { height, timeMs, bundles };
     const applied = applyBlock(this.state, this.#crypto, block, this.#chunks);
-    const indexed = { height, hash, header: headerBytes };
-    this.index.put(header, indexed, applied.transactions, history);
+    this.index.put(header, { height, hash, header: headerBytes }, history);
     return applied;
   }
 }

@@ -49,6 +49,7 @@ export class ForeignKeyChecks {
     before: readonly Datum[] | null,
     after: readonly Datum[],
   ): void {
+    if (before === null && table.table.foreignKeys.length === 0) return;
     const changed = ({ columns }: ForeignKey): boolean =>
       before === null || differs(table, columns, before, after);
     if (table.table.foreignKeys.some(changed)) {

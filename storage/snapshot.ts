@@ -7,9 +7,9 @@
 // (2) Outside a snapshot each statement sees the newest state of its own.
 
 import { StorageError } from '../ledger/error.ts';
-import { attachIndex } from './chain-index.ts';
-import { attach, guard, openDatabase } from './sqlite.ts';
-import { indexFile, readDataDirectory, shardFile } from './data-directory.ts';
+import { guard } from './sqlite.ts';
+import { attachState } from './state-files.ts';
+import { readDataDirectory, shardFile } from './data-directory.ts';
 import { readRetypings } from './retyped.ts';
 import type { Retypings } from './retyped.ts';
 import { readCatalog } from './state-store.ts';
@@ -37,17 +37,7 @@ export class StateReader {
   /** @throws StorageError */
   static open(directory: string): StateReader {
     const data = readDataDirectory(directory);
-    const database = openDatabase(shardFile(directory, 0), { readonly: true });
-    try {
-      for (let shard = 1; shard < data.stateShards; shard++) {
-        attach(database, shardFile(directory, shard), shardSchema(shard));
-      }
-      attachIndex(database, indexFile(directory));
-      return new StateReader(database, data);
-    } catch (error) {
-      database.close();
-      throw error;
-    }
+    return new StateReader(attachState(data, true), data);
   }
 
   private constructor(database: Database, data: DataDirectory) {

@@ -15,47 +15,57 @@ const SHARD_TABLES = `
 
 /**
  * In shard 0 only. Sequences keep every state they had; the newest `_from` counts. `_idempotency` forgets a
- * key some time after its transaction has expired. `leaves` are the row version hashes of the receipt.
+ * key some time after its transaction has expired. A receipt's `sqlstate` is NULL when it has committed;
+ * `leaves` are its row version hashes.
  */
 const CHAIN_TABLES = `
   CREATE TABLE _catalog (version INTEGER PRIMARY KEY, stamp INTEGER, changes BLOB);
   CREATE TABLE _sequence (id INTEGER, _from INTEGER, last INTEGER, called INTEGER,
     PRIMARY KEY (id, _from)) WITHOUT ROWID;
-  CREATE TABLE _receipt (stamp INTEGER PRIMARY KEY, receipt BLOB, leaves BLOB);
+  CREATE TABLE _receipt (stamp INTEGER PRIMARY KEY, author INTEGER, sqlstate TEXT, receipt BLOB,
+    leaves BLOB);
   CREATE TABLE _idempotency (author INTEGER, key BLOB, until INTEGER, stamp INTEGER,
     PRIMARY KEY (author, key)) WITHOUT ROWID;
   CREATE INDEX _idempotency_until ON _idempotency (until);
 `;
 
-/** Bytes of a transaction id that the index of ids keeps: enough to tell all but chance apart. */
-export const ID_PREFIX_BYTES = 8;
-
 /**
  * `chain/index.sqlite`: where blocks and transactions are found. `frontier` is the history tree over the
- * headers before the newest one. Ids are random, and each would touch a page of their index: they are sorted
- * into `transaction_id` many at a time, and `sorted` says up to which stamp they are.
+ * headers before the newest one. Ids are random, and each would touch a page of their index: their first 8
+ * bytes are sorted into `transaction_id` many at a time, and `sorted` says up to which height they are.
  */
 const INDEX_TABLES = `
   CREATE TABLE block (height INTEGER PRIMARY KEY, hash BLOB, time_ms INTEGER, transactions INTEGER,
     header BLOB);
-  CREATE TABLE transactions (stamp INTEGER PRIMARY KEY, id BLOB, author INTEGER, sqlstate TEXT);
   CREATE TABLE transaction_id (prefix BLOB, stamp INTEGER, PRIMARY KEY (prefix, stamp)) WITHOUT ROWID;
-  CREATE TABLE sorted (one INTEGER PRIMARY KEY, stamp INTEGER);
+  CREATE TABLE sorted (one INTEGER PRIMARY KEY, height INTEGER);
   INSERT INTO sorted VALUES (0, 0);
   CREATE TABLE frontier (one INTEGER PRIMARY KEY, size INTEGER, hashes BLOB);
 `;
 
-/** Of the tables above; a block index of another layout is thrown away and made again from the blocks. */
-export const INDEX_LAYOUT = 2;
+/**
+ * Of the tables above, kept as `user_version` of each file. Files of another layout are thrown away and made
+ * again from the blocks.
+ */
+export const LAYOUT = 2;
+
+/** SQL for the transaction id in an encoded receipt, whose first field it is (docs/formats/receipt.md). */
+export function idInReceipt(receipt: string): string {
+  return `substr(${receipt}, 4, 32)`;
+}
 
 /** Statements that make the tables of a shard in the file attached as `schema`. */
 export function shardTables(shard: number, schema: string): string {
-  return qualified(shard === 0 ? SHARD_TABLES + CHAIN_TABLES : SHARD_TABLES, schema);
+  return withLayout(shard === 0 ? SHARD_TABLES + CHAIN_TABLES : SHARD_TABLES, schema);
 }
 
 /** Statements that make the block index in the file attached as `schema`. */
 export function indexTables(schema: string): string {
-  return `${qualified(INDEX_TABLES, schema)} PRAGMA ${schema}.user_version = ${INDEX_LAYOUT};`;
+  return withLayout(INDEX_TABLES, schema);
+}
+
+function withLayout(tables: string, schema: string): string {
+  return `${qualified(tables, schema)} PRAGMA ${schema}.user_version = ${LAYOUT};`;
 }
 
 function qualified(tables: string, schema: string): string {

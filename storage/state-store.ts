@@ -4,17 +4,15 @@
 // in one SQLite transaction over all of them; each shard stores the height it has applied in that same
 // transaction. (Each file commits for itself: after a power loss they may lie apart, and recovery replays.)
 
-import { existsSync } from 'node:fs';
 import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
 import { StorageError, assert } from '../ledger/error.ts';
-import { decodeChanges, decodeReceipt, encodeChanges } from '../ledger/encoding.ts';
+import { decodeChanges, encodeChanges } from '../ledger/encoding.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { equal } from '../ledger/bytes.ts';
-import { attach, guard, openDatabase } from './sqlite.ts';
-import { indexFile, shardFile } from './data-directory.ts';
-import { openIndex } from './chain-index.ts';
-import { shardTables } from './state-schema.ts';
+import { guard } from './sqlite.ts';
+import { attachState, makeState } from './state-files.ts';
+import { shardFile } from './data-directory.ts';
 import { shardSchema } from './names.ts';
 import { TableStore } from './table-store.ts';
 import type { AppliedTransaction } from './apply.ts';
@@ -54,28 +52,11 @@ export class StateStore {
   readonly #dirty = new Set<number>();
   readonly #statements = new Map<string, Statement>();
 
-  /** Opens the shards, and makes those that are missing when `create` is set. */
+  /** Opens the files; with `create`, makes those that are missing or of an older layout. */
   static open(data: DataDirectory, options: { readonly create?: boolean } = {}): StateStore {
-    const create = options.create ?? false;
-    const fresh: boolean[] = [];
-    for (let shard = 0; shard < data.stateShards; shard++) {
-      const present = existsSync(shardFile(data.path, shard));
-      fresh.push(!present);
-      if (!present && !create) {
-        throw new StorageError('damaged', `${shardFile(data.path, shard)}: missing`);
-      }
-    }
-    const main = shardFile(data.path, 0);
-    const database = openDatabase(main);
+    const database = options.create === true ? makeState(data) : attachState(data, false);
     try {
-      for (let shard = 1; shard < data.stateShards; shard++) {
-        attach(database, shardFile(data.path, shard), shardSchema(shard));
-      }
-      openIndex(database, indexFile(data.path));
-      return guard(main, () => {
-        fresh.forEach((isFresh, shard) => isFresh && makeShard(database, data, shard));
-        return new StateStore(database, data);
-      });
+      return guard(database.name, () => new StateStore(database, data));
     } catch (error) {
       database.close();
       throw error;
@@ -255,8 +236,10 @@ export class StateStore {
     }
   }
 
-  writeReceipt(stamp: bigint, receipt: Uint8Array, leaves: Uint8Array): void {
-    this.#statement('INSERT INTO _receipt VALUES(?,?,?)').run(stamp, receipt, leaves);
+  writeReceipt({ stamp, author, receipt, encoded }: AppliedTransaction, leaves: Uint8Array): void {
+    const sqlstate = receipt.abort?.sqlstate ?? null;
+    const insert = this.#statement('INSERT INTO _receipt VALUES(?,?,?,?,?)');
+    insert.run(stamp, BigInt(author), sqlstate, encoded, leaves);
   }
 
   receipt(stamp: bigint): { readonly receipt: Uint8Array; readonly leaves: Uint8Array } | null {
@@ -264,16 +247,11 @@ export class StateStore {
     return (found as { receipt: Uint8Array; leaves: Uint8Array } | undefined) ?? null;
   }
 
-  /** Receipts of a block, in order. */
-  receiptsAt(height: number): Omit<AppliedTransaction, 'author'>[] {
-    const rows = this.#statement(
-      'SELECT stamp, receipt FROM _receipt WHERE stamp>=? AND stamp<? ORDER BY stamp',
-    ).all(stampOf(height, 0), stampOf(height + 1, 0)) as { stamp: bigint; receipt: Uint8Array }[];
-    return rows.map(({ stamp, receipt }) => ({
-      stamp,
-      receipt: decodeReceipt(receipt),
-      encoded: receipt,
-    }));
+  /** Encoded receipts of a block, in order. */
+  receiptsAt(height: number): Uint8Array[] {
+    return this.#statement('SELECT receipt FROM _receipt WHERE stamp>=? AND stamp<? ORDER BY stamp')
+      .pluck()
+      .all(stampOf(height, 0), stampOf(height + 1, 0)) as Uint8Array[];
   }
 
   /** Records catalog changes that `catalog` already includes. */
@@ -319,17 +297,6 @@ export function readCatalog(database: Database, stamp: bigint | null = null): Ca
     }
   }
   return catalog;
-}
-
-function makeShard(database: Database, data: DataDirectory, shard: number): void {
-  const schema = shardSchema(shard);
-  database.exec(`BEGIN; ${shardTables(shard, schema)}`);
-  const insert = database.prepare(`INSERT INTO ${schema}._meta VALUES(?,?)`);
-  insert.run('format', BigInt(FORMAT_VERSION));
-  insert.run('chain', data.chainId);
-  insert.run('shard', BigInt(shard));
-  insert.run('height', -1n);
-  database.exec('COMMIT');
 }
 
 function checkShard(database: Database, data: DataDirectory, shard: number): void {

@@ -15,11 +15,16 @@ import {
 } from './names.ts';
 import { predicateName, rowTable, shardSchema } from './names.ts';
 import { TableShape } from './table-shape.ts';
+import { assert } from '../ledger/error.ts';
 import type { Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { Database, Statement } from './sqlite.ts';
 import type { IndexShape, StoredRow } from './table-shape.ts';
 
+/** Rows that one statement inserts where there are enough: a call of SQLite costs as much as a row. */
+const INSERT_ROWS = 16;
+/** Parameters of one statement. SQLITE_MAX_VARIABLE_NUMBER. */
+const PARAMETERS_MAX = 32_766;
 /** Shapes of UPDATE kept prepared for one table. */
 const UPDATE_SHAPES_MAX = 64;
 /** Rows that a scan reads at a time. */
@@ -32,6 +37,9 @@ export class TableStore extends TableShape {
   readonly #database: Database;
   readonly #physical: readonly string[];
   readonly #insert: Statement;
+  #insertMore: Statement | null = null;
+  /** Rows that #insertMore takes. */
+  readonly #more: number;
   readonly #byId: Statement;
   readonly #delete: Statement;
   readonly #close: Statement;
@@ -47,8 +55,10 @@ export class TableStore extends TableShape {
     const columns = table.columns.map((column) => columnName(column.id));
     this.#physical = [...columns, ...this.hidden.map(({ name }) => name)];
     const names = [ROW_ID, VERSION, ...this.#physical];
-    const marks = names.map(() => '?').join();
-    this.#insert = database.prepare(`INSERT INTO ${this.rows}(${names.join()}) VALUES(${marks})`);
+    this.#insert = database.prepare(
+      `INSERT INTO ${this.rows}(${names.join()}) VALUES${marks(names)}`,
+    );
+    this.#more = Math.min(INSERT_ROWS, Math.floor(PARAMETERS_MAX / (names.length - 1)));
     const selected = [VERSION, ...columns].join();
     this.#byId = database.prepare(`SELECT ${selected} FROM ${this.rows} WHERE ${ROW_ID}=?`).raw();
     this.#delete = database.prepare(`DELETE FROM ${this.rows} WHERE ${ROW_ID}=?`);
@@ -61,7 +71,47 @@ export class TableStore extends TableShape {
   }
 
   insert(rowId: bigint, stamp: bigint, values: readonly Datum[]): void {
-    this.#insert.run([rowId, stamp, ...values, ...this.hidden.map(({ value }) => value(values))]);
+    const bound: Datum[] = [rowId];
+    this.#bind(bound, stamp, values);
+    this.#insert.run(bound);
+  }
+
+  /**
+   * Inserts rows under consecutive ids.
+   *
+   * @param firstRowId beyond every id that the table has ever had
+   * @throws what SQLite throws; the rows before the one that it refuses stay
+   */
+  insertAll(firstRowId: bigint, stamp: bigint, rows: readonly (readonly Datum[])[]): void {
+    this.insert(firstRowId, stamp, rows[0]!);
+    const more = this.#more;
+    let at = 1;
+    for (; at + more <= rows.length; at += more) {
+      const bound: Datum[] = [];
+      for (let i = at; i < at + more; i++) this.#bind(bound, stamp, rows[i]!);
+      const { lastInsertRowid } = (this.#insertMore ??= this.#prepareMore()).run(bound);
+      const last = firstRowId + BigInt(at + more - 1);
+      assert(lastInsertRowid === last, `row ${last} was inserted as ${lastInsertRowid}`);
+    }
+    for (; at < rows.length; at++) this.insert(firstRowId + BigInt(at), stamp, rows[at]!);
+  }
+
+  #bind(bound: Datum[], stamp: bigint, values: readonly Datum[]): void {
+    bound.push(stamp);
+    for (let i = 0; i < values.length; i++) bound.push(values[i]!);
+    for (let i = 0; i < this.hidden.length; i++) bound.push(this.hidden[i]!.value(values));
+  }
+
+  /**
+   * SQLite gives the ids itself, each one more than the greatest, and OR FAIL lets rows stay that precede a
+   * refused one. Otherwise it would copy each page that a statement touches, to be able to undo it alone.
+   */
+  #prepareMore(): Statement {
+    const names = [VERSION, ...this.#physical];
+    const rows = Array.from({ length: this.#more }, () => marks(names)).join();
+    return this.#database.prepare(
+      `INSERT OR FAIL INTO ${this.rows}(${names.join()}) VALUES${rows}`,
+    );
   }
 
   row(rowId: bigint): StoredRow | null {
@@ -151,6 +201,11 @@ export class TableStore extends TableShape {
     const text = `SELECT ${ROW_ID} FROM ${this.rows} WHERE ${ROW_ID}>? ORDER BY ${ROW_ID} LIMIT ?`;
     return this.#database.prepare(text).pluck().all(rowId, BigInt(limit)) as bigint[];
   }
+}
+
+/** A place for each name. */
+function marks(names: readonly string[]): string {
+  return `(${names.map(() => '?').join()})`;
 }
 
 /** Columns `c…` of the table as SQLite has them, dropped ones included. */

@@ -341,7 +341,7 @@ class Verification {
     if (problem !== null) this.#refuse(0, `${problem.what} ${problem.message}`);
     const history = new HistoryTree(nativeCrypto);
     const hash = headerHash(nativeCrypto, stored.header);
-    this.#executor!.index.put(header, { height: 0, hash, header: stored.header }, [], history);
+    this.#executor!.index.put(header, { height: 0, hash, header: stored.header }, history);
     history.append(hash);
     this.#executed = [header.executed];
     this.#count(header, history);
@@ -423,7 +423,7 @@ class Verification {
   }
 
   #compare(schema: string, file: string, height: number): void {
-    if (schema === 'chain') this.#executor!.index.sortIds(sortedTo(this.#live!.database, schema));
+    if (schema === 'chain') this.#executor!.index.sortIds(sortedTo(this.#live!.database));
     const header = height < 0 ? null : decodeHeader(this.#blocks!.read(height)!.header);
     const damage = compareFile({
       file,

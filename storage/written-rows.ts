@@ -11,9 +11,16 @@ const CAPACITY_MIN = 1;
 interface Run {
   readonly relation: number;
   readonly firstRowId: bigint;
+  /** Row id after its last one. */
+  nextRowId: bigint;
   count: number;
   /** Place of its first leaf. */
   readonly leaf: number;
+}
+
+function extend(run: Pick<Run, 'nextRowId' | 'count'>): void {
+  run.nextRowId += 1n;
+  run.count++;
 }
 
 export class WrittenRows {
@@ -42,8 +49,11 @@ export class WrittenRows {
     this.#hashes.set(hash, place * HASH_BYTES);
     this.#places?.set(`${relation}:${rowId}`, place);
     const last = this.#runs.at(-1);
-    if (last?.relation === relation && last.firstRowId + BigInt(last.count) === rowId) last.count++;
-    else this.#runs.push({ relation, firstRowId: rowId, count: 1, leaf: place });
+    if (last?.relation === relation && last.nextRowId === rowId) extend(last);
+    else {
+      const nextRowId = rowId + 1n;
+      this.#runs.push({ relation, firstRowId: rowId, nextRowId, count: 1, leaf: place });
+    }
   }
 
   /** A row that this transaction has written before. */
@@ -68,14 +78,17 @@ export class WrittenRows {
 
 /** The rows that a transaction has inserted, by ordinal: an operation names the n-th of them -n. */
 export class InsertedRows {
-  readonly #runs: { relation: number; firstRowId: bigint; count: number; ordinal: number }[] = [];
+  readonly #runs: (Omit<Run, 'leaf'> & { readonly ordinal: number })[] = [];
   #count = 0;
 
   add(relation: number, rowId: bigint): void {
     this.#count++;
     const last = this.#runs.at(-1);
-    if (last?.relation === relation && last.firstRowId + BigInt(last.count) === rowId) last.count++;
-    else this.#runs.push({ relation, firstRowId: rowId, count: 1, ordinal: this.#count });
+    if (last?.relation === relation && last.nextRowId === rowId) extend(last);
+    else {
+      const nextRowId = rowId + 1n;
+      this.#runs.push({ relation, firstRowId: rowId, nextRowId, count: 1, ordinal: this.#count });
+    }
   }
 
   /** Row id of the n-th inserted row (from 1), or null when there is none or it is another table's. */

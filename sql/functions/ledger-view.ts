@@ -39,8 +39,6 @@ const sum = ({ counts }: Receipt, what: 'inserted' | 'updated' | 'deleted'): big
   counts.reduce((total, count) => total + BigInt(count[what]), 0n);
 
 const RECEIPT_FIELDS: Readonly<Record<string, (receipt: Receipt) => Datum>> = {
-  transaction: ({ transactionId }) => transactionId,
-  sqlstate: ({ abort }) => abort?.sqlstate ?? null,
   message: ({ abort }) => abort?.message ?? null,
   inserted: (value) => sum(value, 'inserted'),
   updated: (value) => sum(value, 'updated'),

@@ -1,0 +1,127 @@
+// The files of the state: shard 0, with the other shards and the block index attached to its connection. Shell.
+//
+// (1) All of them can be made again from the blocks. Files of an older layout are thrown away as a whole, and
+//     the writer's recovery fills the new ones; files that are none of ours are never touched.
+
+import { existsSync, rmSync } from 'node:fs';
+import { FORMAT_VERSION } from '../ledger/block.ts';
+import { StorageError } from '../ledger/error.ts';
+import { indexFile, shardFile } from './data-directory.ts';
+import { shardSchema } from './names.ts';
+import { attach, guard, openDatabase } from './sqlite.ts';
+import { LAYOUT, indexTables, shardTables } from './state-schema.ts';
+import type { DataDirectory } from './data-directory.ts';
+import type { Database } from './sqlite.ts';
+
+/** Opens the files that are there. @throws StorageError damaged, or foreign when they have another layout */
+export function attachState(data: DataDirectory, readonly: boolean): Database {
+  for (const file of filesOf(data)) {
+    if (!existsSync(file)) throw new StorageError('damaged', `${file}: missing`);
+  }
+  const database = open(data, readonly);
+  try {
+    for (const [schema, file] of schemasOf(data)) {
+      const found = layoutOf(database, schema);
+      if (found !== LAYOUT && !isEmpty(database, schema)) throw otherLayout(file, found);
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Opens the files and makes those that are missing, or all of them when they have an older layout. */
+export function makeState(data: DataDirectory): Database {
+  if (isOlder(data)) {
+    for (const file of filesOf(data)) {
+      for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+    }
+  }
+  const database = open(data, false);
+  try {
+    for (const [schema, file] of schemasOf(data)) {
+      if (isEmpty(database, schema)) guard(file, () => make(database, data, schema));
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function filesOf(data: DataDirectory): string[] {
+  return schemasOf(data).map(([, file]) => file);
+}
+
+/** Name on the connection and path of each file. */
+function schemasOf(data: DataDirectory): [schema: string, file: string][] {
+  const shards = Array.from({ length: data.stateShards }, (_, shard): [string, string] => [
+    shardSchema(shard),
+    shardFile(data.path, shard),
+  ]);
+  return [...shards, ['chain', indexFile(data.path)]];
+}
+
+function open(data: DataDirectory, readonly: boolean): Database {
+  const [[, main], ...others] = schemasOf(data) as [[string, string], ...[string, string][]];
+  const database = openDatabase(main, { readonly });
+  try {
+    for (const [schema, file] of others) attach(database, file, schema);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function isOlder(data: DataDirectory): boolean {
+  return schemasOf(data).some(([, file]) => {
+    if (!existsSync(file)) return false;
+    const database = openDatabase(file);
+    try {
+      const found = layoutOf(database, 'main');
+      if (found > LAYOUT) throw otherLayout(file, found);
+      return found < LAYOUT && isOurs(database);
+    } finally {
+      database.close();
+    }
+  });
+}
+
+/** Whether the file is a shard or a block index, of whatever layout. */
+function isOurs(database: Database): boolean {
+  const known = "SELECT count(*) FROM sqlite_schema WHERE name IN ('_meta', 'frontier')";
+  return database.prepare(known).pluck().get() === 1n;
+}
+
+function isEmpty(database: Database, schema: string): boolean {
+  return database.prepare(`SELECT count(*) FROM ${schema}.sqlite_schema`).pluck().get() === 0n;
+}
+
+function layoutOf(database: Database, schema: string): number {
+  return Number(database.pragma(`${schema}.user_version`, { simple: true }));
+}
+
+function otherLayout(file: string, found: number): StorageError {
+  const message =
+    found > LAYOUT
+      ? `layout ${found} was made by a newer version of this program`
+      : `layout ${found} is of an older version; a node makes the file anew when it starts`;
+  return new StorageError('foreign', `${file}: ${message}`);
+}
+
+function make(database: Database, data: DataDirectory, schema: string): void {
+  if (schema === 'chain') {
+    database.exec(`BEGIN; ${indexTables(schema)} COMMIT`);
+    return;
+  }
+  const shard = schema === 'main' ? 0 : Number(schema.slice(1));
+  database.exec(`BEGIN; ${shardTables(shard, schema)}`);
+  const insert = database.prepare(`INSERT INTO ${schema}._meta VALUES(?,?)`);
+  insert.run('format', BigInt(FORMAT_VERSION));
+  insert.run('chain', data.chainId);
+  insert.run('shard', BigInt(shard));
+  insert.run('height', -1n);
+  database.exec('COMMIT');
+}
