@@ -1,8 +1,9 @@
-// What applying costs: one-row inserts, updates by program, and the block's commit. Prints microseconds.
+// What applying costs: one-row inserts, updates by program, inserts of many rows. Prints microseconds.
 //
-//   node benchmarks/apply.ts [transactions]
+//   node benchmarks/apply.ts [transactions] [rows]
 //
-// One bundle a block, 500 transactions a block; signing and encoding are not measured.
+// One bundle a block, 500 transactions a block, or 16 of 100 rows; `rows` go ahead in chunks, for one transaction.
+// Signing and encoding are not measured.
 
 import {
   TestLedger,
@@ -14,10 +15,18 @@ import {
   table,
 } from '../tests/unit/storage/ledger-fixture.ts';
 import { NODE_SEED, crypto } from '../tests/unit/storage/ledger-fixture.ts';
+import { decodeReceipt, encodeOperations } from '../ledger/encoding.ts';
+import { sqlType } from '../ledger/type.ts';
 import type { Operation } from '../ledger/operation.ts';
 
 const BLOCK_TRANSACTIONS = 500;
+const BATCH_ROWS = 100;
+const BATCHES = 16;
+/** Of one operation in a chunk, and operations of one chunk. */
+const PIECE_ROWS = 1_000;
+const PIECES = 10;
 const count = Number(process.argv[2] ?? 20_000);
+const rowCount = Number(process.argv[3] ?? 300_000);
 
 const accounts = table(
   200,
@@ -26,7 +35,23 @@ const accounts = table(
   [index(201, 'accounts_pkey', [[1, INT4]], { primary: true })],
 );
 
-const ledger = new TestLedger(genesis([{ put: 'relation', object: accounts }]), {
+const entries = table(
+  300,
+  'entries',
+  [
+    column(1, 'id', INT4, { notNull: true }),
+    column(2, 'account', INT4, { notNull: true }),
+    column(3, 'amount', sqlType('numeric', ((12 << 16) | 2) + 4)),
+    column(4, 'note', TEXT),
+  ],
+  [
+    index(301, 'entries_pkey', [[1, INT4]], { primary: true }),
+    index(302, 'entries_account', [[2, INT4]], { unique: false, constraint: false }),
+  ],
+);
+
+const relations = [accounts, entries].map((object) => ({ put: 'relation' as const, object }));
+const ledger = new TestLedger(genesis(relations), {
   node: crypto.publicKeyOf(NODE_SEED),
 });
 
@@ -76,4 +101,53 @@ measure('update by program', (i) => ({
     },
   ],
 }));
+
+let lastId = 0;
+
+/** New rows for `entries`: ids ascend, accounts do not. */
+function insertEntries(rows: number): Operation {
+  return {
+    kind: 'insert',
+    relation: 300,
+    schemaVersion: 1,
+    columns: [1, 2, 3, 4],
+    rows: Array.from({ length: rows }, () => {
+      lastId++;
+      const account = BigInt((lastId * 7_919) % 100_003);
+      return [BigInt(lastId), account, 1234n, 'a note of some length'];
+    }),
+    conflict: null,
+  };
+}
+
+/** Appends a block of these transactions; per row, with what `before` took. */
+function measureRows(name: string, rows: number, transactions: Operation[][], before = 0): void {
+  const block = ledger.block([ledger.bundle(transactions)]);
+  const start = process.hrtime.bigint();
+  const { receipts } = ledger.writer.append(block);
+  const micros = Number(process.hrtime.bigint() - start) / 1000;
+  if (receipts.some((receipt) => decodeReceipt(receipt).abort !== null)) throw new Error('aborted');
+  if (ledger.writer.untidy) ledger.writer.tidy();
+  console.log(
+    `${name}: ${(micros / rows).toFixed(2)} µs a row, stored in ${(before / rows).toFixed(2)}`,
+  );
+}
+
+for (let round = 0; round < 5; round++) {
+  const batches = Array.from({ length: BATCHES }, () => [insertEntries(BATCH_ROWS)]);
+  measureRows(`insert of ${BATCH_ROWS} rows`, BATCHES * BATCH_ROWS, batches);
+}
+for (let round = 0; round < 2; round++) {
+  const hashes: Uint8Array[] = [];
+  let bytes = 0;
+  let micros = 0;
+  for (let at = 0; at < rowCount; at += PIECES * PIECE_ROWS) {
+    const chunk = encodeOperations(Array.from({ length: PIECES }, () => insertEntries(PIECE_ROWS)));
+    bytes += chunk.length;
+    const start = process.hrtime.bigint();
+    hashes.push(ledger.writer.putChunk(chunk));
+    micros += Number(process.hrtime.bigint() - start) / 1000;
+  }
+  measureRows('rows in chunks', rowCount, [[{ kind: 'chunks', hashes, bytes }]], micros);
+}
 ledger.destroy();

@@ -33,6 +33,9 @@ const BUFFER_KEPT_BYTES_MAX = 1_048_576;
 /** Texts up to this many characters are copied one by one, which beats the call of a TextEncoder. */
 const SHORT_TEXT_CHARACTERS = 48;
 
+/** From this many bytes on, texts are slices of all of them taken for ASCII (see CborReader). */
+const SLICED_BYTES_MIN = 2_048;
+
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 
@@ -53,6 +56,16 @@ function float16Bits(bits: number): number {
   const shift = -1 - exponent;
   const whole = fraction | 0x800000;
   return (whole & ((1 << shift) - 1)) === 0 ? sign | (whole >> shift) : -1;
+}
+
+/** A text of as many characters as bytes: those below 0x80 are themselves, the others without their high bit. */
+function ascii(bytes: Uint8Array): string {
+  const plain = new Uint8Array(bytes.length);
+  plain.set(bytes);
+  const words = new Uint32Array(plain.buffer, 0, plain.length >> 2);
+  for (let i = 0; i < words.length; i++) words[i]! &= 0x7f7f7f7f;
+  for (let i = words.length << 2; i < plain.length; i++) plain[i]! &= 0x7f;
+  return fromUtf8(plain);
 }
 
 function fromFloat16Bits(bits: number): number {
@@ -229,6 +242,18 @@ export class CborWriter {
     else this.bytes(value);
   }
 
+  /** Appends bytes as they are: items encoded before. */
+  raw(encoded: Uint8Array): void {
+    this.#room(encoded.length);
+    this.#bytes.set(encoded, this.#length);
+    this.#length += encoded.length;
+  }
+
+  /** The bytes written: a view, good until the writer is used again. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
   /** The bytes written, in an array of their own. The writer may be used again. */
   finish(): Uint8Array {
     // Not `slice`: it takes twice the time of this (measured).
@@ -252,6 +277,11 @@ export class CborReader {
   depth = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  /**
+   * All the bytes taken for ASCII, once a text was asked for: a text that is ASCII is a slice of it, which takes
+   * a tenth of decoding it by itself.
+   */
+  #ascii: string | null = null;
   #at = 0;
   /** High and low half of the argument last read. */
   #high = 0;
@@ -352,33 +382,41 @@ export class CborReader {
     return major === UINT ? argument : -1n - argument;
   }
 
-  #slice(major: number, what: string, max: number): Uint8Array {
+  /** Reads a string of at most `max` bytes and gives its length; it ends at #at. */
+  #length(major: number, what: string, max: number): number {
     const start = this.#at;
     const length = this.#expect(major, what);
     if (length > max) throw new FormatError(`${length} bytes are more than ${max}`, start);
-    const from = this.#at;
-    if (length > this.#bytes.length - from) throw new FormatError('truncated', start);
-    this.#at = from + length;
-    return this.#bytes.subarray(from, from + length);
+    if (length > this.#bytes.length - this.#at) throw new FormatError('truncated', start);
+    this.#at += length;
+    return length;
   }
 
   /** A byte string of at most `max` bytes: a view. */
   bytes(max: number = Number.MAX_SAFE_INTEGER): Uint8Array {
-    return this.#slice(BYTES, 'byte string', max);
+    const length = this.#length(BYTES, 'byte string', max);
+    return this.#bytes.subarray(this.#at - length, this.#at);
   }
 
   /** A text of at most `max` bytes. */
   text(max: number = Number.MAX_SAFE_INTEGER): string {
     const start = this.#at;
-    const bytes = this.#slice(TEXT, 'text', max);
-    if (bytes.length <= SHORT_TEXT_CHARACTERS) {
+    const length = this.#length(TEXT, 'text', max);
+    const end = this.#at;
+    const from = end - length;
+    const bytes = this.#bytes;
+    if (bytes.length >= SLICED_BYTES_MIN) {
+      let i = from;
+      while (i < end && bytes[i]! < 0x80) i++;
+      if (i === end) return (this.#ascii ??= ascii(bytes)).slice(from, end);
+    } else if (length <= SHORT_TEXT_CHARACTERS) {
       let text = '';
-      let i = 0;
-      for (; i < bytes.length && bytes[i]! < 0x80; i++) text += String.fromCharCode(bytes[i]!);
-      if (i === bytes.length) return text;
+      let i = from;
+      for (; i < end && bytes[i]! < 0x80; i++) text += String.fromCharCode(bytes[i]!);
+      if (i === end) return text;
     }
     try {
-      return fromUtf8(bytes);
+      return fromUtf8(bytes.subarray(from, end));
     } catch {
       throw new FormatError('invalid UTF-8', start);
     }

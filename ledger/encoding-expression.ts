@@ -42,8 +42,8 @@ export const row: Codec<Row> = {
   },
   read(reader) {
     const count = reader.array(LIMITS.columnsMax);
-    const value: Datum[] = [];
-    for (let i = 0; i < count; i++) value.push(reader.datum());
+    const value = new Array<Datum>(count);
+    for (let i = 0; i < count; i++) value[i] = reader.datum();
     return value;
   },
 };

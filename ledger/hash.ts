@@ -21,6 +21,9 @@ const DOMAIN = {
   chunk: 0x09,
 } as const;
 
+/** The byte before an encoded row version, for who hashes many (ledger/version-hasher.ts). */
+export const ROW_VERSION_DOMAIN = DOMAIN.rowVersion;
+
 /** Input of short hashes: one buffer for all, because an allocation costs as much as the hash (measured). */
 const scratch = new Uint8Array(4_096);
 
