@@ -2,6 +2,9 @@
 //
 // Calls are synchronous and short by construction; whatever may take long runs in a reader process. The
 // functions registered with it answer for the session that is calling at the moment.
+//
+// All reads of one turn of the event loop share a snapshot: taking one costs as much as a point read. It is
+// let go of as soon as anybody in this process may have heard of something newer: a block, a reader's answer.
 
 import { EMPTY_CATALOG } from '../ledger/catalog.ts';
 import type { Catalog } from '../ledger/catalog.ts';
@@ -22,10 +25,23 @@ export class Inline {
   readonly #database: Database;
   readonly #runner: QueryRunner;
   readonly #statementText: (stamp: bigint) => string | null;
+  readonly #height: () => number;
   #session: SessionContext | null = null;
   #catalog: Catalog = EMPTY_CATALOG;
+  /** Height of the newest block this process had heard of when the snapshot was taken; -1: there is none. */
+  #snapshot = -1;
+  #turnEnds = false;
 
-  constructor(database: Database, statementText: (stamp: bigint) => string | null) {
+  /**
+   * @param database  a connection of its own
+   * @param height    of the newest block this process has heard of
+   */
+  constructor(
+    database: Database,
+    height: () => number,
+    statementText: (stamp: bigint) => string | null,
+  ) {
+    this.#height = height;
     this.#statementText = statementText;
     this.#database = database;
     this.#runner = new QueryRunner(database);
@@ -34,6 +50,7 @@ export class Inline {
 
   all(session: SessionContext, request: QueryRequest): Row[] {
     this.#session = session;
+    this.#look();
     if (session.catalog !== this.#catalog) {
       this.#runner.clear();
       this.#catalog = session.catalog;
@@ -43,11 +60,35 @@ export class Inline {
 
   /** For the node itself: no session, no overlay, no session functions. */
   read(text: string, parameters: Readonly<Record<string, Datum>> = {}): Row[] {
+    this.#look();
     return this.#runner.all({ text, parameters, overlay: [], standIns: [], catalogVersion: null });
   }
 
+  /** The next read sees whatever is newest then. */
+  renew(): void {
+    if (this.#snapshot < 0) return;
+    this.#snapshot = -1;
+    this.#runner.release();
+  }
+
   close(): void {
+    this.#snapshot = -1;
     this.#database.close();
+  }
+
+  /** Makes sure that there is a snapshot, and that it is not older than what this process has heard of. */
+  #look(): void {
+    const height = this.#height();
+    if (this.#snapshot === height) return;
+    this.renew();
+    this.#runner.hold();
+    this.#snapshot = height;
+    if (this.#turnEnds) return;
+    this.#turnEnds = true;
+    setImmediate(() => {
+      this.#turnEnds = false;
+      this.renew();
+    });
   }
 
   #functions(): SessionFunctions {

@@ -165,7 +165,11 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const { chainId } = secrets.data;
   const database = writer.genesis.database;
   const reader = StateReader.open(config.data);
-  const inline = new Inline(reader.database, statementTexts(config.data));
+  const inline = new Inline(
+    StateReader.open(config.data).database,
+    () => writer.tip.height,
+    statementTexts(config.data),
+  );
   const analyst = await Analyst.start({ database, imageDirectory: join(config.data, 'analyst') });
   let catalog: Catalog = reader.catalog();
   // It comes up while clients connect: what they ask waits for it.
@@ -220,6 +224,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     dataDirectory: config.data,
     readersMax: config.readers,
     memoryMib: config.readerMemoryMb,
+    onAnswer: () => inline.renew(),
     onDeath: (code, signal) => log.warn('reader ended', { code, signal }),
   });
   readers.warm();
@@ -270,6 +275,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       await readers.close();
       await analyst.close();
       inline.close();
+      reader.close();
       evidence.close();
       await writer.close();
       secrets.keyring.close();

@@ -2,7 +2,8 @@
 //
 // (1) Nothing here writes to a file: the connection is read-only, uncommitted rows of a session are laid over
 //     it in temporary tables (o<relation>), which hide base rows of the same id.
-// (2) A NULL id in an overlay table hides the whole base table (`_id NOT IN (…, NULL)` is never true): that is
+// (2) Each query sees the newest state, or while a snapshot is held, all see that one.
+// (3) A NULL id in an overlay table hides the whole base table (`_id NOT IN (…, NULL)` is never true): that is
 //     how TRUNCATE inside a transaction looks.
 
 import { SqlError } from '../../ledger/error.ts';
@@ -55,20 +56,67 @@ export class QueryRunner {
   /** What lies in each overlay table. */
   readonly #loaded = new Map<number, Loaded>();
 
-  #version: Statement | null = null;
+  readonly #version: Statement;
+  readonly #begin: Statement;
+  readonly #end: Statement;
+  /** Version of the catalog in the snapshot that is held; null: none is. */
+  #held: bigint | null = null;
   /** Stand-ins in place, by their text. */
   readonly #standIns = new Map<string, StandIn>();
 
   constructor(database: Database) {
     this.#database = database;
+    this.#begin = database.prepare('BEGIN');
+    this.#end = database.prepare('COMMIT');
+    const shards = database.pragma('database_list') as { readonly name: string }[];
+    // The snapshot of every file is taken before the version is read: files may be older than it says, not newer.
+    const others = shards.filter(({ name }) => /^s\d+$/.test(name));
+    const heights = others.map(({ name }) => `(SELECT value FROM ${name}._meta LIMIT 1)`);
+    const columns = [...heights, '(SELECT max(version) FROM main._catalog)'];
+    this.#version = database.prepare(`SELECT ${columns.join(', ')}`).raw(true);
+  }
+
+  /** Takes a snapshot for all queries until `release`. */
+  hold(): void {
+    this.#begin.run();
+    this.#held = this.#versionNow();
+  }
+
+  /** Lets go of the snapshot; nothing happens without one. */
+  release(): void {
+    if (this.#held === null) return;
+    this.#held = null;
+    try {
+      this.#end.run();
+    } catch {
+      this.#undone();
+    }
+  }
+
+  /** What was laid over the files was undone: the disk is full, or worse. */
+  #undone(): void {
+    if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+    this.#held = null;
+    this.#loaded.clear();
+    this.#stand([]);
+    this.#statements.clear();
+  }
+
+  #versionNow(): bigint {
+    return (this.#version.get() as bigint[]).at(-1)!;
   }
 
   /** All rows of the answer. */
   all(request: QueryRequest): Row[] {
-    this.#load(request);
-    const rows = this.#statement(request.text).all(request.parameters) as Row[];
-    this.check(request);
-    return rows;
+    try {
+      this.#load(request);
+      const rows = this.#statement(request.text).all(request.parameters) as Row[];
+      this.check(request);
+      return rows;
+    } catch (error) {
+      if (this.#held !== null && !this.#database.inTransaction) this.#undone();
+      throw error;
+    }
   }
 
   /**
@@ -78,8 +126,7 @@ export class QueryRunner {
    */
   check({ catalogVersion }: QueryRequest): void {
     if (catalogVersion === null) return;
-    this.#version ??= this.#database.prepare('SELECT max(version) FROM main._catalog').pluck();
-    if (this.#version.get() === BigInt(catalogVersion)) return;
+    if (Number(this.#held ?? this.#versionNow()) === catalogVersion) return;
     throw new SqlError(SQLSTATE.catalogChanged, 'the schema has changed meanwhile', {
       hint: 'Run the statement again.',
     });

@@ -32,6 +32,8 @@ export interface ReaderPoolOptions {
   readonly readersMax: number;
   /** Resident memory of a reader, in MiB; the query that needs more ends with 53200. */
   readonly memoryMib: number;
+  /** Called before anybody hears of a reader's answer. */
+  readonly onAnswer: () => void;
   readonly onDeath: (code: number | null, signal: string | null) => void;
 }
 
@@ -59,7 +61,10 @@ class Reader {
         '--disable-warning=ExperimentalWarning',
       ],
     });
-    this.process.on('message', (message) => this.#receive(message as FromReader));
+    this.process.on('message', (message) => {
+      options.onAnswer();
+      this.#receive(message as FromReader);
+    });
     this.process.on('exit', (code, signal) => {
       this.dead = true;
       this.#finish(readerDied());
@@ -368,12 +373,23 @@ export class ReaderQuery implements RowSource {
   async allValues(): Promise<Row[]> {
     const rows: Row[] = [];
     for (;;) {
-      const answer = await this.#ask(0);
-      if (answer.kind !== 'values')
-        throw new SqlError(SQLSTATE.internalError, 'a reader sent rows');
+      const answer = await this.nextValues();
       for (const row of answer.rows) rows.push(row);
       if (answer.done) return rows;
     }
+  }
+
+  /** The next rows of a query whose rows come as values. */
+  async nextValues(): Promise<{ readonly rows: readonly Row[]; readonly done: boolean }> {
+    if (this.#reader !== null) this.#pool.unpark(this.#reader);
+    const answer = await this.#ask(0);
+    if (answer.kind !== 'values') throw new SqlError(SQLSTATE.internalError, 'a reader sent rows');
+    return answer;
+  }
+
+  /** Between two `nextValues`: somebody else may need a process before this query goes on. */
+  park(): void {
+    if (this.#reader !== null && !this.#pool.park(this.#reader)) throw tooManyPortals();
   }
 
   async #ask(rowsMax: number): Promise<Extract<Answer, { kind: 'rows' | 'values' }>> {

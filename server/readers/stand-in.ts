@@ -48,7 +48,7 @@ export function standIn(table: Table, before: Table | null): StandIn {
     return {
       relation: table.id,
       text: `CREATE TEMP TABLE ${name}(${columns.join(', ')})`,
-      drop: `DROP TABLE temp.${name}`,
+      drop: `DROP TABLE IF EXISTS temp.${name}`,
     };
   }
   const old = new Set(before.columns.map((column) => column.id));
@@ -67,6 +67,6 @@ export function standIn(table: Table, before: Table | null): StandIn {
   return {
     relation: table.id,
     text: `CREATE TEMP VIEW ${name} AS ${text}`,
-    drop: `DROP VIEW temp.${name}`,
+    drop: `DROP VIEW IF EXISTS temp.${name}`,
   };
 }
