@@ -70,7 +70,7 @@ function overlay(value: string, part: string, start: bigint, length: bigint): st
 }
 
 const TEXT: FunctionTable = {
-  textcat: define(['text', 'text'], 'text', (a: string, b: string) => a + b),
+  textcat: define(['text', 'text'], 'text', text.concatenate),
   textlen: define(['text'], 'int4', (value: string) => BigInt(text.lengthOf(value))),
   bpcharlen: define(['bpchar'], 'int4', (value: string) =>
     BigInt(text.lengthOf(value.replace(/ +$/, ''))),
@@ -94,12 +94,7 @@ const TEXT: FunctionTable = {
   btrim1: blankTrimmer(true, true),
   ltrim1: blankTrimmer(true, false),
   rtrim1: blankTrimmer(false, true),
-  replace_text: define(
-    ['text', 'text', 'text'],
-    'text',
-    (value: string, from: string, to: string) =>
-      from === '' ? value : value.replaceAll(from, () => to),
-  ),
+  replace_text: define(['text', 'text', 'text'], 'text', text.replace),
   textpos: define(['text', 'text'], 'int4', (value: string, part: string) =>
     BigInt(text.position(value, part)),
   ),

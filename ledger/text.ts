@@ -64,6 +64,23 @@ export function repeat(text: string, count: bigint): string {
   return text.repeat(Number(count));
 }
 
+/** @throws SqlError 54000 */
+export function concatenate(left: string, right: string): string {
+  if (left.length + right.length > TEXT_LENGTH_MAX) throw tooLarge();
+  return left + right;
+}
+
+/** Every occurrence of `from` becomes `to`. @throws SqlError 54000 */
+export function replace(text: string, from: string, to: string): string {
+  if (from === '') return text;
+  const growth = to.length - from.length;
+  if (growth > 0 && Math.ceil(text.length / from.length) * growth > TEXT_LENGTH_MAX) {
+    const found = text.split(from).length - 1;
+    if (text.length + found * growth > TEXT_LENGTH_MAX) throw tooLarge();
+  }
+  return text.replaceAll(from, () => to);
+}
+
 function tooLarge(): SqlError {
   return new SqlError(SQLSTATE.programLimitExceeded, 'requested length too large');
 }

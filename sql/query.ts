@@ -33,11 +33,11 @@ export interface CompiledQuery {
   readonly tables: readonly number[];
   /**
    * Set when the query returns at most one row, found by equality on all keys of a unique index of its only
-   * table, with no subquery: such a query runs inline in the main thread.
+   * table, with no subquery.
    */
   readonly pointRead: { readonly relation: number; readonly index: number } | null;
-  /** Set when no row of the answer depends on a table (SELECT 1+1). */
-  readonly constant: boolean;
-  /** Session-dependent SQL functions it calls (now, nextval, current_setting …): it must run inline. */
+  /** A few steps are all it takes, whatever its arguments and the tables hold: it may run on the main thread. */
+  readonly bounded: boolean;
+  /** SQL functions it calls that only the session can answer (nextval, current_setting …). */
   readonly sessionFunctions: readonly string[];
 }

@@ -8,8 +8,9 @@ import { rulesOf } from '../../storage/constraints.ts';
 import type { IndexShape } from '../../storage/table-shape.ts';
 import type { OnConflict, Scalar } from '../../sql/ir.ts';
 import { ledgerExpression } from '../../sql/to-expression.ts';
+import { mayRunLong } from '../../sql/unbounded.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge } from './edge-expression.ts';
+import { compileEdge, valueOf } from './edge-expression.ts';
 import type { Surroundings } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
@@ -31,6 +32,9 @@ export function conflictClause(
 ): ConflictClause | null {
   const conflict = plan.conflict!;
   if (conflict.action === 'nothing') return { index: conflict.index, update: null };
+  // What may take long must not do so where the row is applied.
+  const long = [conflict.where, ...conflict.set.map((target) => target.expression)];
+  if (long.some(mayRunLong)) return null;
   const translate = (scalar: Scalar) =>
     ledgerExpression(scalar, (node) => {
       if (node.kind === 'var' && node.levelsUp === 0) {
@@ -94,7 +98,7 @@ export async function resolveConflicts(
       touched.add(rowId);
       const row = await lockedRow(session, edge, rowId);
       if (row === null) throw deletedMeanwhile();
-      const after = updated(session, plan, conflict, edge, row.values, values, parameters);
+      const after = await updated(session, plan, conflict, edge, row.values, values, parameters);
       if (after === null) continue;
       changes.push({ row, values: after });
       shown.push(after);
@@ -126,7 +130,7 @@ function existing(
 }
 
 /** The existing row after DO UPDATE; null when its WHERE leaves it out. */
-function updated(
+async function updated(
   session: SessionContext,
   plan: InsertPlan,
   conflict: OnConflict,
@@ -134,15 +138,15 @@ function updated(
   before: readonly Datum[],
   proposed: readonly Datum[],
   parameters: readonly Datum[],
-): Datum[] | null {
+): Promise<Datum[] | null> {
   const { target } = plan.query;
-  const evaluate = (scalar: Scalar): Datum => {
+  const evaluate = (scalar: Scalar): Datum | Promise<Datum> => {
     const merged = mapScalar(scalar, (node, depth) =>
       node.kind === 'var' && node.entry === conflict.excluded && node.levelsUp === depth
         ? { ...node, entry: target, column: EXCLUDED_COLUMNS + node.column }
         : undefined,
     );
-    return compileEdge(merged, { ...plan.scope, entry: target }).evaluate({
+    return valueOf(compileEdge(merged, { ...plan.scope, entry: target }), {
       session,
       parameters,
       row: (id) =>
@@ -151,10 +155,10 @@ function updated(
           : before[edge.position(id)!]) ?? null,
     });
   };
-  if (conflict.where !== null && evaluate(conflict.where) !== 1n) return null;
+  if (conflict.where !== null && (await evaluate(conflict.where)) !== 1n) return null;
   const after = [...before];
   for (const assignment of conflict.set) {
-    after[edge.position(assignment.assign)!] = evaluate(assignment.expression);
+    after[edge.position(assignment.assign)!] = await evaluate(assignment.expression);
   }
   return after;
 }

@@ -92,7 +92,21 @@ async function whereOf(
     throw new SqlError(SQLSTATE.internalError, 'COPY FROM WHERE has no plan');
   }
   const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 1 };
-  return compileEdge(plan.query.where, scope);
+  const where = compileEdge(plan.query.where, scope);
+  if (where.query === null) return where;
+  throw tooLong('a condition');
+}
+
+/** Each row is judged while it is read, on the main thread. */
+function tooLong(what: string): SqlError {
+  return new SqlError(
+    SQLSTATE.featureNotSupported,
+    `${what} that may take long is not supported in COPY FROM`,
+    {
+      detail: 'Regular expressions, and functions whose arguments decide how long they take, may.',
+      hint: 'Load into a table of its own, then use INSERT … SELECT.',
+    },
+  );
 }
 
 function subqueryIn(node: unknown): RawNode | null {
@@ -215,6 +229,7 @@ class Load {
         ? []
         : [{ position, value }];
     });
+    if (this.#defaults.some(({ value }) => value.query !== null)) throw tooLong('a default');
     const rules = rulesOf(new EdgeTables(session).table(table), session.catalog);
     this.#complete = (row) => rules.complete(row);
   }

@@ -20,7 +20,7 @@ import { verifierOfPassword } from '../../identity/password.ts';
 import { compileOptions } from './compile-options.ts';
 import { roleNamed } from './context.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge } from './edge-expression.ts';
+import { compileEdge, valueOf } from './edge-expression.ts';
 import type { Outcome } from './execute.ts';
 import { readValues } from './execute-read.ts';
 import type { OpenTransaction } from './open-transaction.ts';
@@ -282,15 +282,19 @@ async function fill(
     if (sequence?.kind === 'sequence') await session.reserve(sequence, found.length);
   }
   const columns = column.generated === null && edge !== null ? [column.id] : [];
+  const values: Datum[][] = [];
+  for (const _ of found) {
+    values.push(columns.length === 0 ? [] : [await valueOf(edge!, { session, parameters: [] })]);
+  }
   transaction.push({
     kind: 'update',
     relation: table.id,
     schemaVersion: table.schemaVersion,
     columns,
-    rows: found.map((row) => ({
+    rows: found.map((row, i) => ({
       rowId: row[0] as bigint,
       version: row[1] as bigint,
-      values: columns.length === 0 ? [] : [edge!.evaluate({ session, parameters: [] })],
+      values: values[i]!,
     })),
   });
 }

@@ -3,8 +3,10 @@
 //
 // A scalar is translated once into the ledger's language and compiled to a closure; what only the session
 // knows (parameters, now(), nextval, current_user) becomes a column with a negative id. What does not fit
-// becomes a SELECT without FROM on the main thread's connection, the row at hand as further parameters.
+// becomes a SELECT without FROM, the row at hand as further parameters: on the main thread's connection when
+// it is sure to take few steps (sql/unbounded.ts), else in a reader process.
 
+import { AssertionError } from '../../ledger/error.ts';
 import { compileExpression } from '../../ledger/evaluate.ts';
 import type { Expression } from '../../ledger/expression.ts';
 import type { Catalog } from '../../ledger/catalog.ts';
@@ -12,12 +14,16 @@ import type { Datum } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
 import type { Query, Scalar } from '../../sql/ir.ts';
+import type { CompiledQuery } from '../../sql/query.ts';
 import { ledgerExpression } from '../../sql/to-expression.ts';
+import { mayRunLong } from '../../sql/unbounded.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
-import { requestOf } from './execute-read.ts';
+import { readValues, requestOf } from './execute-read.ts';
 import { mapScalar } from './map-scalar.ts';
+import type { ReadPlan } from './plan.ts';
 import { randomUuid, sessionFunction } from './session-functions.ts';
+import { ANSWER_PARAMETERS } from './split-read.ts';
 
 /** What a scalar may look at: parameters, the session, and the row at hand, if any. */
 export interface Surroundings {
@@ -28,7 +34,10 @@ export interface Surroundings {
 }
 
 export interface EdgeExpression {
+  /** For expressions without a `query`; see `valueOf`. */
   evaluate(surroundings: Surroundings): Datum;
+  /** The query that computes what may take long. */
+  readonly query: ReadPlan | null;
   /** Sequences it draws from, by catalog id, one entry a call. */
   readonly sequences: readonly number[];
 }
@@ -42,10 +51,67 @@ export interface EdgeScope {
 type Source = (surroundings: Surroundings) => Datum;
 
 export function compileEdge(scalar: Scalar, scope: EdgeScope): EdgeExpression {
-  const sequences = sequencesOf(scalar);
   const direct = directly(scalar, scope.entry);
-  if (direct !== null) return { evaluate: direct, sequences };
-  return { evaluate: closure(scalar, scope) ?? throughSqlite(scalar, scope), sequences };
+  if (direct !== null) return { evaluate: direct, query: null, sequences: [] };
+  if (mayRunLong(scalar)) return { evaluate: refuse, query: far(scalar, scope), sequences: [] };
+  const sequences = sequencesOf(scalar);
+  const evaluate = closure(scalar, scope) ?? throughSqlite(scalar, scope);
+  return { evaluate, query: null, sequences };
+}
+
+/** An expression that is always NULL. */
+export const NULL_EXPRESSION: EdgeExpression = { evaluate: () => null, query: null, sequences: [] };
+
+/** The value, at once where it can be. @throws SqlError; 57014 when the statement must stop */
+export function valueOf(
+  { evaluate, query }: EdgeExpression,
+  surroundings: Surroundings,
+): Datum | Promise<Datum> {
+  return query === null ? evaluate(surroundings) : farValue(query, surroundings);
+}
+
+/** Values of several expressions, in turn; null stands for NULL. */
+export function valuesOf(
+  expressions: readonly (EdgeExpression | null)[],
+  surroundings: Surroundings,
+): Datum[] | Promise<Datum[]> {
+  const values: Datum[] = [];
+  for (const expression of expressions) {
+    if (expression !== null && expression.query !== null)
+      return valuesFrom(expressions, surroundings, values);
+    values.push(expression === null ? null : expression.evaluate(surroundings));
+  }
+  return values;
+}
+
+/** The rest of them, some of which take time. */
+async function valuesFrom(
+  expressions: readonly (EdgeExpression | null)[],
+  surroundings: Surroundings,
+  values: Datum[],
+): Promise<Datum[]> {
+  for (const expression of expressions.slice(values.length))
+    values.push(expression === null ? null : await valueOf(expression, surroundings));
+  return values;
+}
+
+function refuse(): never {
+  throw new AssertionError('an expression that may take long was evaluated on the main thread');
+}
+
+function far(scalar: Scalar, scope: EdgeScope): ReadPlan {
+  const query = constantQuery(overParameters(scalar, scope));
+  const compiled = compileQuery(query, compileOptions(scope.catalog, 'current', new Set()));
+  const analysis = { parameters: [], columns: null, query, catalogOnly: false };
+  return { kind: 'read', query, analysis, compiled, variants: new Map() };
+}
+
+async function farValue(
+  query: ReadPlan,
+  { session, parameters, row }: Surroundings,
+): Promise<Datum> {
+  const rows = await readValues(session, query, withRow(query.compiled, parameters, row));
+  return rows[0]?.[0] ?? null;
 }
 
 /** Plain parameters, constants and columns need no evaluator. */
@@ -102,25 +168,39 @@ function closure(scalar: Scalar, scope: EdgeScope): Source | null {
 const ROW_PARAMETERS = 100_000;
 
 function throughSqlite(scalar: Scalar, scope: EdgeScope): Source {
-  const bound = mapScalar(scalar, (node, depth) =>
-    node.kind === 'var' && node.entry === scope.entry && node.levelsUp === depth
-      ? { kind: 'param', type: node.type, number: ROW_PARAMETERS + node.column }
-      : undefined,
-  );
   const compiled = compileQuery(
-    constantQuery(bound),
+    constantQuery(overParameters(scalar, scope)),
     compileOptions(scope.catalog, 'current', new Set()),
   );
   return ({ session, parameters, row }) => {
-    const all = [...parameters];
-    for (const name of compiled.parameters) {
-      const number = /^p(\d+)$/.exec(name)?.[1];
-      if (number === undefined || Number(number) <= ROW_PARAMETERS) continue;
-      all[Number(number) - 1] = row!(Number(number) - ROW_PARAMETERS);
-    }
-    const request = requestOf(session, compiled, all, null);
+    const request = requestOf(session, compiled, withRow(compiled, parameters, row), null);
     return session.services.inline.all(session, request)[0]?.[0] ?? null;
   };
+}
+
+/** The scalar with parameters for the columns of the row at hand. */
+function overParameters(scalar: Scalar, { entry }: EdgeScope): Scalar {
+  return mapScalar(scalar, (node, depth) =>
+    node.kind === 'var' && node.entry === entry && node.levelsUp === depth
+      ? { kind: 'param', type: node.type, number: ROW_PARAMETERS + node.column }
+      : undefined,
+  );
+}
+
+/** The parameters, and those that stand for columns. */
+function withRow(
+  compiled: CompiledQuery,
+  parameters: readonly Datum[],
+  row: Surroundings['row'],
+): readonly Datum[] {
+  if (row === undefined) return parameters;
+  const all = [...parameters];
+  for (const name of compiled.parameters) {
+    const number = Number(/^p(\d+)$/.exec(name)?.[1] ?? 0);
+    if (number > ROW_PARAMETERS && number <= ANSWER_PARAMETERS)
+      all[number - 1] = row(number - ROW_PARAMETERS);
+  }
+  return all;
 }
 
 /** SELECT <scalar>. */

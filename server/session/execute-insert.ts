@@ -8,6 +8,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
 import { rulesOf } from '../../storage/constraints.ts';
 import type { SessionContext } from './context.ts';
+import { valuesOf } from './edge-expression.ts';
 import type { Surroundings } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { Outcome } from './execute.ts';
@@ -39,7 +40,11 @@ export async function executeInsert(
       : await insertInside(session, transaction, plan, parameters);
   const tag = `INSERT 0 ${inserted.count}`;
   if (plan.returning.length === 0) return { kind: 'complete', tag };
-  const returned = inserted.rows.map((row) => returningRow(session, plan, parameters, row));
+  const returned: Row[] = [];
+  for (const row of inserted.rows) {
+    const values = returningRow(session, plan, parameters, row);
+    returned.push(values instanceof Promise ? await values : values);
+  }
   return returningOutcome(session, prepared, formats, returned, tag);
 }
 
@@ -120,20 +125,28 @@ async function makeRows(
   const surroundings: Surroundings = { session, parameters };
   if (plan.values !== null) {
     await reserve(session, plan, 1);
-    return plan.values.map((row) =>
-      row.map((cell) => (cell === null ? null : cell.evaluate(surroundings))),
-    );
+    const rows: Datum[][] = [];
+    for (const cells of plan.values) {
+      const row = valuesOf(cells, surroundings);
+      rows.push(row instanceof Promise ? await row : row);
+    }
+    return rows;
   }
   const { read, columns } = plan.source!;
   const source = takesLocks(read.query) ? await locked(session, read, parameters) : read;
   const found = await readValues(session, source, parameters);
   await reserve(session, plan, found.length);
-  return found.map((row) =>
-    columns.map((source) => {
-      if (source === null) return null;
-      return typeof source === 'number' ? row[source]! : source.evaluate(surroundings);
-    }),
-  );
+  const defaults = columns.map((source) => (typeof source === 'number' ? null : source));
+  const rows: Datum[][] = [];
+  for (const row of found) {
+    const values = valuesOf(defaults, surroundings);
+    const full = values instanceof Promise ? await values : values;
+    columns.forEach((source, i) => {
+      if (typeof source === 'number') full[i] = row[source]!;
+    });
+    rows.push(full);
+  }
+  return rows;
 }
 
 /** Makes sure that `times` rows will not lack values of sequences. */
@@ -157,8 +170,8 @@ function returningRow(
   plan: InsertPlan,
   parameters: readonly Datum[],
   row: Row,
-): Row {
+): Row | Promise<Row> {
   const position = new Map(plan.table.columns.map((column, i) => [column.id, i]));
   const surroundings = { session, parameters, row: (id: number) => row[position.get(id)!] ?? null };
-  return plan.returning.map((item) => item.evaluate(surroundings));
+  return valuesOf(plan.returning, surroundings);
 }

@@ -12,6 +12,7 @@ import { IMAGE_ROWS_MAX, RETRIES_MAX } from '../limits.ts';
 import type { SessionContext } from './context.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
+import { valuesOf } from './edge-expression.ts';
 import type { Surroundings } from './edge-expression.ts';
 import type { Outcome } from './execute.ts';
 import { readValues } from './execute-read.ts';
@@ -28,6 +29,7 @@ import {
   rowLockKey,
   submit,
 } from './transaction-commands.ts';
+import { turns } from './turns.ts';
 import { changeRows, incoming, refuseAppendOnly, updateImage } from './write-rows.ts';
 import type { RowChange } from './write-rows.ts';
 
@@ -283,10 +285,13 @@ async function findImages(
     const rows = firstOfEach(await readValues(session, images, parameters));
     if (rows.length > IMAGE_ROWS_MAX) throw tooManyRows();
     let waited = false;
+    const pause = turns(session);
     for (const row of rows) {
       const rowId = row[0] as bigint;
       if (rowId > 0n)
         waited = (await session.lock(rowLockKey(plan.table.id, rowId), mode)) || waited;
+      const wait = pause();
+      if (wait !== undefined) await wait;
     }
     if (waited && !strict) continue;
     const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
@@ -319,46 +324,59 @@ function firstOfEach(rows: readonly Row[]): Row[] {
   });
 }
 
-function imagesOf(
+async function imagesOf(
   session: SessionContext,
   plan: ModifyPlan,
   rows: readonly Row[],
   parameters: readonly Datum[],
-): { changes: RowChange[]; returned: Row[] } {
+): Promise<{ changes: RowChange[]; returned: Row[] }> {
   const { table, assigned } = plan;
   const edge = new EdgeTables(session).table(table);
   const rules = rulesOf(edge, session.catalog);
   const width = table.columns.length;
   const returned: Row[] = [];
-  const changes = rows.map((found): RowChange => {
+  const changes: RowChange[] = [];
+  const byDefault = assigned.map((each) => each.byDefault);
+  const pause = turns(session);
+  for (const found of rows) {
     const old = found.slice(2, 2 + width);
     const row = { rowId: found[0] as bigint, version: found[1] as bigint, values: old };
     let values: Datum[] | null = null;
     if (plan.query.command === 'update') {
       values = [...old];
-      assigned.forEach(({ column, byDefault }, i) => {
+      const made = valuesOf(byDefault, { session, parameters });
+      const defaults = made instanceof Promise ? await made : made;
+      assigned.forEach(({ column }, i) => {
         values![edge.position(column)!] =
-          byDefault === null ? found[2 + width + i]! : byDefault.evaluate({ session, parameters });
+          byDefault[i] === null ? found[2 + width + i]! : defaults[i]!;
       });
       rules.complete(values);
     }
+    changes.push({ row, values });
     if (plan.returning.length > 0) {
       const shown = values ?? old;
-      const surroundings = {
-        session,
-        parameters,
-        row: (id: number) => shown[edge.position(id)!] ?? null,
-      };
-      const extra = 2 + width + assigned.length;
-      returned.push(
-        plan.returning.map((item) =>
-          typeof item === 'number' ? found[extra + item]! : item.evaluate(surroundings),
-        ),
-      );
+      const read = (id: number): Datum => shown[edge.position(id)!] ?? null;
+      const extra = found.slice(2 + width + assigned.length);
+      const made = returningRow(plan, extra, { session, parameters, row: read });
+      returned.push(made instanceof Promise ? await made : made);
     }
-    return { row, values };
-  });
+    const wait = pause();
+    if (wait !== undefined) await wait;
+  }
   return { changes, returned };
+}
+
+/** @param extra  the columns of `images` that RETURNING has asked for */
+function returningRow(
+  { returning }: ModifyPlan,
+  extra: Row,
+  surroundings: Surroundings,
+): Row | Promise<Row> {
+  const own = returning.map((item) => (typeof item === 'number' ? null : item));
+  const filledIn = (values: Datum[]): Row =>
+    returning.map((item, i) => (typeof item === 'number' ? extra[item]! : values[i]!));
+  const made = valuesOf(own, surroundings);
+  return made instanceof Promise ? made.then(filledIn) : filledIn(made);
 }
 
 function tooManyRows(): SqlError {

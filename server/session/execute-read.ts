@@ -1,4 +1,4 @@
-// SELECT over ledger tables: inline when it is a point read, else in a reader process. Shell.
+// SELECT over ledger tables: inline when it is sure to take few steps, else in a reader process. Shell.
 
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { Datum, Row, SqlType } from '../../ledger/type.ts';
@@ -21,6 +21,8 @@ import { locked, takesLocks } from './lock-rows.ts';
 import type { ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
 import { pointRow, showPrograms } from './show-programs.ts';
+import { splitPlanOf, withAnswers, WorkedRows } from './split-execution.ts';
+import type { SplitPlan } from './split-execution.ts';
 import { releaseTransactionLocks } from './transaction-commands.ts';
 import { sessionImage, valueContext } from './value-context.ts';
 
@@ -33,23 +35,55 @@ export function executeRead(
   const { transaction } = session;
   if (takesLocks(plan.query)) {
     const shown = locked(session, plan, parameters).then((fixed) =>
-      start(session, fixed, parameters, formats),
+      show(session, fixed, parameters, formats),
     );
     // A statement on its own is a transaction on its own: its locks end with it.
     return transaction === null ? shown.finally(() => releaseTransactionLocks(session)) : shown;
   }
   if (transaction !== null) {
     const shown = showPrograms(session, plan, parameters);
-    if (shown !== undefined) return shown.then(() => start(session, plan, parameters, formats));
+    if (shown !== undefined) return shown.then(() => show(session, plan, parameters, formats));
   }
   if (asksLedger(plan.compiled.sessionFunctions)) {
     const answered = withLedgerAnswers(session, plan, parameters);
     return answered.then((known) => executeRead(session, known, parameters, formats));
   }
-  if (drawsValues(plan.compiled.sessionFunctions)) {
-    return withSequences(session, plan.query, () => start(session, plan, parameters, formats));
-  }
-  return start(session, plan, parameters, formats);
+  return show(session, plan, parameters, formats);
+}
+
+/** Shows the rows; what only the session can answer is taken out of what a reader runs. */
+function show(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Outcome | Promise<Outcome> {
+  const { sessionFunctions } = plan.compiled;
+  if (sessionFunctions.length === 0) return start(session, plan, parameters, formats);
+  const split = splitPlanOf(session, plan);
+  if (split !== null) return showSplit(session, plan, split, parameters, formats);
+  if (!drawsValues(sessionFunctions)) return start(session, plan, parameters, formats);
+  return withSequences(session, plan.query, () => start(session, plan, parameters, formats));
+}
+
+async function showSplit(
+  session: SessionContext,
+  plan: ReadPlan,
+  split: SplitPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Promise<Outcome> {
+  const all = await withAnswers(session, split, parameters);
+  if (split.work === null) return start(session, split.plan, all, formats);
+  const columns = columnsOf(plan.compiled, formats);
+  const source = new WorkedRows(
+    session,
+    readerValues(session, split.plan, all),
+    split,
+    all,
+    columns,
+  );
+  return rowsOutcome(await source.begin());
 }
 
 function start(
@@ -58,20 +92,14 @@ function start(
   parameters: readonly Datum[],
   formats: readonly number[],
 ): Outcome | Promise<Outcome> {
-  const stamp = session.visibleStamp();
-  if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
-  remember(session, plan, parameters);
-  const compiled = variantOf(session, plan, stamp);
-  const request = requestOf(session, compiled, parameters, stamp);
-  const outcome = (source: RowSource): Outcome => ({
-    kind: 'rows',
-    columns: null,
-    source,
-    tag: selectTag,
-  });
-  if (runsInline(plan, compiled, request))
-    return outcome(inlineRows(session, compiled, request, formats));
-  return readerRows(session, request, columnsOf(compiled, formats)).begin().then(outcome);
+  const { compiled, request } = requestFor(session, plan, parameters);
+  if (runsInline(plan, request))
+    return rowsOutcome(inlineRows(session, compiled, request, formats));
+  return readerRows(session, request, columnsOf(compiled, formats)).begin().then(rowsOutcome);
+}
+
+function rowsOutcome(source: RowSource): Outcome {
+  return { kind: 'rows', columns: null, source, tag: selectTag };
 }
 
 export function selectTag(count: number): string {
@@ -85,7 +113,8 @@ export function selectTag(count: number): string {
 function remember(session: SessionContext, plan: ReadPlan, parameters: readonly Datum[]): void {
   const { transaction } = session;
   if (transaction?.isolation !== 'serializable') return;
-  const row = plan.compiled.pointRead === null ? null : pointRow(session, plan, parameters);
+  const keyed = plan.compiled.pointRead !== null && plan.compiled.bounded;
+  const row = keyed ? pointRow(session, plan, parameters) : null;
   if (row !== null && row.version === 0n) return;
   if (row === null || row.version > (transaction.snapshot ?? 0n)) {
     for (const table of plan.compiled.tables) transaction.tablesRead.add(table);
@@ -175,13 +204,9 @@ function today(session: SessionContext): bigint {
   return (local - (((local % MICROS_PER_DAY) + MICROS_PER_DAY) % MICROS_PER_DAY)) / MICROS_PER_DAY;
 }
 
-/** Functions whose time or memory their arguments decide: they run where they can be killed. */
-const UNBOUNDED = /\bpg_(regex|textregex|regexp|text_regex|similar|repeat|lpad|rpad|to_regex)\w*\(/;
-
-/** Whether the query may run on the main thread: provably few rows, or needing what only the session has. */
-function runsInline(plan: ReadPlan, compiled: CompiledQuery, request: QueryRequest): boolean {
-  if (compiled.sessionFunctions.length > 0) return true;
-  if (plan.compiled.pointRead === null || UNBOUNDED.test(compiled.text)) return false;
+/** Whether the query may run on the main thread. */
+function runsInline(plan: ReadPlan, request: QueryRequest): boolean {
+  if (!plan.compiled.bounded) return false;
   return request.overlay.every((image) => image.rows.length <= INLINE_OVERLAY_ROWS_MAX);
 }
 
@@ -238,15 +263,55 @@ export function readValues(
   plan: ReadPlan,
   parameters: readonly Datum[],
 ): Row[] | Promise<Row[]> {
+  const { sessionFunctions } = plan.compiled;
+  const split = sessionFunctions.length === 0 ? null : splitPlanOf(session, plan);
+  if (split !== null) return splitValues(session, split, parameters);
+  const { compiled, request } = requestFor(session, plan, parameters);
+  if (!runsInline(plan, request)) {
+    const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
+    return session.services.readers.values(session.catalog, run, session.stop);
+  }
+  const run = () => session.services.inline.all(session, request);
+  return drawsValues(compiled.sessionFunctions) ? withSequences(session, plan.query, run) : run();
+}
+
+async function splitValues(
+  session: SessionContext,
+  split: SplitPlan,
+  parameters: readonly Datum[],
+): Promise<Row[]> {
+  const all = await withAnswers(session, split, parameters);
+  if (split.work === null) return readValues(session, split.plan, all);
+  const source = new WorkedRows(session, readerValues(session, split.plan, all), split, all, []);
+  try {
+    await source.begin();
+    const rows: Row[] = [];
+    for (let row = await source.row(); row !== null; row = await source.row()) rows.push(row);
+    return rows;
+  } finally {
+    source.close();
+  }
+}
+
+/** The query in a reader, whose rows come as values. */
+function readerValues(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): ReaderQuery {
+  const { request } = requestFor(session, plan, parameters);
+  const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
+  return session.services.readers.query(session.catalog, run, session.stop);
+}
+
+function requestFor(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): { readonly compiled: CompiledQuery; readonly request: QueryRequest } {
   const stamp = session.visibleStamp();
   if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
   remember(session, plan, parameters);
   const compiled = variantOf(session, plan, stamp);
-  const request = requestOf(session, compiled, parameters, stamp);
-  if (runsInline(plan, compiled, request)) {
-    const run = () => session.services.inline.all(session, request);
-    return drawsValues(compiled.sessionFunctions) ? withSequences(session, plan.query, run) : run();
-  }
-  const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
-  return session.services.readers.values(session.catalog, run, session.stop);
+  return { compiled, request: requestOf(session, compiled, parameters, stamp) };
 }

@@ -16,7 +16,7 @@ import { demandTable, isSuperuser } from '../../storage/privileges.ts';
 import { compileOptions } from './compile-options.ts';
 import { roleNamed } from './context.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge } from './edge-expression.ts';
+import { compileEdge, valueOf } from './edge-expression.ts';
 import { mapQuery } from './map-scalar.ts';
 import { relationNamed } from './name-lookup.ts';
 import type { ReadPlan } from './plan.ts';
@@ -59,7 +59,8 @@ async function answerOf(
   parameters: readonly Datum[],
 ): Promise<Datum> {
   const { evidence } = session.services;
-  const texts = call.args.flatMap((arg) => textsOf(session, call, arg, parameters));
+  const texts: (string | null)[] = [];
+  for (const arg of call.args) texts.push(...(await textsOf(session, call, arg, parameters)));
   if (call.fn.name === 'digest') return evidence.digest();
   if (texts.includes(null)) return null;
   if (call.fn.name === 'receipt') {
@@ -73,20 +74,24 @@ async function answerOf(
 }
 
 /** An argument as text; the elements of one that is an array. */
-function textsOf(
+async function textsOf(
   session: SessionContext,
   call: Call,
   arg: Scalar,
   parameters: readonly Datum[],
-): (string | null)[] {
-  if (arg.kind === 'array')
-    return arg.elements.flatMap((each) => textsOf(session, call, each, parameters));
+): Promise<(string | null)[]> {
+  if (arg.kind === 'array') {
+    const texts: (string | null)[] = [];
+    for (const each of arg.elements)
+      texts.push(...(await textsOf(session, call, each, parameters)));
+    return texts;
+  }
   if (contains(arg, (node) => 'command' in node || node.kind === 'var')) {
     const message = `arguments of ledger.${call.fn.name} must not depend on rows`;
     throw new SqlError(SQLSTATE.featureNotSupported, message);
   }
   const scope = { catalog: session.catalog, sequenceOf: () => undefined, entry: 0 };
-  const value = compileEdge(arg, scope).evaluate({ session, parameters });
+  const value = await valueOf(compileEdge(arg, scope), { session, parameters });
   const { type } = arg;
   const values =
     type.array && value !== null ? flatten(decodeArray(value as string, type.base)) : [value];

@@ -6,9 +6,10 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import type { OnConflict, Query, Scalar, Target } from '../../sql/ir.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
+import { mayRunLong } from '../../sql/unbounded.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge } from './edge-expression.ts';
+import { compileEdge, NULL_EXPRESSION } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { mapScalar } from './map-scalar.ts';
 import type { ReadPlan } from './plan.ts';
@@ -39,7 +40,7 @@ export async function planInsert(query: Query, session: SessionContext): Promise
   const table = targetTable(query, catalog);
   const scope: EdgeScope = { catalog, entry: 0 };
   const defaults = await defaultsOf(table, session, scope);
-  const valueRows = valuesOf(query);
+  const valueRows = readAsQuery(query) ? null : valuesOf(query);
   const sequences = new Map<number, number>();
   const count = (expression: EdgeExpression | null) => {
     for (const id of expression?.sequences ?? []) sequences.set(id, (sequences.get(id) ?? 0) + 1);
@@ -96,6 +97,7 @@ export async function defaultsOf(
     const sequence = ownedSequence(scope.catalog, table.id, column.id);
     defaults.set(column.id, {
       evaluate: ({ session: at }) => at.drawNext(sequence),
+      query: null,
       sequences: [sequence],
     });
   }
@@ -112,6 +114,13 @@ function ownedSequence(catalog: Catalog, relation: number, column: number): numb
     SQLSTATE.internalError,
     `the sequence of identity column ${column} is missing`,
   );
+}
+
+/** VALUES with subqueries, or with what may take long, are a query like any other, unless a DEFAULT is among them. */
+function readAsQuery(query: Query): boolean {
+  const rows = valuesOf(query) ?? [];
+  const scalars = rows.flatMap((targets) => targets.map(({ expression }) => expression));
+  return mayRunLong(scalars) && !scalars.some(isDefault);
 }
 
 /** The rows of INSERT … VALUES (or DEFAULT VALUES) as targets; null when the source is a query. */
@@ -146,7 +155,7 @@ function expressionFor(
   if (column.generated !== null) return null;
   const takes = given && !(query.overriding === 'user' && column.identity !== null);
   if (takes) return compileEdge(target.expression, scope);
-  return defaults.get(column.id) ?? NULL;
+  return defaults.get(column.id) ?? NULL_EXPRESSION;
 }
 
 /** Identity columns GENERATED ALWAYS, and generated columns, take no values from outside. */
@@ -163,8 +172,6 @@ function refuseFixed(column: Column, query: Query): void {
         detail: `Column "${column.name}" is a generated column.`,
       });
 }
-
-const NULL: EdgeExpression = { evaluate: () => null, sequences: [] };
 
 /** DEFAULT, perhaps under a coercion that analysis has put around it. */
 function isDefault(scalar: Scalar): boolean {
@@ -202,7 +209,7 @@ function sourceOf(
     if (position >= 0) refuseFixed(column, query);
     if (column.generated !== null) return null;
     const takes = position >= 0 && !(query.overriding === 'user' && column.identity !== null);
-    return takes ? position : count(defaults.get(column.id) ?? NULL);
+    return takes ? position : count(defaults.get(column.id) ?? NULL_EXPRESSION);
   });
   const analysis = { parameters: [], columns: null, query: select, catalogOnly: false };
   return {

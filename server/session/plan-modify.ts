@@ -14,9 +14,10 @@ import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
 import type { Query, Scalar, Target } from '../../sql/ir.ts';
 import { ledgerExpression } from '../../sql/to-expression.ts';
+import { mayRunLong } from '../../sql/unbounded.ts';
 import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge } from './edge-expression.ts';
+import { compileEdge, NULL_EXPRESSION } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { takesLocks } from './lock-rows.ts';
 import { defaultsOf, targetTable } from './plan-insert.ts';
@@ -72,10 +73,9 @@ export async function planModify(query: Query, session: SessionContext): Promise
     const byDefault = target.expression.kind === 'default';
     if (column.generated !== null && !byDefault) throw generatedUpdate(column.name);
     if (column.identity === 'always' && !byDefault) throw identityUpdate(column.name);
-    const nothing: EdgeExpression = { evaluate: () => null, sequences: [] };
     return {
       column: column.id,
-      byDefault: byDefault ? (defaults.get(column.id) ?? nothing) : null,
+      byDefault: byDefault ? (defaults.get(column.id) ?? NULL_EXPRESSION) : null,
     };
   });
   const extra: Target[] = [];
@@ -192,7 +192,7 @@ function programOf(
     if (references !== table.id) continue;
     if (query.command === 'delete' || referencedColumns.some((id) => assigned.has(id))) return null;
   }
-  if (touchesUniqueKey(table, assigned)) return null;
+  if (touchesUniqueKey(table, assigned) || mayRunLong(match.keys)) return null;
   const set: { column: number; value: Template }[] = [];
   for (const target of targets) {
     const value = templateOf(target.expression, scope);
@@ -246,7 +246,7 @@ function conjunction(terms: readonly Scalar[]): Scalar {
 
 /** The scalar as a ledger expression whose holes the edge fills; null when it does not fit the language. */
 function templateOf(scalar: Scalar, scope: EdgeScope): Template | null {
-  if (scalar.kind === 'default') return null;
+  if (scalar.kind === 'default' || mayRunLong(scalar)) return null;
   const holes: EdgeExpression[] = [];
   const expression = ledgerExpression(scalar, (node) => {
     if (node.kind === 'var')

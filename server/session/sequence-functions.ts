@@ -9,7 +9,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Sequence } from '../../ledger/catalog.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { contains } from '../../sql/compile/scope.ts';
-import type { Query } from '../../sql/ir.ts';
+import type { Query, Scalar } from '../../sql/ir.ts';
 import { demandSequence } from '../../storage/privileges.ts';
 import { isNotReserved } from '../sequences.ts';
 import { roleNamed } from './context.ts';
@@ -47,8 +47,18 @@ export function drawsValues(sessionFunctions: readonly string[]): boolean {
   return sessionFunctions.includes('nextval');
 }
 
-/** The sequences that a query names in nextval, and how often it does. */
-function drawsOf(session: SessionContext, query: Query): Map<Sequence, number> {
+/** Makes sure that everything in there that draws can be evaluated so many times. */
+export async function reserveDraws(
+  session: SessionContext,
+  root: readonly Scalar[],
+  times: number,
+): Promise<void> {
+  for (const [sequence, calls] of drawsOf(session, root))
+    await session.reserve(sequence, calls * times);
+}
+
+/** The sequences that are named in nextval somewhere in there, and how often. */
+function drawsOf(session: SessionContext, query: Query | readonly Scalar[]): Map<Sequence, number> {
   const draws = new Map<Sequence, number>();
   const note = (sequence: Sequence): void =>
     void draws.set(sequence, (draws.get(sequence) ?? 0) + 1);

@@ -28,7 +28,9 @@ export function showPrograms(
   const transaction = session.transaction!;
   const tables = plan.compiled.tables.filter((relation) => transaction.hasPrograms(relation));
   if (tables.length === 0) return undefined;
-  if (plan.compiled.pointRead === null) return showProgramsOf(session, transaction, tables);
+  // A key that takes long to compute is not computed here.
+  if (plan.compiled.pointRead === null || !plan.compiled.bounded)
+    return showProgramsOf(session, transaction, tables);
   const edge = edgeTable(session, tables[0]!);
   const rowId = keyedRow(session, plan, edge, parameters);
   if (rowId === null) return undefined;

@@ -11,7 +11,7 @@ import { describeKey, rulesOf, tableFields, uniqueError } from '../../storage/co
 import { checkReference } from '../../storage/foreign-keys.ts';
 import type { StoredRow } from '../../storage/table-shape.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge } from './edge-expression.ts';
+import { compileEdge, valueOf } from './edge-expression.ts';
 import { EdgeTables, sameDatum } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
 import { lockChanged } from './key-locks.ts';
@@ -259,7 +259,7 @@ async function defaultsOf(
       const sequence = session.catalog.relations.get(id);
       if (sequence?.kind === 'sequence') await session.reserve(sequence, 1);
     }
-    values.push(edge?.evaluate({ session, parameters: [] }) ?? null);
+    values.push(edge === null ? null : await valueOf(edge, { session, parameters: [] }));
   }
   return values;
 }

@@ -16,6 +16,7 @@ import { condition, scalar, typed } from './scalar.ts';
 import { contains, openScope, startCompilation } from './scope.ts';
 import { setReturningFrom } from './set-returning.ts';
 import { setOperationText } from './set-operation.ts';
+import { isSmall, isUnboundedCall } from '../unbounded.ts';
 import { direction, notOrdinal } from './window.ts';
 import type { SqlType } from '../../ledger/type.ts';
 import type { Query, Scalar, SortRef, Target } from '../ir.ts';
@@ -36,10 +37,7 @@ export function finish(
   shared: Compilation,
   targets: readonly Target[],
 ): CompiledQuery {
-  const reads = contains(
-    query,
-    (node) => 'command' in node && node.entries.some((e) => e.kind === 'relation'),
-  );
+  const point = pointRead(query, shared.options);
   return {
     text,
     parameters: [...shared.parameters],
@@ -51,8 +49,8 @@ export function finish(
       column,
     })),
     tables: [...shared.tables],
-    pointRead: pointRead(query, shared.options),
-    constant: !reads,
+    pointRead: point,
+    bounded: point === null ? isSmall(query) : !contains(query, isUnboundedCall),
     sessionFunctions: [...shared.sessionFunctions],
   };
 }

@@ -1,0 +1,99 @@
+// Which functions may take long: the one list of those whose time or memory is not in proportion to their
+// arguments. Pure.
+//
+// What contains one of them, or a subquery, runs in a reader process, where it can be stopped; all else may
+// run on the main thread, and by the writer when a row is applied.
+
+import { REGEX } from './functions/regex.ts';
+import { contains } from './compile/scope.ts';
+import type { Query, Scalar } from './ir.ts';
+
+/** By Postgres' symbol. Regular expressions may backtrack for ever; the others give more than they are given. */
+const UNBOUNDED: ReadonlySet<string> = new Set([
+  ...Object.keys(REGEX).filter((symbol) => !symbol.includes('like_')),
+  ...regexOperators(),
+  'array_fill',
+  'array_fill_with_lower_bounds',
+  'array_replace',
+  'log_1',
+  'log10_1',
+  'numeric_exp',
+  'numeric_fac',
+  'numeric_ln',
+  'numeric_log',
+  'numeric_power',
+  'numeric_sqrt',
+]);
+
+function regexOperators(): string[] {
+  const types = ['text', 'bpchar', 'name'];
+  const operators = ['regexeq', 'regexne', 'icregexeq', 'icregexne'];
+  return types.flatMap((type) => operators.map((operator) => `${type}${operator}`));
+}
+
+/** Those that are quick for some constants. */
+const DEPENDING: Readonly<Record<string, (args: readonly Scalar[]) => boolean>> = {
+  repeat: ([text, count]) => {
+    const [filling, times] = [constant(text), constant(count)];
+    if (typeof filling !== 'string' || typeof times !== 'bigint') return false;
+    return BigInt(filling.length) * times <= FILLED_CHARACTERS_MAX;
+  },
+  lpad: fillsLittle,
+  rpad: fillsLittle,
+  replace: ([, from, to]) => {
+    const [taken, given] = [constant(from), constant(to)];
+    return typeof taken === 'string' && typeof given === 'string' && given.length <= taken.length;
+  },
+  format: ([template]) => {
+    const text = constant(template);
+    return typeof text === 'string' && !/[\d*]/.test(text);
+  },
+};
+
+/** Characters up to which filling is quick. */
+const FILLED_CHARACTERS_MAX = 65_536n;
+
+/** Whether a scalar's time has no bound but that of the whole statement. */
+export function mayRunLong(root: Scalar | readonly Scalar[] | null): boolean {
+  return contains(root, (node) => 'command' in node || isUnboundedCall(node));
+}
+
+/** Whether this very node is a call of a function of the list. */
+export function isUnboundedCall(node: Scalar | Query): boolean {
+  if ('command' in node || node.kind !== 'call') return false;
+  const { fn, args } = node;
+  // Functions written in SQL have no symbol of their own: the compiler tells them by their arguments.
+  if (fn.returnsSet || UNBOUNDED.has(fn.symbol) || UNBOUNDED.has(`${fn.name}_${args.length}`))
+    return true;
+  const isQuick = Object.hasOwn(DEPENDING, fn.name) ? DEPENDING[fn.name] : undefined;
+  return isQuick !== undefined && !isQuick(args);
+}
+
+function fillsLittle([, length]: readonly Scalar[]): boolean {
+  const characters = constant(length);
+  return typeof characters === 'bigint' && characters <= FILLED_CHARACTERS_MAX;
+}
+
+/** The value of a constant; undefined for anything else, NULL among it. */
+function constant(scalar: Scalar | undefined): string | bigint | undefined {
+  if (scalar?.kind === 'relabel') return constant(scalar.arg);
+  if (scalar?.kind !== 'const' || typeof scalar.value === 'number') return undefined;
+  return typeof scalar.value === 'object' ? undefined : scalar.value;
+}
+
+/**
+ * Whether a query takes few steps by its form alone: it reads no table and makes no rows but those that are
+ * written in it, once.
+ */
+export function isSmall(query: Query): boolean {
+  let values = 0;
+  const large = contains(query, (node) => {
+    if (!('command' in node)) return isUnboundedCall(node);
+    values += node.entries.filter(({ kind }) => kind === 'values').length;
+    const others = node.entries.some(
+      ({ kind }) => kind === 'relation' || kind === 'cte' || kind === 'join',
+    );
+    return others || node.from.length > 1 || node.ctes.length > 0 || values > 1;
+  });
+  return !large;
+}
