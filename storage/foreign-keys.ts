@@ -10,7 +10,8 @@ import { SqlError } from '../ledger/error.ts';
 import { numericScale } from '../ledger/type.ts';
 import { decodeNumeric, scaleNumeric, widenNumeric } from '../ledger/numeric.ts';
 import { describeKey, tableFields } from './constraints.ts';
-import { ROW_ID, columnName, foldKey, foldedText } from './names.ts';
+import { hex } from '../ledger/bytes.ts';
+import { ROW_ID, columnName, foldKey, foldedText, keyIsHidden } from './names.ts';
 import type { StateStore } from './state-store.ts';
 import type { Catalog, ForeignKey, Table } from '../ledger/catalog.ts';
 import type { RowLookup } from './constraints.ts';
@@ -88,8 +89,56 @@ export class ForeignKeyChecks {
       const row = tableStore.row(check.rowId);
       if (row !== null) checkChild(store, tableStore, row.values);
     }
-    for (const check of this.#parents) checkParent(store, check);
+    const absent = absentKeys(store, this.#parents);
+    for (const check of this.#parents) if (!absent.has(check)) checkParent(store, check);
   }
+}
+
+/** Keys that are sought one by one in a child without a fitting index; more are sought in one scan. */
+const SCANS_MAX = 4;
+
+/** Those of the checks that one scan of the child has shown to be kept. */
+function absentKeys(store: StateStore, checks: readonly ParentCheck[]): ReadonlySet<ParentCheck> {
+  const absent = new Set<ParentCheck>();
+  for (const [id, group] of Map.groupBy(checks, ({ foreignKey }) => foreignKey.id)) {
+    const { child, foreignKey } = group[0]!;
+    const table = store.catalog.relations.get(child);
+    const parent = store.catalog.relations.get(foreignKey.references);
+    if (table?.kind !== 'table' || parent?.kind !== 'table' || group.length <= SCANS_MAX) continue;
+    const { columns } = foreignKey;
+    if (!table.foreignKeys.some((each) => each.id === id) || isIndexed(table, columns)) continue;
+    const unseen = new Map<string, ParentCheck[]>();
+    for (const check of group) {
+      const key = keyText(soughtKey(table, parent, check));
+      unseen.set(key, [...(unseen.get(key) ?? []), check]);
+    }
+    const texts = columns.map((column) => foldedText(columnName(column), typeOf(table, column)));
+    const rows = store.database.prepare(
+      `SELECT ${texts.join(', ')} FROM ${store.table(table).rows}`,
+    );
+    for (const row of rows.raw(true).iterate()) {
+      unseen.delete(keyText(row as Datum[]));
+      if (unseen.size === 0) break;
+    }
+    for (const check of [...unseen.values()].flat()) absent.add(check);
+  }
+  return absent;
+}
+
+/** Whether an index leads to the rows that hold given values in these columns. */
+export function isIndexed(table: Table, columns: readonly number[]): boolean {
+  return table.indexes.some((index) => {
+    const [first] = index.keys;
+    const plain = index.predicate === null && first !== undefined && !keyIsHidden(index, first);
+    return plain && columns.includes(first.column ?? -1);
+  });
+}
+
+/** Equal for equal keys only. */
+function keyText(key: readonly Datum[]): string {
+  return key
+    .map((value) => (value instanceof Uint8Array ? `x${hex(value)}` : `${typeof value} ${value}`))
+    .join('\0');
 }
 
 /** Checks every foreign key of one row against the tables it refers to. */
@@ -153,11 +202,8 @@ function checkParent(store: StateStore, { child, foreignKey, key, deleted }: Par
   if (table?.kind !== 'table' || parent?.kind !== 'table') return;
   if (!table.foreignKeys.some(({ id }) => id === foreignKey.id)) return;
   const { columns, referencedColumns, name } = foreignKey;
-  const types = columns.map((id) => typeOf(table, id));
-  const sought = key.map((value, i) =>
-    foldKey(convert(value, typeOf(parent, referencedColumns[i]!), types[i]!), types[i]!),
-  );
-  const conditions = columns.map((id, i) => `${foldedText(columnName(id), types[i]!)}=?`);
+  const sought = soughtKey(table, parent, { foreignKey, key });
+  const conditions = columns.map((id) => `${foldedText(columnName(id), typeOf(table, id))}=?`);
   const childStore = store.table(table);
   const found = store.database
     .prepare(`SELECT ${ROW_ID} FROM ${childStore.rows} WHERE ${conditions.join(' AND ')} LIMIT 1`)
@@ -185,6 +231,19 @@ function checkParent(store: StateStore, { child, foreignKey, key, deleted }: Par
       constraint: name,
     },
   );
+}
+
+/** The key as the child holds it. */
+function soughtKey(
+  child: Table,
+  parent: Table,
+  { foreignKey, key }: Pick<ParentCheck, 'foreignKey' | 'key'>,
+): Datum[] {
+  const { columns, referencedColumns } = foreignKey;
+  return key.map((value, i) => {
+    const type = typeOf(child, columns[i]!);
+    return foldKey(convert(value, typeOf(parent, referencedColumns[i]!), type), type);
+  });
 }
 
 function pick(table: TableShape, columns: readonly number[], values: readonly Datum[]): Datum[] {

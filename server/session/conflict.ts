@@ -104,7 +104,7 @@ export async function resolveConflicts(
       shown.push(after);
     }
   }
-  if (inserted.length > 0) insertRows(session, transaction, table, inserted);
+  if (inserted.length > 0) await insertRows(session, transaction, table, inserted);
   await changeRows(session, transaction, table, changes);
   return { count: shown.length, rows: shown };
 }

@@ -283,7 +283,7 @@ class Load {
       await submit(session, [insertOperation(this.#plan, this.#rows, null)], text);
     } else if (this.#spool === null && !transaction!.spooled.has(table.id)) {
       await showProgramsOf(session, transaction!, [table.id]);
-      insertRows(session, transaction!, table, this.#rows);
+      await insertRows(session, transaction!, table, this.#rows);
     } else {
       const operation = (await (await this.#relieveNow()).take())!;
       if (transaction === null) await submit(session, [operation], text);

@@ -9,7 +9,7 @@ import type { ForeignKey } from '../../ledger/catalog.ts';
 export interface DeferredCheck {
   /** Id of the foreign key. */
   readonly foreignKey: number;
-  readonly run: () => void;
+  readonly run: () => void | Promise<void>;
 }
 
 /** SET CONSTRAINTS so far: `all` for those not named since, then by id; true is DEFERRED. */
@@ -51,12 +51,23 @@ export class DeferredConstraints {
   /**
    * Runs the checks that are owed; `ids` is null for all of them.
    *
+   * @param pause  called after each: what to wait for before the next
    * @throws SqlError 23503
    */
-  check(ids: readonly number[] | null): void {
+  async check(
+    ids: readonly number[] | null,
+    pause: () => Promise<void> | undefined,
+  ): Promise<void> {
     for (const { foreignKey, run } of this.#owed) {
-      if (ids === null || ids.includes(foreignKey)) run();
+      if (ids !== null && !ids.includes(foreignKey)) continue;
+      const wait = run() ?? pause();
+      if (wait !== undefined) await wait;
     }
+  }
+
+  /** Whether nothing is owed. */
+  get settled(): boolean {
+    return this.#owed.length === 0;
   }
 
   mark(): DeferredMark {

@@ -6,7 +6,8 @@
 
 import { hex } from '../../ledger/bytes.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
-import type { Datum, Row } from '../../ledger/type.ts';
+import type { Datum, Row, SqlType } from '../../ledger/type.ts';
+import { overlayTable } from '../../sql/compile/from.ts';
 import {
   columnName,
   foldedText,
@@ -16,11 +17,22 @@ import {
   rowTable,
 } from '../../storage/names.ts';
 import type { RowLookup } from '../../storage/constraints.ts';
+import { isIndexed } from '../../storage/foreign-keys.ts';
 import { TableShape } from '../../storage/table-shape.ts';
 import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
 import type { SessionContext } from './context.ts';
 import type { OpenTransaction } from './open-transaction.ts';
+import type { OverlayImage } from '../readers/query-runner.ts';
+import { nextRevision } from './overlay.ts';
 import type { OverlayRow } from './overlay.ts';
+import { turns } from './turns.ts';
+import { sessionImage } from './value-context.ts';
+
+/** Keys that are looked up one by one in an index: each takes microseconds. */
+const LOOK_UPS_MAX = 100;
+
+/** Keys lie in an overlay table of their own; no relation has this id. */
+const KEYS_RELATION = 0;
 
 export class EdgeTable extends TableShape implements RowLookup {
   readonly #session: SessionContext;
@@ -74,7 +86,7 @@ export class EdgeTable extends TableShape implements RowLookup {
 
   /** Rows whose columns hold these values, none of which is null. */
   rowsWhere(columns: readonly number[], values: readonly Datum[]): StoredRow[] {
-    const types = columns.map((id) => this.table.columns.find((column) => column.id === id)!.type);
+    const types = columns.map((id) => this.#typeOf(id));
     const sought = values.map((value, i) => foldKey(value, types[i]!));
     const found = this.committedWhere(columns, values).filter((row) => !this.#hidden(row.rowId));
     for (const row of this.#overlayRows()) {
@@ -87,6 +99,75 @@ export class EdgeTable extends TableShape implements RowLookup {
     return found;
   }
 
+  /**
+   * The same for each of several keys: one by one where an index finds the rows, else all by one scan, which a
+   * reader process makes.
+   */
+  async rowsWhereAny(
+    columns: readonly number[],
+    keys: readonly (readonly Datum[])[],
+  ): Promise<StoredRow[][]> {
+    if (keys.length <= LOOK_UPS_MAX && isIndexed(this.table, columns))
+      return keys.map((key) => this.rowsWhere(columns, key));
+    const types = columns.map((id) => this.#typeOf(id));
+    const folded = keys.map((key) => key.map((value, i) => foldKey(value, types[i]!)));
+    const byKey = new Map<string, StoredRow[]>();
+    const found = folded.map((key) => {
+      const rows = byKey.get(keyText(key)) ?? [];
+      byKey.set(keyText(key), rows);
+      return rows;
+    });
+    const positions = columns.map((id) => this.position(id)!);
+    const pause = turns(this.#session);
+    const take = (row: StoredRow): void => {
+      const key = positions.map((at, i) => foldKey(row.values[at] ?? null, types[i]!));
+      if (!key.includes(null)) byKey.get(keyText(key))?.push(row);
+    };
+    await this.#session.services.locks.unlocked.settled(this.table.id);
+    for (const row of await this.#scan(columns, folded)) {
+      if (!this.#hidden(row.rowId)) take(row);
+      const wait = pause();
+      if (wait !== undefined) await wait;
+    }
+    for (const row of this.#overlayRows()) {
+      if (!row.deleted) take({ ...row, values: [...row.values] });
+      const wait = pause();
+      if (wait !== undefined) await wait;
+    }
+    return found;
+  }
+
+  /** Committed rows that hold one of the keys, found by a reader. */
+  async #scan(
+    columns: readonly number[],
+    keys: readonly (readonly Datum[])[],
+  ): Promise<StoredRow[]> {
+    const session = this.#session;
+    if (this.#truncated()) return [];
+    session.refuseSpooled([this.table.id]);
+    const image: OverlayImage = {
+      relation: KEYS_RELATION,
+      revision: nextRevision(),
+      truncated: false,
+      columns,
+      rows: keys.map((values, i) => ({ rowId: BigInt(i), version: 0n, deleted: false, values })),
+    };
+    const held = columns.map((id) => foldedText(columnName(id), this.#typeOf(id))).join(', ');
+    const sought = columns.map(columnName).join(', ');
+    const text =
+      `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} ` +
+      `WHERE (${held}) IN (SELECT ${sought} FROM ${overlayTable(KEYS_RELATION)})`;
+    const standIns = session.standInsOf([this.table.id]);
+    const request = { text, parameters: {}, overlay: [image], standIns, catalogVersion: null };
+    const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
+    const rows = await session.services.readers.values(session.catalog, run, session.stop);
+    return rows.map(storedRow);
+  }
+
+  #typeOf(column: number): SqlType {
+    return this.table.columns.find(({ id }) => id === column)!.type;
+  }
+
   /** Committed rows whose columns hold these values, whatever the transaction has made of them. */
   committedWhere(columns: readonly number[], values: readonly Datum[]): StoredRow[] {
     return this.#base(...this.#holding(columns, values));
@@ -96,7 +177,7 @@ export class EdgeTable extends TableShape implements RowLookup {
     columns: readonly number[],
     values: readonly Datum[],
   ): [string[], Record<string, Datum>] {
-    const types = columns.map((id) => this.table.columns.find((column) => column.id === id)!.type);
+    const types = columns.map((id) => this.#typeOf(id));
     const conditions = columns.map((id, i) => `${foldedText(columnName(id), types[i]!)} = :k${i}`);
     return [
       conditions,

@@ -94,7 +94,7 @@ async function insertInside(
   await showProgramsOf(session, transaction, [plan.table.id]);
   if (plan.conflict !== null) return resolveConflicts(session, transaction, plan, rows, parameters);
   await lockInserted(session, plan.table, rows);
-  if (rows.length > 0) insertRows(session, transaction, plan.table, rows);
+  if (rows.length > 0) await insertRows(session, transaction, plan.table, rows);
   return { count: rows.length, rows };
 }
 

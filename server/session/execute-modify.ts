@@ -295,7 +295,7 @@ async function findImages(
     }
     if (waited && !strict) continue;
     const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
-    if (strict) refuseChanged(session, plan.table.id, seen);
+    if (strict) await refuseChanged(session, plan.table.id, seen);
     else if (!(await areCurrent(session, plan.table.id, seen, since))) continue;
     for (const id of plan.assigned.flatMap(({ byDefault }) => byDefault?.sequences ?? [])) {
       const sequence = session.catalog.relations.get(id);

@@ -20,6 +20,7 @@ import { areCurrent, refuseChanged } from './row-versions.ts';
 import type { SeenRow } from './row-versions.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { rowLockKey } from './transaction-commands.ts';
+import { turns } from './turns.ts';
 
 /** Rows by relation. */
 type RowSets = Map<number, Set<bigint>>;
@@ -134,7 +135,10 @@ async function lockRows(
     const rows = await readValues(session, ids.plan, parameters);
     const taken: RowSets = new Map();
     let again = false;
+    const pause = turns(session);
     for (const row of rows) {
+      const wait = pause();
+      if (wait !== undefined) await wait;
       for (const [i, lock] of ids.locks.entries()) {
         const rowId = row[2 * i] as bigint | null;
         if (rowId === null) continue;
@@ -150,7 +154,7 @@ async function lockRows(
     // Rows have changed meanwhile, or others take the place of those that were skipped.
     const seen = seenRows(ids.locks, rows);
     if (again || (!strict && !(await allCurrent(session, seen, since)))) continue;
-    if (transaction !== null) require(session, seen, strict);
+    if (transaction !== null) await require(session, seen, strict);
     const skips = query.locks.some(({ wait }) => wait === 'skip');
     return skips ? restricted(query, taken, INT8_EQUAL, 'or') : query;
   }
@@ -228,10 +232,10 @@ async function allCurrent(
 }
 
 /** The versions that were seen must be there when the transaction is applied; above READ COMMITTED, also now. */
-function require(session: SessionContext, rows: SeenRows, strict: boolean): void {
+async function require(session: SessionContext, rows: SeenRows, strict: boolean): Promise<void> {
   for (const [relation, seen] of rows) {
     const required = [...seen.values()];
-    if (strict) refuseChanged(session, relation, required);
+    if (strict) await refuseChanged(session, relation, required);
     session.transaction!.push({ kind: 'require', relation, rows: required });
   }
 }

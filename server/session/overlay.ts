@@ -33,6 +33,12 @@ type Change = {
 
 let revisions = 0;
 
+/** A number that no content of an overlay table has had in this process. */
+export function nextRevision(): number {
+  revisions += 1;
+  return revisions;
+}
+
 export class Overlay {
   readonly #tables = new Map<number, TableOverlay>();
   readonly #changes: Change[] = [];
@@ -97,8 +103,7 @@ export class Overlay {
       table = { rows: new Map(), truncated: false, revision: 0 };
       this.#tables.set(relation, table);
     }
-    revisions += 1;
-    table.revision = revisions;
+    table.revision = nextRevision();
     return table;
   }
 }

@@ -7,15 +7,13 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { SessionContext } from './context.ts';
 import { EdgeTables } from './edge-table.ts';
+import { turns } from './turns.ts';
 
 /** A row of the ledger as it was read; version 0: one that this transaction has written. */
 export interface SeenRow {
   readonly rowId: bigint;
   readonly version: bigint;
 }
-
-/** Rows checked before others get their turn on the main thread. */
-const STRIDE = 500;
 
 /**
  * Looks again at rows that are locked by now.
@@ -33,26 +31,33 @@ export async function areCurrent(
   const table = session.catalog.relations.get(relation);
   if (session.services.appliedStamp() === since || table?.kind !== 'table') return true;
   const edge = new EdgeTables(session).table(table);
-  for (const [i, { rowId, version }] of seen.entries()) {
+  const pause = turns(session);
+  for (const { rowId, version } of seen) {
     if (version === 0n || rowId < 0n) continue;
     if (edge.row(rowId)?.version !== version) return false;
-    if (i % STRIDE === STRIDE - 1) await new Promise(setImmediate);
+    const wait = pause();
+    if (wait !== undefined) await wait;
   }
   return true;
 }
 
 /** @throws SqlError 40001 when somebody else has changed or deleted one of the rows since they were seen */
-export function refuseChanged(
+export async function refuseChanged(
   session: SessionContext,
   relation: number,
   seen: readonly SeenRow[],
-): void {
+): Promise<void> {
   const table = session.catalog.relations.get(relation);
   if (table?.kind !== 'table') return;
   const edge = new EdgeTables(session).table(table);
+  const pause = turns(session);
   for (const { rowId, version } of seen) {
     const now = edge.row(rowId);
-    if (now?.version === version) continue;
+    if (now?.version === version) {
+      const wait = pause();
+      if (wait !== undefined) await wait;
+      continue;
+    }
     throw new SqlError(
       SQLSTATE.serializationFailure,
       `could not serialize access due to concurrent ${now === null ? 'delete' : 'update'}`,

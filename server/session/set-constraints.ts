@@ -6,6 +6,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { RawNode } from '../../sql/parse.ts';
 import type { SessionContext } from './context.ts';
 import { existingSchemas } from './name-lookup.ts';
+import { turns } from './turns.ts';
 
 interface ConstraintName {
   readonly schemaname?: string;
@@ -13,7 +14,7 @@ interface ConstraintName {
 }
 
 /** @throws SqlError 42704, 42809, 3F000; 23503 when IMMEDIATE finds what was left for COMMIT */
-export function setConstraints(session: SessionContext, tree: RawNode): string {
+export async function setConstraints(session: SessionContext, tree: RawNode): Promise<string> {
   const { transaction } = session;
   const deferred = tree['deferred'] === true;
   const named = tree['constraints'] as readonly { RangeVar: ConstraintName }[] | undefined;
@@ -27,7 +28,7 @@ export function setConstraints(session: SessionContext, tree: RawNode): string {
   const ids =
     named?.flatMap(({ RangeVar }) => deferrableNamed(session, RangeVar, deferred)) ?? null;
   transaction?.constraints.set(ids, deferred);
-  if (!deferred) transaction?.constraints.check(ids);
+  if (!deferred) await transaction?.constraints.check(ids, turns(session));
   return 'SET CONSTRAINTS';
 }
 

@@ -9,6 +9,7 @@ import type { SessionContext } from './context.ts';
 import { isolationOf } from './context.ts';
 import { OpenTransaction } from './open-transaction.ts';
 import { isHeavy, spooled } from './spool.ts';
+import { turns } from './turns.ts';
 import { hex } from '../../ledger/bytes.ts';
 import type { RawNode } from '../../sql/parse.ts';
 
@@ -30,7 +31,8 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
   let checked = false;
   try {
     if (transaction.operations.length > 0) {
-      if (checkable) transaction.constraints.check(null);
+      const { constraints } = transaction;
+      if (checkable && !constraints.settled) await constraints.check(null, turns(session));
       checked = checkable && transaction.catalog === null;
       if (transaction.isolation === 'serializable') requireReads(transaction);
       await lockPrograms(session, transaction);

@@ -60,7 +60,7 @@ export async function executeUtility(
     case 'CheckPointStmt':
       return done(await maintenance(context, statement));
     case 'ConstraintsSetStmt':
-      return done(setConstraints(context, tree));
+      return done(await setConstraints(context, tree));
     case 'ListenStmt':
     case 'NotifyStmt':
       throw notSupported(

@@ -17,6 +17,7 @@ import type { EdgeTable } from './edge-table.ts';
 import { lockChanged } from './key-locks.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import { rowLockKey } from './transaction-commands.ts';
+import { turns } from './turns.ts';
 
 /** A row as a statement has left it; what it refers to is checked when the statement is done. */
 interface WrittenRow {
@@ -35,18 +36,19 @@ export interface RowChange {
  * Inserts rows.
  *
  * @param rows  full rows in column order; generated columns are filled in, in place
- * @returns     the rows' ids inside the transaction
  */
-export function insertRows(
+export async function insertRows(
   session: SessionContext,
   transaction: OpenTransaction,
   table: Table,
   rows: readonly Datum[][],
-): bigint[] {
+): Promise<void> {
   const tables = new EdgeTables(session);
   const edge = tables.table(table);
   const rules = rulesOf(edge, session.catalog);
-  const ids = rows.map((values) => {
+  const ids: bigint[] = [];
+  const pause = turns(session);
+  for (const values of rows) {
     rules.complete(values);
     // Rows that were spooled cannot be looked at; duplicates are found at COMMIT.
     const duplicate = transaction.spooled.has(table.id)
@@ -55,8 +57,10 @@ export function insertRows(
     if (duplicate !== null) throw duplicate;
     const rowId = transaction.nextInsertedId();
     edge.insert(transaction, rowId, values);
-    return rowId;
-  });
+    ids.push(rowId);
+    const wait = pause();
+    if (wait !== undefined) await wait;
+  }
   const columns = table.columns.flatMap((column, i) => (column.generated === null ? [i] : []));
   transaction.push({
     kind: 'insert',
@@ -66,8 +70,12 @@ export function insertRows(
     rows: rows.map((values) => columns.map((i) => values[i]!)),
     conflict: null,
   });
-  rows.forEach((values, i) => checkReferences(session, transaction, edge, ids[i]!, values));
-  return ids;
+  if (table.foreignKeys.length === 0) return;
+  for (const [i, values] of rows.entries()) {
+    checkReferences(session, transaction, edge, ids[i]!, values);
+    const wait = pause();
+    if (wait !== undefined) await wait;
+  }
 }
 
 /** Updates and deletes rows of one table, with what follows from it in others. Rows are locked by the caller. */
@@ -79,11 +87,14 @@ export async function changeRows(
 ): Promise<void> {
   const tables = new EdgeTables(session);
   const written: WrittenRow[] = [];
-  const owed: (() => void)[] = [];
+  const owed: (() => Promise<void>)[] = [];
   await changeTable(session, transaction, tables, table, changes, written, owed);
-  for (const check of owed) check();
+  for (const check of owed) await check();
+  const pause = turns(session);
   for (const { edge, rowId, values } of written) {
     checkReferences(session, transaction, edge, rowId, values);
+    const wait = pause();
+    if (wait !== undefined) await wait;
   }
 }
 
@@ -94,14 +105,17 @@ async function changeTable(
   table: Table,
   changes: readonly RowChange[],
   written: WrittenRow[],
-  owed: (() => void)[],
+  owed: (() => Promise<void>)[],
 ): Promise<void> {
   if (changes.length === 0) return;
   refuseAppendOnly(table);
   const edge = tables.table(table);
   const rules = rulesOf(edge, session.catalog);
   const { tag } = transaction;
+  const pause = turns(session);
   for (const { row, values } of changes) {
+    const wait = pause();
+    if (wait !== undefined) await wait;
     if (values !== null) rules.complete(values as Datum[]);
     await lockChanged(session, tables, edge, row, values);
     if (values === null) {
@@ -172,6 +186,13 @@ export function updateImage(table: Table, updated: readonly RowChange[]) {
   };
 }
 
+/** A key that a changed row has given up. */
+interface GivenUp {
+  readonly key: readonly Datum[];
+  /** What stands in its place; null: the row is gone. */
+  readonly after: readonly Datum[] | null;
+}
+
 /** What foreign keys that refer to this table make of the change. */
 async function cascade(
   session: SessionContext,
@@ -180,48 +201,77 @@ async function cascade(
   parent: EdgeTable,
   changes: readonly RowChange[],
   written: WrittenRow[],
-  owed: (() => void)[],
+  owed: (() => Promise<void>)[],
 ): Promise<void> {
   for (const { child, foreignKey } of incoming(session, parent.table)) {
-    const childEdge = tables.table(child);
+    const all = givenUp(parent, foreignKey, changes);
     const childChanges: RowChange[] = [];
-    for (const { row, values } of changes) {
-      const before = foreignKey.referencedColumns.map(
-        (id) => row.values[parent.position(id)!] ?? null,
-      );
-      const after =
-        values === null
-          ? null
-          : foreignKey.referencedColumns.map((id) => values[parent.position(id)!] ?? null);
-      if (
-        before.includes(null) ||
-        (after !== null && after.every((value, i) => sameDatum(value, before[i]!)))
-      )
-        continue;
-      const action = values === null ? foreignKey.onDelete : foreignKey.onUpdate;
-      if (action === 'noAction' || action === 'restrict') {
-        if (action === 'restrict') {
-          refuseReferenced(session, parent, childEdge, foreignKey, before, action);
-        } else owed.push(() => checkGivenUp(session, transaction, child, foreignKey, before));
+    for (const [action, some] of [
+      [foreignKey.onDelete, all.filter(({ after }) => after === null)],
+      [foreignKey.onUpdate, all.filter(({ after }) => after !== null)],
+    ] as const) {
+      if (some.length === 0) continue;
+      const keys = some.map(({ key }) => key);
+      if (action === 'restrict') {
+        await refuseReferenced(session, parent, tables.table(child), foreignKey, keys, action);
         continue;
       }
       // The default may be the very key that goes away.
-      if (action === 'setDefault') {
-        owed.push(() => checkGivenUp(session, transaction, child, foreignKey, before));
+      if (action === 'noAction' || action === 'setDefault') {
+        owed.push(() => checkGivenUp(session, transaction, child, foreignKey, keys));
       }
-      for (const found of childEdge.rowsWhere(foreignKey.columns, before)) {
-        const current = (await lockedRow(session, childEdge, found.rowId)) ?? null;
-        if (current === null) continue;
-        const source =
-          action === 'setDefault' ? await defaultsOf(session, child, foreignKey) : after;
-        childChanges.push({
-          row: current,
-          values: cascaded(child, foreignKey, current, action, source),
-        });
-      }
+      if (action === 'noAction') continue;
+      childChanges.push(
+        ...(await cascadedRows(session, tables.table(child), foreignKey, action, some)),
+      );
     }
     await changeTable(session, transaction, tables, child, childChanges, written, owed);
   }
+}
+
+/** The referenced keys that the changes take away. */
+function givenUp(
+  parent: EdgeTable,
+  { referencedColumns }: ForeignKey,
+  changes: readonly RowChange[],
+): GivenUp[] {
+  const positions = referencedColumns.map((id) => parent.position(id)!);
+  return changes.flatMap(({ row, values }) => {
+    const key = positions.map((at) => row.values[at] ?? null);
+    const after = values === null ? null : positions.map((at) => values[at] ?? null);
+    const kept = after?.every((value, i) => sameDatum(value, key[i]!)) === true;
+    return kept || key.includes(null) ? [] : [{ key, after }];
+  });
+}
+
+/** The rows that refer to the keys, as the action leaves them. */
+async function cascadedRows(
+  session: SessionContext,
+  child: EdgeTable,
+  foreignKey: ForeignKey,
+  action: 'cascade' | 'setNull' | 'setDefault',
+  some: readonly GivenUp[],
+): Promise<RowChange[]> {
+  const changes: RowChange[] = [];
+  const pause = turns(session);
+  const found = await child.rowsWhereAny(
+    foreignKey.columns,
+    some.map(({ key }) => key),
+  );
+  for (const [i, rows] of found.entries()) {
+    for (const { rowId } of rows) {
+      const row = await lockedRow(session, child, rowId);
+      if (row === null) continue;
+      const source =
+        action === 'setDefault'
+          ? await defaultsOf(session, child.table, foreignKey)
+          : some[i]!.after;
+      changes.push({ row, values: cascaded(child.table, foreignKey, row, action, source) });
+      const wait = pause();
+      if (wait !== undefined) await wait;
+    }
+  }
+  return changes;
 }
 
 /** @param source  the parent's new key; for SET DEFAULT the child's defaults, in column order */
@@ -275,18 +325,22 @@ export async function lockedRow(
   return edge.row(rowId);
 }
 
-function refuseReferenced(
+async function refuseReferenced(
   session: SessionContext,
   parent: EdgeTable,
   child: EdgeTable,
   foreignKey: ForeignKey,
-  key: readonly Datum[],
+  keys: readonly (readonly Datum[])[],
   action: 'noAction' | 'restrict',
-): void {
-  if (child.rowsWhere(foreignKey.columns, key).length === 0) return;
-  // Another row may have taken the key that this one gave up.
-  if (action === 'noAction' && parent.rowsWhere(foreignKey.referencedColumns, key).length > 0)
-    return;
+): Promise<void> {
+  const referring = await child.rowsWhereAny(foreignKey.columns, keys);
+  const held = keys.filter((_, i) => referring[i]!.length > 0);
+  if (held.length === 0) return;
+  // Another row may have taken the key that one gave up.
+  const taken =
+    action === 'restrict' ? null : await parent.rowsWhereAny(foreignKey.referencedColumns, held);
+  const key = held.find((_, i) => taken === null || taken[i]!.length === 0);
+  if (key === undefined) return;
   const { name } = parent.table;
   throw new SqlError(
     SQLSTATE.foreignKeyViolation,
@@ -337,21 +391,21 @@ function checkReferences(
   }
 }
 
-/** No row may refer to a key that another gave up: now, or at COMMIT where the foreign key is deferred. */
-function checkGivenUp(
+/** No row may refer to keys that others gave up: now, or at COMMIT where the foreign key is deferred. */
+async function checkGivenUp(
   session: SessionContext,
   { constraints }: OpenTransaction,
   child: Table,
   foreignKey: ForeignKey,
-  key: readonly Datum[],
-): void {
-  const run = (): void => {
+  keys: readonly (readonly Datum[])[],
+): Promise<void> {
+  const run = async (): Promise<void> => {
     const now = current(session, child.id, foreignKey.id);
     if (now === null) return;
-    refuseReferenced(session, now.parent, now.child, now.foreignKey, key, 'noAction');
+    await refuseReferenced(session, now.parent, now.child, now.foreignKey, keys, 'noAction');
   };
   if (constraints.isDeferred(foreignKey)) constraints.owe({ foreignKey: foreignKey.id, run });
-  else run();
+  else await run();
 }
 
 /** A foreign key and its tables as the transaction has them by now; null when it has dropped them. */

@@ -21,6 +21,9 @@ const FIXED = key(1, false, false);
 const IMMEDIATE = key(2, true, false);
 const DEFERRED = key(3, true, true);
 
+/** Nobody else wants a turn. */
+const at = (): undefined => undefined;
+
 describe('deferred constraints', () => {
   const modes = (constraints: DeferredConstraints): boolean[] =>
     [FIXED, IMMEDIATE, DEFERRED].map((each) => constraints.isDeferred(each));
@@ -36,26 +39,26 @@ describe('deferred constraints', () => {
     expect(modes(constraints)).toEqual([false, true, true]);
   });
 
-  test('are checked by name or all, as often as is asked', () => {
+  test('are checked by name or all, as often as is asked', async () => {
     const constraints = new DeferredConstraints();
     const run: number[] = [];
     for (const foreignKey of [2, 3]) {
-      constraints.owe({ foreignKey, run: () => run.push(foreignKey) });
+      constraints.owe({ foreignKey, run: () => void run.push(foreignKey) });
     }
-    constraints.check([3]);
-    constraints.check(null);
+    await constraints.check([3], at);
+    await constraints.check(null, at);
     expect(run).toEqual([3, 2, 3]);
   });
 
-  test('a savepoint takes back modes and checks', () => {
+  test('a savepoint takes back modes and checks', async () => {
     const constraints = new DeferredConstraints();
     const run: string[] = [];
-    constraints.owe({ foreignKey: 3, run: () => run.push('before') });
+    constraints.owe({ foreignKey: 3, run: () => void run.push('before') });
     const mark = constraints.mark();
-    constraints.owe({ foreignKey: 3, run: () => run.push('after') });
+    constraints.owe({ foreignKey: 3, run: () => void run.push('after') });
     constraints.set([3], false);
     constraints.rollbackTo(mark);
-    constraints.check(null);
+    await constraints.check(null, at);
     expect(run).toEqual(['before']);
     expect(modes(constraints)).toEqual([false, false, true]);
   });
