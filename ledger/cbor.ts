@@ -7,7 +7,7 @@
 // (4) -0.0 is written as 0.0 and refused when read, because SQLite does not keep its sign; NaN does not
 //     occur, because a Datum holds it as text.
 
-import { fromUtf8, utf8Into } from './bytes.ts';
+import { asciiOf, fromUtf8, utf8Into } from './bytes.ts';
 import { FormatError } from './error.ts';
 import type { Datum } from './type.ts';
 
@@ -56,16 +56,6 @@ function float16Bits(bits: number): number {
   const shift = -1 - exponent;
   const whole = fraction | 0x800000;
   return (whole & ((1 << shift) - 1)) === 0 ? sign | (whole >> shift) : -1;
-}
-
-/** A text of as many characters as bytes: those below 0x80 are themselves, the others without their high bit. */
-function ascii(bytes: Uint8Array): string {
-  const plain = new Uint8Array(bytes.length);
-  plain.set(bytes);
-  const words = new Uint32Array(plain.buffer, 0, plain.length >> 2);
-  for (let i = 0; i < words.length; i++) words[i]! &= 0x7f7f7f7f;
-  for (let i = words.length << 2; i < plain.length; i++) plain[i]! &= 0x7f;
-  return fromUtf8(plain);
 }
 
 function fromFloat16Bits(bits: number): number {
@@ -408,7 +398,7 @@ export class CborReader {
     if (bytes.length >= SLICED_BYTES_MIN) {
       let i = from;
       while (i < end && bytes[i]! < 0x80) i++;
-      if (i === end) return (this.#ascii ??= ascii(bytes)).slice(from, end);
+      if (i === end) return (this.#ascii ??= asciiOf(bytes)).slice(from, end);
     } else if (length <= SHORT_TEXT_CHARACTERS) {
       let text = '';
       let i = from;

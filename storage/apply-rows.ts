@@ -70,7 +70,8 @@ export function applyInsert(app: Application, operation: OperationOf<'insert'>):
 
 /** The values of a row at their positions; null for the columns that are generated. */
 function arranged(row: Row, positions: readonly number[], width: number): Datum[] {
-  const values = new Array<Datum>(width).fill(null);
+  const values = new Array<Datum>(width);
+  for (let i = 0; i < width; i++) values[i] = null;
   for (let i = 0; i < positions.length; i++) values[positions[i]!] = row[i]!;
   return values;
 }

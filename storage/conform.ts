@@ -75,15 +75,17 @@ function bytesOf(value: Datum, length: number): boolean {
   return value instanceof Uint8Array && value.length === length;
 }
 
+/** Of ten, as many as a scaled numeric has digits. */
+const POWERS = Array.from({ length: 19 }, (_, digits) => 10n ** BigInt(digits));
+
 /** Shortest general numeric: one byte of key, two of display scale. */
 const NUMERIC_BYTES_MIN = 3;
 
 function conformsToNumeric(value: Datum, type: SqlType): boolean {
   const scale = numericScale(type);
   if (scale === null) return value instanceof Uint8Array && value.length >= NUMERIC_BYTES_MIN;
-  const precision = ((type.typmod - 4) >> 16) & 0xffff;
-  const end = 10n ** BigInt(precision);
-  return between(value, -end + 1n, end - 1n);
+  const end = POWERS[((type.typmod - 4) >> 16) & 0xffff]!;
+  return typeof value === 'bigint' && value > -end && value < end;
 }
 
 /** `typmod` of varchar and char is its length in characters plus 4, or -1. */

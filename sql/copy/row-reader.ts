@@ -11,7 +11,7 @@ import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { ValueContext } from '../value/context.ts';
 import { BinaryScanner } from './binary-scanner.ts';
 import { CsvScanner } from './csv-scanner.ts';
-import { binaryField, textField } from './field.ts';
+import { binaryField, FieldTexts, textField } from './field.ts';
 import type { FieldReader } from './field.ts';
 import type { CopyOptions } from './options.ts';
 import { END, INCOMPLETE } from './scanner.ts';
@@ -38,6 +38,7 @@ export class CopyReader {
   readonly #options: CopyOptions;
   readonly #scanner: RowScanner;
   readonly #readers: readonly FieldReader[];
+  readonly #texts = new FieldTexts();
   readonly #width: number;
   readonly #onRow: (values: Datum[]) => void;
   #pieces: Uint8Array[] = [];
@@ -69,7 +70,7 @@ export class CopyReader {
     this.#headerDue = options.header !== false;
     this.#scanner = scannerOf(options, columns);
     this.#readers = columns.map(({ type }) =>
-      options.format === 'binary' ? binaryField(type) : textField(type, context),
+      options.format === 'binary' ? binaryField(type) : textField(type, context, this.#texts),
     );
   }
 
@@ -91,6 +92,7 @@ export class CopyReader {
     const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : joined(this.#pieces, this.#held);
     const end = bytes.length;
     let at = 0;
+    this.#texts.begin(bytes);
     while (!this.#over) {
       const next = this.#row(bytes, at, end, last);
       if (next === INCOMPLETE) break;
@@ -127,7 +129,8 @@ export class CopyReader {
       if (fields.count > count && !(count === 0 && fields.lineEnd === start)) {
         throw malformed('extra data after last expected column');
       }
-      const values: Datum[] = new Array<Datum>(this.#width).fill(null);
+      const values = new Array<Datum>(this.#width);
+      for (let i = 0; i < values.length; i += 1) values[i] = null;
       for (let i = 0; i < count; i += 1) {
         if (i >= fields.count)
           throw malformed(`missing data for column "${this.#columns[i]!.name}"`);

@@ -66,6 +66,46 @@ describe('text', () => {
     expect(faultOf(() => rowsIn(data))).toBe(fault);
   });
 
+  test('decimals are read as their input function does', () => {
+    const type = sqlType('numeric', ((6 << 16) | 2) + 4);
+    const texts = [
+      '12.5',
+      '-0.07',
+      '5.',
+      '.5',
+      '-0',
+      '0012.3',
+      '1.005',
+      '1e2',
+      ' 7 ',
+      '+3',
+      '9999.99',
+    ];
+    const read = rowsIn(texts.map((text) => `${text}\n`).join(''), '', [type]);
+    expect(read.flat()).toEqual([
+      1250n,
+      -7n,
+      500n,
+      50n,
+      0n,
+      1230n,
+      101n,
+      10000n,
+      700n,
+      300n,
+      999999n,
+    ]);
+    for (const text of ['1.2.3', '-', '.', '1-', '10000', '9999.995', '']) {
+      expect(faultOf(() => rowsIn(`${text}\n`, '', [type]))).toMatch(/^22(P02|003) /);
+    }
+  });
+
+  test('a text is the same whatever stands around it', () => {
+    const texts = ['plain and long enough', 'žluťoučký kůň', 'tab\\tbed and long enough', 'last'];
+    const read = rowsIn(texts.map((text) => `1\t${text}\n`).join(''));
+    expect(read.map(([, text]) => text)).toEqual(texts.map((text) => text.replace('\\t', '\t')));
+  });
+
   test('shows a hundred bytes of a long value', () => {
     const long = 'ä'.repeat(80);
     expect(faultOf(() => rowsIn(`${long}\ta\n`))).toBe(
