@@ -1,7 +1,8 @@
 // Operations that go ahead of their transaction, as chunks. Shell.
 //
 // What is too large for a block is stored first; the transaction names the chunks by their hashes (ledger/
-// operation.ts). A spool takes operations one after another and holds no more than one chunk of them.
+// operation.ts). A spool takes operations one after another and holds no more than one chunk of them, and a few
+// that are being stored meanwhile.
 
 import { encodeOperations } from '../../ledger/encoding.ts';
 import { SqlError } from '../../ledger/error.ts';
@@ -15,12 +16,15 @@ import { CHUNK_BYTES } from '../limits.ts';
 const INLINE_OPERATIONS_MAX = 1_000;
 /** Rows of an operation looked at together: more are cut into several operations. */
 const ROWS_AT_A_TIME = 1_000;
+/** Chunks on their way to the disk at a time. */
+const CHUNKS_AHEAD_MAX = 4;
 /** Bytes that an operation takes beside its rows, roughly. */
 const OPERATION_BYTES = 256;
 
 export class Spool {
   readonly #put: (chunk: Uint8Array) => Promise<Uint8Array>;
-  #hashes: Uint8Array[] = [];
+  /** Of all chunks, in their order. */
+  #hashes: Promise<Uint8Array>[] = [];
   #bytes = 0;
   #pending: Operation[] = [];
   #weight = 0;
@@ -34,7 +38,7 @@ export class Spool {
   async add(operation: Operation): Promise<void> {
     if (operation.kind === 'chunks') {
       await this.#flush();
-      this.#hashes.push(...operation.hashes);
+      this.#hashes.push(...operation.hashes.map((hash) => Promise.resolve(hash)));
       this.#bytes += operation.bytes;
       return;
     }
@@ -49,7 +53,8 @@ export class Spool {
   async take(): Promise<OperationOf<'chunks'> | null> {
     await this.#flush();
     if (this.#hashes.length === 0) return null;
-    const taken = { kind: 'chunks', hashes: this.#hashes, bytes: this.#bytes } as const;
+    const hashes = await Promise.all(this.#hashes);
+    const taken = { kind: 'chunks', hashes, bytes: this.#bytes } as const;
     this.#hashes = [];
     this.#bytes = 0;
     return taken;
@@ -66,7 +71,11 @@ export class Spool {
         detail: `It may have at most ${LIMITS.chunksMax} chunks of ${CHUNK_BYTES} bytes.`,
       });
     }
-    this.#hashes.push(await this.#put(chunk));
+    const stored = this.#put(chunk);
+    // Whoever waits for it below or takes the chunks is told; nobody may.
+    stored.catch(() => undefined);
+    this.#hashes.push(stored);
+    await this.#hashes.at(-CHUNKS_AHEAD_MAX);
   }
 }
 
