@@ -131,7 +131,7 @@ function tryDecode(bytes: Uint8Array): Transaction | null {
 
 /** Validity and idempotency; takes the key when all is well. */
 function admit(step: Step, transaction: Transaction): Abort | null {
-  const { store, bundle, stamp, timeMs } = step;
+  const { store, bundle, timeMs } = step;
   const { author, validUntilMs, idempotencyKey } = transaction;
   if (!equal(transaction.chainId, store.data.chainId)) {
     return abortOf(SQLSTATE.invalidParameterValue, 'transaction is for another chain');
@@ -145,7 +145,7 @@ function admit(step: Step, transaction: Transaction): Abort | null {
   if (validUntilMs > timeMs + VALIDITY_MS_MAX) {
     return abortOf(SQLSTATE.invalidParameterValue, 'transaction is valid for too long');
   }
-  if (!store.takeKey(author, idempotencyKey, validUntilMs, stamp, timeMs)) {
+  if (!store.idempotency.take(author, idempotencyKey, validUntilMs, timeMs)) {
     return abortOf(
       SQLSTATE.duplicateTransaction,
       'transaction with this idempotency key has been ordered before',

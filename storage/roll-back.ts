@@ -34,7 +34,7 @@ export function rollBackShard(store: StateStore, shard: number, height: number):
   if (shard === 0) {
     run('DELETE FROM main._sequence WHERE _from>=?', end);
     run('DELETE FROM main._receipt WHERE stamp>=?', end);
-    run('DELETE FROM main._idempotency WHERE stamp>=?', end);
+    run('DELETE FROM main._idempotency WHERE height>?', BigInt(height));
   }
   run(`UPDATE ${schema}._meta SET value=? WHERE key='height'`, BigInt(height));
 }

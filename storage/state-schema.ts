@@ -14,9 +14,9 @@ const SHARD_TABLES = `
 `;
 
 /**
- * In shard 0 only. Sequences keep every state they had; the newest `_from` counts. `_idempotency` forgets a
- * key some time after its transaction has expired. A receipt's `sqlstate` is NULL when it has committed;
- * `leaves` are its row version hashes.
+ * In shard 0 only. Sequences keep every state they had; the newest `_from` counts. `_idempotency` has
+ * the keys that a block has taken, as storage/idempotency.ts writes them, and forgets them some time after all of them
+ * have expired. A receipt's `sqlstate` is NULL when it has committed; `leaves` are its row version hashes.
  */
 const CHAIN_TABLES = `
   CREATE TABLE _catalog (version INTEGER PRIMARY KEY, stamp INTEGER, changes BLOB);
@@ -24,9 +24,7 @@ const CHAIN_TABLES = `
     PRIMARY KEY (id, _from)) WITHOUT ROWID;
   CREATE TABLE _receipt (stamp INTEGER PRIMARY KEY, author INTEGER, sqlstate TEXT, receipt BLOB,
     leaves BLOB);
-  CREATE TABLE _idempotency (author INTEGER, key BLOB, until INTEGER, stamp INTEGER,
-    PRIMARY KEY (author, key)) WITHOUT ROWID;
-  CREATE INDEX _idempotency_until ON _idempotency (until);
+  CREATE TABLE _idempotency (height INTEGER PRIMARY KEY, until INTEGER, keys BLOB);
 `;
 
 /**

@@ -14,6 +14,7 @@ import { guard } from './sqlite.ts';
 import { attachState, makeState } from './state-files.ts';
 import { shardFile } from './data-directory.ts';
 import { shardSchema } from './names.ts';
+import { IdempotencyKeys } from './idempotency.ts';
 import { TableStore } from './table-store.ts';
 import type { AppliedTransaction } from './apply.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -44,6 +45,7 @@ export interface IncomingKey {
 export class StateStore {
   readonly database: Database;
   readonly data: DataDirectory;
+  readonly idempotency: IdempotencyKeys;
   /** After the last operation applied, committed or not. */
   catalog: Catalog;
   #stores = new WeakMap<Table, TableStore>();
@@ -68,6 +70,7 @@ export class StateStore {
     this.data = data;
     for (let shard = 0; shard < data.stateShards; shard++) checkShard(database, data, shard);
     this.catalog = readCatalog(database);
+    this.idempotency = new IdempotencyKeys(database);
   }
 
   /** Height that each shard has applied, by number; -1 for none. */
@@ -106,6 +109,7 @@ export class StateStore {
       );
     }
     this.#dirty.clear();
+    this.idempotency.store(height);
     for (let shard = 0; shard < this.data.stateShards; shard++) {
       const schema = shardSchema(shard);
       this.#statement(`UPDATE ${schema}._meta SET value=? WHERE key='height'`).run(BigInt(height));
@@ -124,6 +128,7 @@ export class StateStore {
     this.#dirty.clear();
     this.#stores = new WeakMap();
     this.catalog = readCatalog(this.database);
+    this.idempotency.reload();
   }
 
   protect(): void {
@@ -202,31 +207,11 @@ export class StateStore {
   }
 
   /**
-   * Takes an idempotency key.
-   *
-   * @param timeMs  time of the block; a key whose `untilMs` lies before it may be taken again
-   * @returns false when it is taken
-   */
-  takeKey(
-    author: number,
-    key: Uint8Array,
-    untilMs: number,
-    stamp: bigint,
-    timeMs: number,
-  ): boolean {
-    const { changes } = this.#statement(
-      'INSERT INTO _idempotency VALUES(?,?,?,?) ON CONFLICT(author,key)' +
-        ' DO UPDATE SET until=excluded.until, stamp=excluded.stamp WHERE until<?',
-    ).run(BigInt(author), key, BigInt(untilMs), stamp, BigInt(timeMs));
-    return changes === 1;
-  }
-
-  /**
    * Forgets keys that had expired at `timeMs` and counters older than `height`: what only taking a shard
    * back could need. Both belong to a block that every shard has on disk.
    */
   forget(height: number, timeMs: number): void {
-    this.#statement('DELETE FROM _idempotency WHERE until<?').run(BigInt(timeMs));
+    this.idempotency.forget(timeMs);
     for (let shard = 0; shard < this.data.stateShards; shard++) {
       const counters = `${shardSchema(shard)}._table`;
       this.#statement(

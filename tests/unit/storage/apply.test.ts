@@ -439,9 +439,35 @@ describe('who may, and when', () => {
   test('an idempotency key works once, until it has expired', () => {
     const key = new Uint8Array(16).fill(9);
     expect(ledger.run([insert([1n, 'a', 1n])], { key }).abort).toBeNull();
-    expect(ledger.run([insert([2n, 'b', 1n])], { key }).abort?.sqlstate).toBe('TL004');
+    const again = () => ledger.run([insert([2n, 'b', 1n])], { key }).abort?.sqlstate;
+    expect(again()).toBe('TL004');
+    ledger.reopen();
+    expect(again()).toBe('TL004');
     ledger.timeMs += 120_000;
-    expect(ledger.run([insert([2n, 'b', 1n])], { key }).abort).toBeNull();
+    ledger.run([insert([3n, 'c', 1n])]);
+    ledger.writer.tidy();
+    expect(again()).toBeUndefined();
+    expect(again()).toBe('TL004');
+  });
+
+  test('a key that lives long outlives the looks for what has expired, and a restart', () => {
+    const key = new Uint8Array(16).fill(9);
+    const long = { key, validUntilMs: START_MS + 20 * 3_600_000 };
+    expect(ledger.run([insert([1n, 'a', 1n])], long).abort).toBeNull();
+    for (let minute = 0; minute < 5; minute += 1) {
+      ledger.timeMs += 61_000;
+      ledger.run([]);
+      ledger.writer.tidy();
+      if (minute === 3) ledger.reopen();
+    }
+    expect(ledger.run([insert([2n, 'b', 1n])], { key }).abort?.sqlstate).toBe('TL004');
+  });
+
+  test('keys are of their author', () => {
+    const key = new Uint8Array(16).fill(9);
+    expect(ledger.run([], { key }).abort).toBeNull();
+    expect(ledger.run([], { key, author: USER, seed: USER_SEED }).abort).toBeNull();
+    expect(ledger.run([], { key }).abort?.sqlstate).toBe('TL004');
   });
 
   test('an expired transaction, and one valid for too long', () => {
