@@ -22,7 +22,7 @@ import type { SessionContext } from './context.ts';
 import { readValues, requestOf } from './execute-read.ts';
 import { mapScalar } from './map-scalar.ts';
 import type { ReadPlan } from './plan.ts';
-import { randomUuid, sessionFunction } from './session-functions.ts';
+import { randomUuid, sessionCast, sessionFunction } from './session-functions.ts';
 import { ANSWER_PARAMETERS } from './split-read.ts';
 
 /** What a scalar may look at: parameters, the session, and the row at hand, if any. */
@@ -146,6 +146,15 @@ function closure(scalar: Scalar, scope: EdgeScope): Source | null {
     const drawn = nextvalOf(node);
     if (drawn !== undefined) return outside(({ session }) => session.drawNext(drawn), node.type);
     if (node.fn.symbol === 'gen_random_uuid') return outside(randomUuid, node.type);
+    const cast = sessionCast(node.fn.symbol);
+    const instant = cast && closure(node.args[0]!, scope);
+    if (cast && instant) {
+      const local: Source = (surroundings) => {
+        const value = instant(surroundings);
+        return value === null ? null : cast(value as bigint, surroundings.session);
+      };
+      return outside(local, node.type);
+    }
     return node.args.length === 0 ? fromSession(node.fn.name, node) : undefined;
   };
   const fromSession = (name: string, node: Scalar): Expression | undefined => {

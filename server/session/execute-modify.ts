@@ -2,8 +2,6 @@
 
 import type { Table } from '../../ledger/catalog.ts';
 import { isSqlError, SqlError } from '../../ledger/error.ts';
-import { compileExpression } from '../../ledger/evaluate.ts';
-import type { Expression } from '../../ledger/expression.ts';
 import type { OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
@@ -18,11 +16,12 @@ import type { Outcome } from './execute.ts';
 import { readValues } from './execute-read.ts';
 import { locked, takesLocks } from './lock-rows.ts';
 import type { OpenTransaction } from './open-transaction.ts';
-import type { ModifyPlan, ProgramPlan, Template } from './plan-modify.ts';
+import type { ModifyPlan, ProgramPlan } from './plan-modify.ts';
 import type { Prepared } from './plan.ts';
 import { returningOutcome } from './returning.ts';
 import { areCurrent, refuseChanged } from './row-versions.ts';
 import { showProgramsOf, showRow } from './show-programs.ts';
+import type { Template } from './template.ts';
 import {
   inOwnTransaction,
   releaseTransactionLocks,
@@ -127,7 +126,7 @@ async function programAlone(
   const surroundings: Surroundings = { session, parameters };
   const key = program.key.map((part) => part.evaluate(surroundings));
   if (key.includes(null)) return { count: 0, returned: [] };
-  const operation = programOperation(plan.table, program, key, surroundings, false);
+  const operation = programOperation(plan.table, program, key, surroundings);
   const { locks } = session.services;
   if (locks.empty) {
     return locks.unlocked.track(plan.table.id, submitProgram(session, operation, prepared.text));
@@ -159,38 +158,20 @@ function programOperation(
   program: ProgramPlan,
   key: readonly Datum[],
   surroundings: Surroundings,
-  required: boolean,
 ): OperationOf<'program'> {
+  const { where, set } = program;
   return {
     kind: 'program',
     relation: table.id,
     schemaVersion: table.schemaVersion,
     index: program.index,
     key,
-    where: program.where === null ? null : filled(program.where, surroundings),
+    where: where === null ? null : where.fill(where.values(surroundings)),
     set:
-      program.set?.map(({ column, value }) => ({ column, value: filled(value, surroundings) })) ??
-      null,
-    required,
+      set &&
+      set.map(({ column, value }) => ({ column, value: value.fill(value.values(surroundings)) })),
+    required: false,
   };
-}
-
-/** The template with its holes filled by constants. */
-export function filled(template: Template, surroundings: Surroundings): Expression {
-  if (template.holes.length === 0) return template.expression;
-  const values = template.holes.map((hole) => hole.evaluate(surroundings));
-  return fill(template.expression, values) as Expression;
-}
-
-function fill(node: unknown, values: readonly Datum[]): unknown {
-  if (typeof node !== 'object' || node === null || node instanceof Uint8Array) return node;
-  if (Array.isArray(node)) return node.map((item) => fill(item, values));
-  const { kind, column, type } = node as { kind?: string; column?: number; type?: unknown };
-  if (kind === 'column' && column! < 0)
-    return { kind: 'const', type, value: values[-column! - 1]! };
-  return Object.fromEntries(
-    Object.entries(node).map(([key, field]) => [key, key === 'type' ? field : fill(field, values)]),
-  );
 }
 
 // ── Inside a transaction ─────────────────────────────────────────────────────────────────────────
@@ -227,41 +208,61 @@ async function programInside(
   const key = program.key.map((part) => part.evaluate(surroundings));
   const edge = new EdgeTables(session).table(table);
   const index = edge.index(program.index)!;
+  const since = session.services.appliedStamp();
   const row = key.includes(null) ? null : edge.findRow(index, index.keyOf(key));
   if (row === null) return { count: 0, returned: [] };
   const { rowId } = row;
-  const operation = programOperation(table, program, key, surroundings, true);
-  const values = runProgram(edge, operation, row.values);
-  if (transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n) {
-    await changeRows(session, transaction, table, [{ row, values }]);
-  } else if (operation.set === null) {
+  if (program.set === null) {
     // A deleted row must be gone for the rest of the transaction.
-    const pinned = await showRow(session, transaction, edge, rowId);
+    const own = transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n;
+    const pinned = own ? row : await showRow(session, transaction, edge, rowId);
     if (pinned === null) return { count: 0, returned: [] };
     await changeRows(session, transaction, table, [{ row: pinned, values: null }]);
-  } else {
-    rulesOf(edge, session.catalog).complete(values!);
-    if (await session.lock(rowLockKey(table.id, rowId), 'program')) {
-      return programInside(session, transaction, plan, program, parameters);
-    }
-    transaction.pushProgram(operation, rowId);
+    return { count: 1, returned: [] };
   }
+  const set = program.set.map(({ column, value }) => {
+    return { column, value, holes: value.values(surroundings) };
+  });
+  const run = (before: readonly Datum[]): Datum[] => assign(edge, set, before);
+  const values = run(row.values);
+  if (transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n) {
+    await changeRows(session, transaction, table, [{ row, values }]);
+    return { count: 1, returned: [] };
+  }
+  rulesOf(edge, session.catalog).complete(values);
+  const wait = session.lock(rowLockKey(table.id, rowId), 'program');
+  if (wait !== false && (await wait)) {
+    return programInside(session, transaction, plan, program, parameters);
+  }
+  const operation: OperationOf<'program'> = {
+    kind: 'program',
+    relation: table.id,
+    schemaVersion: table.schemaVersion,
+    index: program.index,
+    key,
+    where: null,
+    set: set.map(({ column, value, holes }) => ({ column, value: value.fill(holes) })),
+    required: true,
+  };
+  transaction.pushProgram(operation, { row, since, run });
   return { count: 1, returned: [] };
 }
 
-/** New values of a row under a program; null when it deletes. */
-export function runProgram(
-  edge: EdgeTable,
-  operation: OperationOf<'program'>,
-  before: readonly Datum[],
-): Datum[] | null {
-  if (operation.set === null) return null;
-  const column = (id: number): Datum => before[edge.position(id)!] ?? null;
-  const values = [...before];
-  for (const { column: id, value } of operation.set) {
-    values[edge.position(id)!] = compileExpression(value)(column);
+/** A column's new value, with what goes into the holes of its template. */
+interface Assignment {
+  readonly column: number;
+  readonly value: Template;
+  readonly holes: readonly Datum[];
+}
+
+function assign(edge: EdgeTable, set: readonly Assignment[], before: readonly Datum[]): Datum[] {
+  const after = [...before];
+  for (const { column, value, holes } of set) {
+    after[edge.position(column)!] = value.evaluate((id) =>
+      id < 0 ? holes[-id - 1]! : (before[edge.position(id)!] ?? null),
+    );
   }
-  return values;
+  return after;
 }
 
 // ── Images ───────────────────────────────────────────────────────────────────────────────────────

@@ -7,10 +7,13 @@ import type { Catalog } from '../../ledger/catalog.ts';
 import { assert, SqlError } from '../../ledger/error.ts';
 import type { Operation, OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Datum } from '../../ledger/type.ts';
 import type { DdlRecord } from '../../sql/analysis.ts';
+import type { StoredRow } from '../../storage/table-shape.ts';
 import type { SequenceState } from '../sequences.ts';
 import { DeferredConstraints } from './deferred-constraints.ts';
 import type { DeferredMark } from './deferred-constraints.ts';
+import { sameDatum } from './edge-table.ts';
 import { Overlay } from './overlay.ts';
 import type { Portal } from './portal.ts';
 
@@ -22,6 +25,16 @@ export interface UnseenProgram {
   readonly operation: number;
   readonly relation: number;
   readonly rowId: bigint;
+  readonly trial: Trial;
+}
+
+/** How a program was tried when its statement ran. */
+export interface Trial {
+  readonly row: StoredRow;
+  /** SessionContext.services.appliedStamp() from before the row was read. */
+  readonly since: bigint;
+  /** New values of a row. */
+  readonly run: (before: readonly Datum[]) => Datum[];
 }
 
 /** A sequence that moves with the transaction: where it stands, and the operation that says so. */
@@ -110,9 +123,23 @@ export class OpenTransaction {
     return BigInt(-this.#inserted);
   }
 
-  pushProgram(operation: OperationOf<'program'>, rowId: bigint): void {
-    this.#programs.push({ operation: this.operations.length, relation: operation.relation, rowId });
+  pushProgram(operation: OperationOf<'program'>, trial: Trial): void {
+    const { relation } = operation;
+    const { rowId } = trial.row;
+    this.#programs.push({ operation: this.operations.length, relation, rowId, trial });
     this.operations.push(operation);
+  }
+
+  /** The row of an unseen program that finds it by this key. */
+  programRow(relation: number, index: number, key: readonly Datum[]): bigint | undefined {
+    return this.#programs.find((program) => {
+      const operation = this.operations[program.operation] as OperationOf<'program'>;
+      return (
+        program.relation === relation &&
+        operation.index === index &&
+        operation.key.every((value, i) => sameDatum(value, key[i]!))
+      );
+    })?.rowId;
   }
 
   /** Moves a sequence of the transaction's own: one operation holds where it stands. */

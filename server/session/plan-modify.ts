@@ -5,7 +5,6 @@
 
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
-import type { Expression } from '../../ledger/expression.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
 import type { SqlType } from '../../ledger/type.ts';
@@ -22,16 +21,11 @@ import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { takesLocks } from './lock-rows.ts';
 import { defaultsOf, targetTable } from './plan-insert.ts';
 import type { ReadPlan } from './plan.ts';
+import { Template } from './template.ts';
 
 /** Attribute numbers of the row id and of the version's stamp. */
 export const ROW_ID_ATTRIBUTE = -1;
 export const VERSION_ATTRIBUTE = -2;
-
-/** An expression of the ledger's language with holes for what the edge knows: columns with negative ids. */
-export interface Template {
-  readonly expression: Expression;
-  readonly holes: readonly EdgeExpression[];
-}
 
 /** One row found by a unique key, changed by expressions that read only that row. */
 export interface ProgramPlan {
@@ -261,5 +255,5 @@ function templateOf(scalar: Scalar, scope: EdgeScope): Template | null {
     holes.push(compileEdge(node, { ...scope, entry: 0 }));
     return { kind: 'column', type: node.type, column: -holes.length };
   });
-  return expression === null ? null : { expression, holes };
+  return expression === null ? null : new Template(expression, holes);
 }

@@ -2,6 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Datum } from '../../ledger/type.ts';
+import { timestampToDate } from '../../ledger/datetime.ts';
+import { localTimestamp } from '../../sql/functions/datetime.ts';
 import type { SessionContext } from './context.ts';
 
 const VALUES: Readonly<Record<string, (session: SessionContext) => Datum>> = {
@@ -18,7 +20,24 @@ const VALUES: Readonly<Record<string, (session: SessionContext) => Datum>> = {
   current_database: (session) => session.services.database,
 };
 
-/** Undefined for a function that is none of these; those that depend on the time zone are left to SQLite. */
+/** Casts of an instant to the session's wall clock, by Postgres' symbol: what becomes of now() in most tables. */
+const CASTS: Readonly<Record<string, (instant: bigint, session: SessionContext) => Datum>> = {
+  timestamptz_timestamp: localInstant,
+  timestamptz_date: (instant, session) => timestampToDate(localInstant(instant, session)),
+};
+
+function localInstant(instant: bigint, { settings }: SessionContext): bigint {
+  return localTimestamp(instant, settings.get('timezone'));
+}
+
+/** Undefined for a function that is none of these. */
+export function sessionCast(
+  symbol: string,
+): ((instant: bigint, session: SessionContext) => Datum) | undefined {
+  return CASTS[symbol];
+}
+
+/** Undefined for a function that is none of these; others that depend on the time zone are left to SQLite. */
 export function sessionFunction(name: string): ((session: SessionContext) => Datum) | undefined {
   return VALUES[name];
 }

@@ -3,7 +3,6 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import type { Table } from '../../ledger/catalog.ts';
-import type { OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { keyIndex } from '../../sql/compile/point-read.ts';
@@ -13,7 +12,6 @@ import { compileEdge } from './edge-expression.ts';
 import type { EdgeExpression } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
-import { runProgram } from './execute-modify.ts';
 import type { OpenTransaction, UnseenProgram } from './open-transaction.ts';
 import type { ReadPlan } from './plan.ts';
 import { rowLockKey } from './transaction-commands.ts';
@@ -95,7 +93,9 @@ function keyedRow(
   const index = match === null ? undefined : edge.index(match.index);
   if (match === null || index === undefined) return null;
   const key = match.parts.map((part) => part.evaluate({ session, parameters }));
-  return key.includes(null) ? null : edge.find(index, index.keyOf(key));
+  if (key.includes(null)) return null;
+  const known = session.transaction?.programRow(edge.table.id, match.index, key);
+  return known ?? edge.find(index, index.keyOf(key));
 }
 
 /** The index by which a plan finds its row, and the parts of the key; plans live as long as their catalog. */
@@ -133,16 +133,18 @@ async function show(
   for (const [rowId, list] of byRow) {
     await session.lock(rowLockKey(edge.table.id, rowId), 'pin');
     await session.services.locks.unlocked.settled(edge.table.id);
-    let row = edge.row(rowId);
-    for (const { operation: at } of list) {
+    const { row: tried, since } = list[0]!.trial;
+    const own = transaction.overlay.row(edge.table.id, rowId) !== undefined;
+    const same = !own && session.services.appliedStamp() === since;
+    let row = same ? tried : edge.row(rowId);
+    for (const { operation: at, trial } of list) {
       if (row === null) {
         throw new SqlError(
           SQLSTATE.serializationFailure,
           'could not serialize access due to concurrent delete',
         );
       }
-      const operation = transaction.operations[at] as OperationOf<'program'>;
-      const values = runProgram(edge, operation, row.values)!;
+      const values: Datum[] = trial.run(row.values);
       transaction.replace(at, updateImage(edge.table, [{ row, values }]));
       const shown = { rowId, version: 0n, values };
       transaction.overlay.put(at, edge.table.id, { ...shown, deleted: false });

@@ -45,6 +45,11 @@ function sessionZone(session: SessionFunctions): ZoneOffset {
   return parseZone(session.values.timeZone);
 }
 
+/** The wall clock of a zone: timestamp without time zone. */
+export function localTimestamp(instant: bigint, timeZone: string): bigint {
+  return toLocal(instant, parseZone(timeZone));
+}
+
 function toLocal(instant: Datum, zone: ZoneOffset): bigint {
   const micros = instant as bigint;
   return isInfiniteTimestamp(micros) ? micros : utcToLocal(micros, zone);
