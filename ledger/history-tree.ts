@@ -23,6 +23,7 @@ export class HistoryTree {
   #size = 0;
   /** Roots of the complete subtrees of the size's binary digits, the biggest first. */
   #frontier: Uint8Array[] = [];
+  #root: Uint8Array | null = null;
 
   constructor(crypto: Crypto) {
     this.#crypto = crypto;
@@ -41,12 +42,14 @@ export class HistoryTree {
     }
     this.#frontier.push(node);
     this.#size += 1;
+    this.#root = null;
   }
 
   /** Root over everything appended so far. */
   root(): Uint8Array {
     if (this.#size === 0) return emptyRoot(this.#crypto);
-    return this.#frontier.reduceRight((right, left) => nodeHash(this.#crypto, left, right));
+    this.#root ??= this.#frontier.reduceRight((right, left) => nodeHash(this.#crypto, left, right));
+    return this.#root;
   }
 
   /** The frontier as bytes: its hashes, one after the other. `restore` needs the size as well. */

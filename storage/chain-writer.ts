@@ -171,13 +171,14 @@ export class ChainWriter {
     try {
       this.#state.begin();
       this.#step('begun', stored.height);
-      const applied = this.#apply(stored, header, bundles);
+      const hash = headerHash(this.#crypto, stored.header);
+      const applied = this.#apply(stored, header, hash, bundles);
       this.#step('applied', stored.height);
       this.#blocks.append(stored);
       this.#step('durable', stored.height);
       this.#state.commit(stored.height);
       this.#step('committed', stored.height);
-      this.#advance(stored, header, applied);
+      this.#advance(header, hash, applied);
       return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
     } catch (error) {
       // Whatever it was: a block that may be durable and is not executed is repaired at the next start.
@@ -264,15 +265,17 @@ export class ChainWriter {
     return this.#executor.index;
   }
 
-  #apply(stored: StoredBlock, header: Header, bundles: readonly Bundle[]): AppliedBlock {
-    const { header: headerBytes } = stored;
-    const hash = headerHash(this.#crypto, headerBytes);
+  #apply(
+    { header: headerBytes }: StoredBlock,
+    header: Header,
+    hash: Uint8Array,
+    bundles: readonly Bundle[],
+  ): AppliedBlock {
     const { history } = this.#parent;
     return this.#executor.execute({ header, headerBytes, hash, bundles, history });
   }
 
-  #advance(stored: StoredBlock, header: Header, applied: AppliedBlock): void {
-    const hash = headerHash(this.#crypto, stored.header);
+  #advance(header: Header, hash: Uint8Array, applied: AppliedBlock): void {
     const { history } = this.#parent;
     history.append(hash);
     this.#parent = { header, hash, history };
@@ -391,10 +394,11 @@ export class ChainWriter {
     const bundles = decoded(() => decodeBody(stored.body), file, height);
     this.#check(stored, header, bundles);
     this.#checkExecuted(header);
+    const hash = headerHash(this.#crypto, stored.header);
     this.#state.begin();
-    const applied = this.#apply(stored, header, bundles);
+    const applied = this.#apply(stored, header, hash, bundles);
     this.#state.commit(height);
-    this.#advance(stored, header, applied);
+    this.#advance(header, hash, applied);
   }
 
   /** What a header says was executed is what this state has executed. */
