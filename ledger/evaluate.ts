@@ -128,6 +128,20 @@ function functionOf(name: string): (...args: Value[]) => Datum {
 }
 
 function compileCall(expression: Of<'call'>): Evaluator {
+  const call = callOf(expression);
+  return expression.args.every(({ kind }) => kind === 'const') ? once(call) : call;
+}
+
+/** Functions look at their arguments alone: of constants there is one result. What throws is tried again. */
+function once(evaluator: Evaluator): Evaluator {
+  let value: Datum | undefined;
+  return (row, excluded) => {
+    if (value === undefined) value = evaluator(row, excluded);
+    return value;
+  };
+}
+
+function callOf(expression: Of<'call'>): Evaluator {
   const impl = functionOf(expression.name);
   const args = expression.args.map(compileGeneral);
   const narrows = numericScale(expression.type) !== null;

@@ -151,9 +151,31 @@ function parseBool(text: string): bigint {
   throw invalidSyntax('bool', text);
 }
 
+/** Digits that a JavaScript number holds exactly, whatever they are. */
+const EXACT_DIGITS = 15;
+
+/** Nothing but a sign and few digits, which is what clients send; null for every other text. */
+function plainInteger(text: string): bigint | null {
+  const first = text.charCodeAt(0) === 0x2d ? 1 : 0;
+  if (text.length === first || text.length - first > EXACT_DIGITS) return null;
+  let value = 0;
+  for (let i = first; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return null;
+    value = value * 10 + digit;
+  }
+  return BigInt(first === 1 ? -value : value);
+}
+
 const INTEGER = /^[ \t\n\r\f\v]*[+-]?\d+[ \t\n\r\f\v]*$/;
 
 function parseInteger(text: string, name: string, bits: number): bigint {
+  const value = plainInteger(text) ?? anyInteger(text, name);
+  if (BigInt.asIntN(bits, value) !== value) throw integerOutOfRange(text, name);
+  return value;
+}
+
+function anyInteger(text: string, name: string): bigint {
   if (!INTEGER.test(text)) {
     throw new SqlError(
       SQLSTATE.invalidTextRepresentation,
@@ -161,9 +183,7 @@ function parseInteger(text: string, name: string, bits: number): bigint {
     );
   }
   const digits = text.trim();
-  const value = BigInt(digits.startsWith('+') ? digits.slice(1) : digits);
-  if (BigInt.asIntN(bits, value) !== value) throw integerOutOfRange(text, name);
-  return value;
+  return BigInt(digits.startsWith('+') ? digits.slice(1) : digits);
 }
 
 function integerOutOfRange(text: string, name: string): SqlError {
