@@ -105,6 +105,26 @@ export class BlockStore {
    * @throws StorageError full or io: nothing was appended
    */
   append(block: StoredBlock): void {
+    this.write(block);
+    this.sync();
+  }
+
+  /** What was written is on disk when it returns. */
+  sync(): void {
+    this.#log!.sync();
+  }
+
+  /** What was written is on disk when it resolves. */
+  synced(): Promise<void> {
+    return this.#log!.synced();
+  }
+
+  /**
+   * Appends the block after the tip; it is not durable yet.
+   *
+   * @throws StorageError full or io: nothing was appended
+   */
+  write(block: StoredBlock): void {
     if (block.height !== this.#tip + 1) {
       throw new StorageError('io', `block ${block.height} does not follow ${this.#tip}`);
     }
@@ -112,7 +132,6 @@ export class BlockStore {
     guard(this.fileOf(block.height), () =>
       insert.run(BigInt(block.height), block.header, block.body, block.certificate),
     );
-    this.#log!.sync();
     this.#tip = block.height;
     const bytes = block.header.length + block.body.length + block.certificate.length;
     this.#appendedBytes += bytes;
@@ -155,7 +174,7 @@ export class BlockStore {
         .prepare('INSERT INTO chunk(hash, bytes) VALUES(?,?) ON CONFLICT(hash) DO NOTHING')
         .run(hash, bytes),
     );
-    this.#log!.sync();
+    this.sync();
     this.#logBytes += bytes.length + LOG_BYTES_PER_BLOCK;
   }
 

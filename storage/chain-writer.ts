@@ -1,8 +1,8 @@
 // The writer: makes blocks durable and executes them; recovers after a crash. Shell, synchronous.
 //
-// Order of a block: apply in an open SQLite transaction of the state → append to the block file, which is the
-// one fsync → commit the state and the block index. So nothing is visible that is not durable, and what is
-// durable and not yet committed is applied again at the next start. Recovery is that one path:
+// Order of a block: write it to the block file → the one fsync and, meanwhile, execution in an open SQLite
+// transaction of the state → commit the state and the block index. So nothing is visible that is not durable,
+// and what is durable and not yet committed is executed again at the next start. Recovery is that one path:
 //
 // (1) m is the lowest height that a state shard has applied. Shards ahead of m are taken back to m through
 //     their history; if the catalog changed in between, the state is made anew from the chain.
@@ -35,7 +35,7 @@ import type { DataDirectory, DirectoryLock } from './data-directory.ts';
 import type { StoredBlock } from './block-store.ts';
 
 /** Moments in the life of a block, for tests that stop the process there. */
-export type Step = 'begun' | 'applied' | 'durable' | 'committed';
+export type Step = 'begun' | 'written' | 'executed' | 'durable' | 'committed';
 
 export interface WriterOptions {
   readonly crypto: Crypto;
@@ -67,6 +67,15 @@ export interface Appended {
   readonly tip: Tip;
   /** Encoded receipts, in the order of the block's transactions. */
   readonly receipts: readonly Uint8Array[];
+}
+
+/** A block with its parts decoded. */
+interface BlockAtWork {
+  readonly stored: StoredBlock;
+  readonly header: Header;
+  /** Of the header. */
+  readonly hash: Uint8Array;
+  readonly bundles: readonly Bundle[];
 }
 
 /** Log of a state shard, in bytes, beyond which it is folded into the file. */
@@ -162,30 +171,70 @@ export class ChainWriter {
    * @throws StorageError after which nothing more may be appended; SqlError never
    */
   append(stored: StoredBlock): Appended {
+    const block = this.#checked(stored);
+    try {
+      this.#write(block);
+      this.#blocks.sync();
+      const applied = this.#execute(block);
+      return this.#commit(block, applied);
+    } catch (error) {
+      throw this.#broke(error);
+    }
+  }
+
+  /** The same, executing while the disk writes. One call at a time. */
+  async appendMeanwhile(stored: StoredBlock): Promise<Appended> {
+    const block = this.#checked(stored);
+    try {
+      this.#write(block);
+      const durable = this.#blocks.synced();
+      // Were execution to fail first, nobody would wait for the disk any more.
+      durable.catch(() => undefined);
+      const applied = this.#execute(block);
+      await durable;
+      return this.#commit(block, applied);
+    } catch (error) {
+      throw this.#broke(error);
+    }
+  }
+
+  #checked(stored: StoredBlock): BlockAtWork {
     if (this.#broken)
       throw new StorageError('io', `${this.data.path}: the writer has failed before`);
-    const file = this.#blocks.fileOf(stored.height);
-    const header = decoded(() => decodeHeader(stored.header), file, stored.height);
-    const bundles = decoded(() => decodeBody(stored.body), file, stored.height);
-    this.#check(stored, header, bundles);
-    try {
-      this.#state.begin();
-      this.#step('begun', stored.height);
-      const hash = headerHash(this.#crypto, stored.header);
-      const applied = this.#apply(stored, header, hash, bundles);
-      this.#step('applied', stored.height);
-      this.#blocks.append(stored);
-      this.#step('durable', stored.height);
-      this.#state.commit(stored.height);
-      this.#step('committed', stored.height);
-      this.#advance(header, hash, applied);
-      return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
-    } catch (error) {
-      // Whatever it was: a block that may be durable and is not executed is repaired at the next start.
-      this.#broken = true;
-      if (this.#state.database.inTransaction) this.#state.rollback();
-      throw storageErrorOf(error, shardFile(this.data.path, 0));
-    }
+    const block = this.#decoded(stored);
+    this.#check(block);
+    return block;
+  }
+
+  #write({ stored, header: { height } }: BlockAtWork): void {
+    this.#state.begin();
+    this.#step('begun', height);
+    this.#blocks.write(stored);
+    this.#step('written', height);
+  }
+
+  #execute({ stored, header, hash, bundles }: BlockAtWork): AppliedBlock {
+    const { history } = this.#parent;
+    const headerBytes = stored.header;
+    const applied = this.#executor.execute({ header, headerBytes, hash, bundles, history });
+    this.#step('executed', header.height);
+    return applied;
+  }
+
+  #commit(block: BlockAtWork, applied: AppliedBlock): Appended {
+    const { height } = block.header;
+    this.#step('durable', height);
+    this.#state.commit(height);
+    this.#step('committed', height);
+    this.#advance(block, applied);
+    return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
+  }
+
+  /** Whatever it was: a block that may be durable and is not executed is repaired at the next start. */
+  #broke(error: unknown): unknown {
+    this.#broken = true;
+    if (this.#state.database.inTransaction) this.#state.rollback();
+    return storageErrorOf(error, shardFile(this.data.path, 0));
   }
 
   /** Stores a chunk of operations; durable when it returns. Its hash goes into the manifest. */
@@ -233,7 +282,18 @@ export class ChainWriter {
     this.#options.onStep?.(step, height);
   }
 
-  #check(stored: StoredBlock, header: Header, bundles: readonly Bundle[]): void {
+  #decoded(stored: StoredBlock): BlockAtWork {
+    const { height } = stored;
+    const file = this.#blocks.fileOf(height);
+    return {
+      stored,
+      header: decoded(() => decodeHeader(stored.header), file, height),
+      hash: headerHash(this.#crypto, stored.header),
+      bundles: decoded(() => decodeBody(stored.body), file, height),
+    };
+  }
+
+  #check({ stored, header, bundles }: BlockAtWork): void {
     const context: CheckContext = {
       crypto: this.#crypto,
       chainId: this.data.chainId,
@@ -265,17 +325,7 @@ export class ChainWriter {
     return this.#executor.index;
   }
 
-  #apply(
-    { header: headerBytes }: StoredBlock,
-    header: Header,
-    hash: Uint8Array,
-    bundles: readonly Bundle[],
-  ): AppliedBlock {
-    const { history } = this.#parent;
-    return this.#executor.execute({ header, headerBytes, hash, bundles, history });
-  }
-
-  #advance(header: Header, hash: Uint8Array, applied: AppliedBlock): void {
+  #advance({ header, hash }: BlockAtWork, applied: AppliedBlock): void {
     const { history } = this.#parent;
     history.append(hash);
     this.#parent = { header, hash, history };
@@ -388,17 +438,13 @@ export class ChainWriter {
   }
 
   #replay(height: number): void {
-    const stored = this.#stored(height);
-    const file = this.#blocks.fileOf(height);
-    const header = decoded(() => decodeHeader(stored.header), file, height);
-    const bundles = decoded(() => decodeBody(stored.body), file, height);
-    this.#check(stored, header, bundles);
-    this.#checkExecuted(header);
-    const hash = headerHash(this.#crypto, stored.header);
+    const block = this.#decoded(this.#stored(height));
+    this.#check(block);
+    this.#checkExecuted(block.header);
     this.#state.begin();
-    const applied = this.#apply(stored, header, hash, bundles);
+    const applied = this.#execute(block);
     this.#state.commit(height);
-    this.#advance(header, hash, applied);
+    this.#advance(block, applied);
   }
 
   /** What a header says was executed is what this state has executed. */

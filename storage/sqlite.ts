@@ -7,6 +7,7 @@
 
 import {
   closeSync,
+  fdatasync,
   fdatasyncSync,
   fstatSync,
   fsyncSync,
@@ -136,15 +137,25 @@ export class ReservedLog {
     this.#guarded(() => fdatasyncSync(this.#file));
   }
 
+  /** The same, while this thread goes on. */
+  synced(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#file, (cause) => (cause === null ? resolve() : reject(this.#fault(cause))));
+    });
+  }
+
   #guarded<T>(work: () => T): T {
     try {
       return work();
     } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      throw new StorageError(code === 'ENOSPC' ? 'full' : 'io', `${this.#path}-wal: ${message}`, {
-        cause,
-      });
+      throw this.#fault(cause as NodeJS.ErrnoException);
     }
+  }
+
+  #fault(cause: NodeJS.ErrnoException): StorageError {
+    const { code, message } = cause;
+    const fault = code === 'ENOSPC' ? 'full' : 'io';
+    return new StorageError(fault, `${this.#path}-wal: ${message}`, { cause });
   }
 
   close(): void {

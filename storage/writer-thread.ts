@@ -70,29 +70,31 @@ function failureOf(error: unknown): WriterFailure {
 }
 
 function serve(writer: ChainWriter): void {
+  let last = Promise.resolve();
   port!.on('message', (request: WriterRequest) => {
-    try {
-      answer(writer, request);
-    } catch (error) {
-      reply({ kind: 'failed', id: request.id, failure: failureOf(error) });
-    }
-    if (request.kind !== 'close') tidy(writer);
+    last = last.then(() => work(writer, request));
   });
 }
 
-/** After the answer, which so does not wait for it. */
-function tidy(writer: ChainWriter): void {
+/** Answers a request, then puts the files in order, which so the answer does not wait for. Never rejects. */
+async function work(writer: ChainWriter, request: WriterRequest): Promise<void> {
+  const { id } = request;
   try {
-    if (writer.untidy) writer.tidy();
+    await answer(writer, request);
+  } catch (error) {
+    return reply({ kind: 'failed', id, failure: failureOf(error) });
+  }
+  try {
+    if (request.kind !== 'close' && writer.untidy) writer.tidy();
   } catch (error) {
     reply({ kind: 'failed', id: null, failure: failureOf(error) });
   }
 }
 
-function answer(writer: ChainWriter, request: WriterRequest): void {
+async function answer(writer: ChainWriter, request: WriterRequest): Promise<void> {
   switch (request.kind) {
     case 'append': {
-      const { tip, receipts } = writer.append(request.block);
+      const { tip, receipts } = await writer.appendMeanwhile(request.block);
       reply({ kind: 'appended', id: request.id, tip, receipts: packed(receipts) });
       return;
     }

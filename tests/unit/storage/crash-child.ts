@@ -14,7 +14,8 @@ const ledger = openNotes(directory, {
   },
 });
 for (let id = ledger.writer.tip.height + 1; ; id++) {
-  ledger.run([insertNote(0, BigInt(id)), insertNote(1, BigInt(id))]);
+  const bundle = ledger.bundle([[insertNote(0, BigInt(id)), insertNote(1, BigInt(id))]]);
+  await ledger.writer.appendMeanwhile(ledger.block([bundle]));
   writeSync(1, `${id}\n`);
   if (id % 3 === 0) ledger.writer.tidy();
   if (step === 'tidied' && id === Number(height)) process.kill(process.pid, 'SIGKILL');
