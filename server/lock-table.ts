@@ -30,6 +30,16 @@ const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
   update: ['keyShare', 'share', 'program', 'applying', 'pin', 'noKeyUpdate', 'update'],
 };
 
+const NONE: Readonly<Record<LockMode, number>> = {
+  keyShare: 0,
+  share: 0,
+  program: 0,
+  applying: 0,
+  pin: 0,
+  noKeyUpdate: 0,
+  update: 0,
+};
+
 /** Whoever holds locks: a session. Compared by identity. */
 export interface LockOwner {
   readonly processId: number;
@@ -45,7 +55,12 @@ type Waiter = {
 /** One acquisition, in the order in which its owner made them. */
 type Acquisition = { readonly key: string; readonly mode: LockMode };
 
-type Lock = { readonly holders: Map<LockOwner, LockMode[]>; readonly waiters: Waiter[] };
+type Lock = {
+  readonly holders: Map<LockOwner, LockMode[]>;
+  /** Acquisitions of all holders, by mode. A table's lock has a holder for each session that writes to it. */
+  readonly counts: Record<LockMode, number>;
+  readonly waiters: Waiter[];
+};
 
 /** A wait in progress. */
 export interface Wait {
@@ -131,6 +146,7 @@ export class LockTable {
     const index = modes?.lastIndexOf(mode) ?? -1;
     if (lock === undefined || modes === undefined || index < 0) return false;
     modes.splice(index, 1);
+    lock.counts[mode] -= 1;
     if (modes.length === 0) lock.holders.delete(owner);
     const held = this.#held.get(owner)!;
     held.splice(
@@ -150,14 +166,23 @@ export class LockTable {
     if (kept.length > 0) this.#held.set(owner, kept);
     else this.#held.delete(owner);
     for (const { key } of held) {
-      const lock = which(key) ? this.#locks.get(key) : undefined;
-      if (lock?.holders.delete(owner) === true) this.#wake(key, lock);
+      if (kept.length > 0 && !which(key)) continue;
+      const lock = this.#locks.get(key);
+      const modes = lock?.holders.get(owner);
+      if (lock === undefined || modes === undefined) continue;
+      for (const mode of modes) lock.counts[mode] -= 1;
+      lock.holders.delete(owner);
+      this.#wake(key, lock);
     }
   }
 
   #grant(owner: LockOwner, key: string, mode: LockMode): void {
     let lock = this.#locks.get(key);
-    if (lock === undefined) this.#locks.set(key, (lock = { holders: new Map(), waiters: [] }));
+    if (lock === undefined) {
+      lock = { holders: new Map(), counts: { ...NONE }, waiters: [] };
+      this.#locks.set(key, lock);
+    }
+    lock.counts[mode] += 1;
     const modes = lock.holders.get(owner);
     if (modes === undefined) lock.holders.set(owner, [mode]);
     else modes.push(mode);
@@ -168,7 +193,7 @@ export class LockTable {
 
   #wake(key: string, lock: Lock): void {
     let passed = false;
-    for (const next of [...lock.waiters]) {
+    for (const next of lock.waiters.slice()) {
       if (passed && !lock.holders.has(next.owner)) continue;
       if (!compatible(lock, next.owner, next.mode)) {
         passed = true;
@@ -215,9 +240,13 @@ function conflicts(mode: LockMode, held: readonly LockMode[]): boolean {
   return held.some((each) => CONFLICTS[mode].includes(each));
 }
 
-function compatible(lock: Lock, owner: LockOwner, mode: LockMode): boolean {
-  for (const [holder, modes] of lock.holders) {
-    if (holder !== owner && conflicts(mode, modes)) return false;
+function compatible({ holders, counts }: Lock, owner: LockOwner, mode: LockMode): boolean {
+  const against = CONFLICTS[mode];
+  for (let i = 0; i < against.length; i += 1) {
+    const other = against[i]!;
+    if (counts[other] === 0) continue;
+    const own = holders.get(owner)?.filter((each) => each === other).length ?? 0;
+    if (counts[other] > own) return false;
   }
   return true;
 }

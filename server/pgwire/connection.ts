@@ -23,6 +23,7 @@ import {
   PARSE_COMPLETE,
   PORTAL_SUSPENDED,
   READY_FOR_QUERY,
+  rowDescription,
 } from './encode.ts';
 import { errorFields, presentable } from './error-response.ts';
 import type { FrontendMessage } from './message.ts';
@@ -259,13 +260,13 @@ export class Connection implements ChannelOwner, SessionEvents {
     if (what === 'portal') {
       return this.#then(session.describePortal(name), (portal) => {
         if (portal === null) channel.write(NO_DATA);
-        else channel.write(encode({ kind: 'rowDescription', ...portal }));
+        else channel.write(rowDescription(portal.columns, portal.formats));
       });
     }
     return this.#then(session.describeStatement(name), ({ parameterOids, columns }) => {
       channel.write(encode({ kind: 'parameterDescription', oids: parameterOids }));
       if (columns === null) channel.write(NO_DATA);
-      else channel.write(encode({ kind: 'rowDescription', columns, formats: [] }));
+      else channel.write(rowDescription(columns, []));
     });
   }
 

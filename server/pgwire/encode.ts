@@ -5,7 +5,7 @@
 
 import { Writer } from 'pg-protocol/dist/buffer-writer.js';
 import { COMMAND_TAGS_CACHED_MAX } from '../limits.ts';
-import type { TransactionStatus } from './backend.ts';
+import type { ColumnDescription, TransactionStatus } from './backend.ts';
 import type { BackendMessage } from './message.ts';
 import { START_UP } from './message.ts';
 
@@ -36,6 +36,28 @@ export function commandComplete(tag: string): Buffer {
     bytes = encode({ kind: 'commandComplete', tag });
     if (commandTags.size < COMMAND_TAGS_CACHED_MAX) commandTags.set(tag, bytes);
   }
+  return bytes;
+}
+
+type Described = { readonly formats: readonly number[]; readonly bytes: Buffer };
+
+/** What columns were last described as; drivers ask before every Execute. */
+const described = new WeakMap<readonly ColumnDescription[], Described>();
+
+/** RowDescription, from memory if these columns were described with these formats before. */
+export function rowDescription(
+  columns: readonly ColumnDescription[],
+  formats: readonly number[],
+): Buffer {
+  const known = described.get(columns);
+  if (
+    known !== undefined &&
+    known.formats.length === formats.length &&
+    known.formats.every((format, i) => format === formats[i])
+  )
+    return known.bytes;
+  const bytes = encode({ kind: 'rowDescription', columns, formats });
+  described.set(columns, { formats, bytes });
   return bytes;
 }
 

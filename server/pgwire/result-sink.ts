@@ -12,6 +12,7 @@ import {
   copyDataHeader,
   EMPTY_QUERY_RESPONSE,
   encode,
+  rowDescription,
 } from './encode.ts';
 import { errorFields } from './error-response.ts';
 
@@ -43,7 +44,7 @@ export class ChannelSink implements ResultSink {
   }
 
   columns(columns: readonly ColumnDescription[], formats: readonly number[]): void {
-    this.#channel.write(encode({ kind: 'rowDescription', columns, formats }));
+    this.#channel.write(rowDescription(columns, formats));
   }
 
   rows(dataRows: Uint8Array): boolean {

@@ -17,7 +17,6 @@ import type { Prepared } from './plan.ts';
 import { OpenTransaction } from './open-transaction.ts';
 import type { Isolation } from './open-transaction.ts';
 import type { NodeServices } from './services.ts';
-import { durationMs } from './settings.ts';
 import type { Settings } from './settings.ts';
 import { lockTimeout, StopSignal } from './stop.ts';
 
@@ -164,7 +163,7 @@ export class SessionContext {
     if (this.services.locks.holds(this, key, mode)) return false;
     const wait = this.services.locks.acquire(this, key, mode);
     if (wait === null) return false;
-    const ms = durationMs(this.settings.get('lock_timeout'));
+    const ms = this.settings.milliseconds('lock_timeout');
     const timer = ms === 0 ? null : setTimeout(() => wait.cancel(lockTimeout()), ms);
     this.stop.onStop((reason) => wait.cancel(reason));
     return wait.granted

@@ -9,7 +9,6 @@ import type { Outcome } from './execute.ts';
 import { selectTag } from './execute-read.ts';
 import { heldObjects } from './held-objects.ts';
 import type { CatalogPlan, Prepared } from './plan.ts';
-import { durationMs } from './settings.ts';
 import { valueContext } from './value-context.ts';
 
 const encoder = new TextEncoder();
@@ -25,7 +24,7 @@ export async function executeCatalogQuery(
   const values = parameters.map((value, i) =>
     value === null ? null : encoder.encode(formatText(value, prepared.parameterTypes[i]!, context)),
   );
-  const timeout = durationMs(session.settings.get('statement_timeout'));
+  const timeout = session.settings.milliseconds('statement_timeout');
   const light = session.analysisContext();
   const held = /\bpg_(cursors?|prepared_statements?)\b/i.test(plan.text)
     ? heldObjects(session.statements, session.portals)

@@ -30,7 +30,6 @@ import type { Bound, Prepared } from './plan.ts';
 import { scopeOf } from './planner.ts';
 import { formatsFor } from './portal.ts';
 import type { Portal } from './portal.ts';
-import { durationMs } from './settings.ts';
 import { canceledByUser, statementTimeout } from './stop.ts';
 import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
 
@@ -417,36 +416,37 @@ export class Session implements WireSession {
     this.#running = true;
     const { context } = this;
     context.sink = sink;
-    const ms = durationMs(context.settings.get('statement_timeout'));
+    const ms = context.settings.milliseconds('statement_timeout');
     const timer = ms === 0 ? null : setTimeout(() => context.stop.stop(statementTimeout()), ms);
-    const end = () => {
-      this.#running = false;
-      context.sink = null;
-      context.stop.reset();
-      if (timer !== null) clearTimeout(timer);
-    };
     try {
       const result = work();
       if (!isPromise(result)) {
-        end();
+        this.#ended(timer);
         return result;
       }
       return result.then(
         (value) => {
-          end();
+          this.#ended(timer);
           return value;
         },
-        (error: unknown) => {
-          end();
-          this.#failBlock();
-          throw error;
-        },
+        (error: unknown) => this.#failed(timer, error),
       );
     } catch (error) {
-      end();
-      this.#failBlock();
-      throw error;
+      return this.#failed(timer, error);
     }
+  }
+
+  #ended(timer: NodeJS.Timeout | null): void {
+    this.#running = false;
+    this.context.sink = null;
+    this.context.stop.reset();
+    if (timer !== null) clearTimeout(timer);
+  }
+
+  #failed(timer: NodeJS.Timeout | null, error: unknown): never {
+    this.#ended(timer);
+    this.#failBlock();
+    throw error;
   }
 
   /** The client learns of a held write's outcome before anything else happens. */
@@ -530,7 +530,7 @@ export class Session implements WireSession {
     const { settings, transaction } = this.context;
     const inTransaction = transaction !== null;
     const name = inTransaction ? 'idle_in_transaction_session_timeout' : 'idle_session_timeout';
-    const ms = durationMs(settings.get(name));
+    const ms = settings.milliseconds(name);
     if (ms === 0 || this.#closed) return;
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     this.#idleTimer = setTimeout(() => {

@@ -88,7 +88,7 @@ function duration(value: string, name: string): string {
 }
 
 /** Milliseconds of a duration setting's canonical text. */
-export function durationMs(text: string): number {
+function durationMs(text: string): number {
   const match = /^(\d+)(ms|s|min|h|d)?$/.exec(text);
   return match === null ? 0 : Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!;
 }
@@ -238,6 +238,9 @@ export class Settings {
   readonly #values = new Map<string, string>();
   /** What RESET goes back to: start-up parameters. */
   readonly #defaults = new Map<string, string>();
+  /** What `get` and `milliseconds` have found, by key: they are asked several times for each statement. */
+  readonly #known = new Map<string, string>();
+  readonly #durations = new Map<string, number>();
   #undo: Undo[] = [];
   #inTransaction = false;
   #revision = 0;
@@ -254,10 +257,20 @@ export class Settings {
 
   /** @throws SqlError 42704 for an unknown name */
   get(name: string): string {
-    const key = keyOf(name);
-    const value = this.#values.get(key) ?? this.#defaults.get(key) ?? DEFINITIONS.get(key)?.initial;
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const value = this.tryGet(name);
     if (value === undefined) throw unknownSetting(name);
+    // Only its own name: a name can be written in any number of ways.
+    if (keyOf(name) === name) this.#known.set(name, value);
     return value;
+  }
+
+  /** A duration. @param name  in lower case */
+  milliseconds(name: string): number {
+    let ms = this.#durations.get(name);
+    if (ms === undefined) this.#durations.set(name, (ms = durationMs(this.get(name))));
+    return ms;
   }
 
   tryGet(name: string): string | undefined {
@@ -302,6 +315,7 @@ export class Settings {
     const key = keyOf(name);
     this.#revision += 1;
     this.#defaults.set(key, this.#checked(key, name, value));
+    this.#forget(key);
   }
 
   set(name: string, value: string, local = false): void {
@@ -324,6 +338,7 @@ export class Settings {
   setFixed(name: string, value: string): void {
     const key = keyOf(name);
     this.#values.set(key, value);
+    this.#forget(key);
     if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
   }
 
@@ -386,7 +401,13 @@ export class Settings {
     this.#revision += 1;
     if (value === undefined) this.#values.delete(key);
     else this.#values.set(key, value);
+    this.#forget(key);
     if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
+  }
+
+  #forget(key: string): void {
+    this.#known.delete(key);
+    this.#durations.delete(key);
   }
 
   #report(key: string): void {
