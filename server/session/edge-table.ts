@@ -66,14 +66,18 @@ export class EdgeTable extends TableShape implements RowLookup {
     return this.#base(conditions, parameters).find((row) => !this.#hidden(row.rowId)) ?? null;
   }
 
-  /** Puts a new row into the overlay; what is known of its keys goes on being known. */
-  insert(transaction: OpenTransaction, rowId: bigint, values: readonly Datum[]): void {
-    const { overlay, tag } = transaction;
-    const known = overlay.table(this.table.id)?.revision === this.#keysRevision;
-    overlay.put(tag, this.table.id, { rowId, version: 0n, deleted: false, values });
+  /** Puts a row into the overlay; what is known of its keys goes on being known. */
+  put({ overlay, tag }: OpenTransaction, row: OverlayRow): void {
+    const { id } = this.table;
+    const before = overlay.row(id, row.rowId);
+    const known = overlay.table(id)?.revision === this.#keysRevision;
+    overlay.put(tag, id, row);
     if (!known) return;
-    for (const [index, keys] of this.#keys) addKey(keys, index, rowId, values);
-    this.#keysRevision = overlay.table(this.table.id)!.revision;
+    for (const [index, keys] of this.#keys) {
+      if (before !== undefined && !before.deleted) dropKey(keys, index, before);
+      if (!row.deleted) addKey(keys, index, row);
+    }
+    this.#keysRevision = overlay.table(id)!.revision;
   }
 
   row(rowId: bigint): StoredRow | null {
@@ -205,7 +209,7 @@ export class EdgeTable extends TableShape implements RowLookup {
     if (keys === undefined) {
       this.#keys.set(index, (keys = new Map()));
       for (const row of overlay.rows.values()) {
-        if (!row.deleted) addKey(keys, index, row.rowId, row.values);
+        if (!row.deleted) addKey(keys, index, row);
       }
     }
     return keys;
@@ -228,14 +232,19 @@ export class EdgeTable extends TableShape implements RowLookup {
   }
 }
 
-function addKey(
-  keys: Map<string, bigint>,
-  index: IndexShape,
-  rowId: bigint,
-  values: readonly Datum[],
-): void {
+type Keys = Map<string, bigint>;
+
+function addKey(keys: Keys, index: IndexShape, { rowId, values }: OverlayRow): void {
   const key = index.key(values);
   if (key !== null && !key.includes(null)) keys.set(keyText(key), rowId);
+}
+
+/** Another row may have taken the key meanwhile. */
+function dropKey(keys: Keys, index: IndexShape, { rowId, values }: OverlayRow): void {
+  const key = index.key(values);
+  if (key === null || key.includes(null)) return;
+  const text = keyText(key);
+  if (keys.get(text) === rowId) keys.delete(text);
 }
 
 /** Equal for equal keys only. */

@@ -56,7 +56,7 @@ export async function insertRows(
       : uniqueError(edge, session.catalog, values, null);
     if (duplicate !== null) throw duplicate;
     const rowId = transaction.nextInsertedId();
-    edge.insert(transaction, rowId, values);
+    edge.put(transaction, { rowId, version: 0n, deleted: false, values });
     ids.push(rowId);
     const wait = pause();
     if (wait !== undefined) await wait;
@@ -111,7 +111,6 @@ async function changeTable(
   refuseAppendOnly(table);
   const edge = tables.table(table);
   const rules = rulesOf(edge, session.catalog);
-  const { tag } = transaction;
   const pause = turns(session);
   for (const { row, values } of changes) {
     const wait = pause();
@@ -119,17 +118,12 @@ async function changeTable(
     if (values !== null) rules.complete(values as Datum[]);
     await lockChanged(session, tables, edge, row, values);
     if (values === null) {
-      transaction.overlay.put(tag, table.id, { ...row, deleted: true });
+      edge.put(transaction, { ...row, deleted: true });
       continue;
     }
     const duplicate = uniqueError(edge, session.catalog, values, row.rowId);
     if (duplicate !== null) throw duplicate;
-    transaction.overlay.put(tag, table.id, {
-      rowId: row.rowId,
-      version: 0n,
-      deleted: false,
-      values,
-    });
+    edge.put(transaction, { rowId: row.rowId, version: 0n, deleted: false, values });
     written.push({ edge, rowId: row.rowId, values });
   }
   pushImages(transaction, table, changes);
