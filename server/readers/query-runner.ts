@@ -141,20 +141,25 @@ export class QueryRunner {
   iterate(request: QueryRequest): IterableIterator<Row> {
     this.#load(request);
     const rows = this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
-    return this.#checked(rows, request);
-  }
-
-  /** The catalog is checked when the first row has taken the snapshot. */
-  *#checked(rows: IterableIterator<Row>, request: QueryRequest): IterableIterator<Row> {
-    try {
+    // Not a generator around it, which costs as much as a column.
+    const next = (): IteratorResult<Row> => {
       const first = rows.next();
-      this.check(request);
-      if (first.done === true) return;
-      yield first.value;
-      yield* rows;
-    } finally {
-      rows.return?.();
-    }
+      try {
+        // The catalog is checked when the first row has taken the snapshot.
+        this.check(request);
+      } catch (error) {
+        rows.return?.();
+        throw error;
+      }
+      checked.next = () => rows.next();
+      return first;
+    };
+    const checked = {
+      next,
+      return: () => rows.return?.() ?? { done: true as const, value: undefined },
+      [Symbol.iterator]: () => checked,
+    };
+    return checked;
   }
 
   /** Forgets every prepared statement: after a change of the schema. */

@@ -43,6 +43,9 @@ async function send(
     if (format === 1) sink.copyData(CopyWriter.binaryHeader());
     if (options.header !== false) sink.copyData(writer.header(columns));
     for (;;) {
+      // The next rows are made while these are sent.
+      const next = batch.done ? null : Promise.resolve(source.read(0));
+      next?.catch(() => undefined);
       count += batch.count;
       const { bytes } = batch;
       let keepsUp = true;
@@ -53,8 +56,8 @@ async function send(
       }
       if (!keepsUp) await sink.drained();
       stop.check();
-      if (batch.done) break;
-      batch = await source.read(0);
+      if (next === null) break;
+      batch = await next;
     }
   } finally {
     source.close();

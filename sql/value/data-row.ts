@@ -25,6 +25,8 @@ export interface DataRowColumn {
 /** Bytes of a new slab; it doubles when a row does not fit. */
 const BUFFER_BYTES = 16_384;
 const MESSAGE_DATA_ROW = 0x44;
+const MINUS = 0x2d;
+const POINT = 0x2e;
 /** Shorter ASCII text is written byte by byte, which beats a call into the encoder (measured: up to about 24). */
 const SHORT_TEXT = 24;
 
@@ -158,6 +160,30 @@ export class DataRowEncoder {
     this.#end = start + written;
   }
 
+  /** Length and digits: of an integer, or of a decimal that is held times ten to the power of `scale`. */
+  decimal(value: bigint, scale: number): void {
+    let rest = Number(value);
+    if (!Number.isSafeInteger(rest)) return this.text(formatScaled(value, scale));
+    const negative = rest < 0;
+    if (negative) rest = -rest;
+    let digits = scale + 1;
+    for (let end = 10 ** digits; rest >= end; end *= 10) digits += 1;
+    const length = (negative ? 1 : 0) + digits + (scale > 0 ? 1 : 0);
+    this.#reserve(4 + length);
+    const bytes = this.#bytes;
+    const start = this.#end + 4;
+    if (negative) bytes[start] = MINUS;
+    let at = start + length;
+    for (let left = digits; left > 0; left -= 1) {
+      if (left === digits - scale && scale > 0) bytes[--at] = POINT;
+      const whole = Math.floor(rest / 10);
+      bytes[--at] = 0x30 + (rest - whole * 10);
+      rest = whole;
+    }
+    this.#view.setInt32(this.#end, length);
+    this.#end = start + length;
+  }
+
   fixed16(value: number): void {
     this.#reserve(6);
     this.#view.setInt32(this.#end, 2);
@@ -220,6 +246,10 @@ function textWriter(type: SqlType): RowWriter {
     case 'int4':
     case 'int8':
     case 'oid':
+      return (buffer, value) => {
+        if (typeof value === 'bigint') buffer.decimal(value, 0);
+        else buffer.text(String(value));
+      };
     case 'text':
     case 'varchar':
     case 'name':
@@ -231,12 +261,10 @@ function textWriter(type: SqlType): RowWriter {
       return (buffer, value) => buffer.text(String(value));
     case 'numeric': {
       const scale = numericScale(type) ?? 0;
-      return (buffer, value) =>
-        buffer.text(
-          typeof value === 'bigint'
-            ? formatScaled(value, scale)
-            : formatNumeric(decodeNumeric(value as Uint8Array)),
-        );
+      return (buffer, value) => {
+        if (typeof value === 'bigint') buffer.decimal(value, scale);
+        else buffer.text(formatNumeric(decodeNumeric(value as Uint8Array)));
+      };
     }
     default:
       return (buffer, value) => buffer.text(formatText(value, type, buffer.context));

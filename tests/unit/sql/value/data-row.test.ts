@@ -1,6 +1,7 @@
 // DataRow messages, read back field by field.
 
 import { expect, test } from '@jest/globals';
+import { formatScaled } from '../../../../ledger/numeric.ts';
 import { sqlType } from '../../../../ledger/type.ts';
 import type { Row } from '../../../../ledger/type.ts';
 import { DEFAULT_CONTEXT } from '../../../../sql/value/context.ts';
@@ -103,3 +104,17 @@ test('the typmod shows: scaled numerics get their point, bpchar its blanks', () 
   encoder.append([-5n, 'a']);
   expect(read(encoder.take())[0]!.map(text)).toEqual(['-0.05', 'a  ']);
 });
+
+test.each([0, 1, 2, 8, 15])(
+  'integers and decimals of scale %i are written digit by digit',
+  (scale) => {
+    const type = scale === 0 ? sqlType('int8') : sqlType('numeric', ((18 << 16) | scale) + 4);
+    const encoder = dataRowEncoder([{ type, format: 0 }], DEFAULT_CONTEXT);
+    const values = [0n, 1n, 9n, 10n, 99n, 100n, 12345n, 2n ** 31n, 2n ** 53n - 1n, 2n ** 53n];
+    values.push(2n ** 53n + 1n, 10n ** 15n - 1n, 10n ** 15n, 10n ** 17n + 7n);
+    const all = [...values, ...values.map((value) => -value)];
+    for (const value of all) encoder.append([value]);
+    const found = read(encoder.take()).map(([field]) => text(field));
+    expect(found).toEqual(all.map((value) => formatScaled(value, scale)));
+  },
+);
