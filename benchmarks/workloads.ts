@@ -1,4 +1,4 @@
-// What is measured: pgbench's own scripts, unmodified, and three of ours. Shell.
+// What is measured: pgbench's own scripts, unmodified, and four of ours. Shell.
 //
 // Each workload runs once on one server and returns a rate; benchmarks/pgbench.ts alternates the servers.
 
@@ -83,7 +83,13 @@ export async function prepare(
       name: `COPY of ${size.copyRows.toLocaleString('en')} rows`,
       unit: 'rows/s',
       floor: undefined,
-      run: (server) => copy(server, rows, size.copyRows),
+      run: (server) => copyIn(server, rows, size.copyRows),
+    },
+    {
+      name: `COPY of ${size.copyRows.toLocaleString('en')} rows to the client`,
+      unit: 'rows/s',
+      floor: undefined,
+      run: (server) => copyOut(server, size.copyRows),
     },
   ];
 }
@@ -103,6 +109,11 @@ CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX entry_account ON entry (account);
 CREATE TABLE copied (id bigint PRIMARY KEY, account int NOT NULL, amount numeric(12,2), note text);
+`;
+
+const FILL_COPIED = `
+INSERT INTO copied SELECT id, id % 100000, id % 1000 + 0.50, 'a note of some length'
+  FROM generate_series(1, :count) AS id WHERE NOT EXISTS (SELECT FROM copied);
 `;
 
 const INSERT_SCRIPT = String.raw`\set account random(1, 100000)
@@ -141,10 +152,18 @@ async function pgbench(server: Measured, flags: readonly string[]): Promise<numb
 }
 
 /** Rows a second of one COPY, in one transaction. The table is emptied first, which is not counted. */
-async function copy(server: Measured, file: string, count: number): Promise<number> {
+async function copyIn(server: Measured, file: string, count: number): Promise<number> {
   await psql(server, 'TRUNCATE copied;');
   const began = performance.now();
   await psql(server, String.raw`\copy copied FROM '${file}'`);
+  return count / ((performance.now() - began) / 1000);
+}
+
+/** Rows a second of the table `copied`, which is filled first if another workload has not done so. */
+async function copyOut(server: Measured, count: number): Promise<number> {
+  await psql(server, FILL_COPIED.replace(':count', String(count)));
+  const began = performance.now();
+  await psql(server, String.raw`\copy copied TO '/dev/null'`);
   return count / ((performance.now() - began) / 1000);
 }
 
