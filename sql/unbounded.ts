@@ -81,6 +81,15 @@ function constant(scalar: Scalar | undefined): string | bigint | undefined {
   return typeof scalar.value === 'object' ? undefined : scalar.value;
 }
 
+/** Whether a query may make more rows, or take more steps, than are written in it: by joins, sets and recursion. */
+export function multiplies(query: Query): boolean {
+  return contains(query, (node) => {
+    if (!('command' in node)) return node.kind === 'call' && node.fn.returnsSet;
+    const joins = node.from.length > 1 || node.entries.some(({ kind }) => kind === 'join');
+    return joins || node.ctes.length > 0;
+  });
+}
+
 /**
  * Whether a query takes few steps by its form alone: it reads no table and makes no rows but those that are
  * written in it, once.

@@ -13,8 +13,10 @@ import type { Analysis, DescribedColumn } from '../../sql/analysis.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { normalise, sameButLiterals, templateOf, tryLiterals } from '../../sql/normalise.ts';
 import type { Literals, Normalised, Template } from '../../sql/normalise.ts';
+import type { Query } from '../../sql/ir.ts';
 import { parseStatements } from '../../sql/parse.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
+import { multiplies } from '../../sql/unbounded.ts';
 import { typeSize } from '../../sql/value/oid.ts';
 import type { ColumnDescription } from '../pgwire/backend.ts';
 import { PLAN_TEXT_CHARACTERS_MAX, PLANS_MAX } from '../limits.ts';
@@ -278,20 +280,38 @@ async function prepare(
 
 function planOf(text: string, analysis: Analysis, session: SessionContext): Plan | Promise<Plan> {
   const { query } = analysis;
-  if (analysis.catalogOnly || query === null) return { kind: 'catalog', text, analysis };
+  if (query === null) return { kind: 'catalog', text, analysis };
+  if (analysis.catalogOnly) return tableFree(text, analysis, query, session);
   switch (query.command) {
     case 'insert':
       return planInsert(query, session);
     case 'update':
     case 'delete':
       return planModify(query, session);
-    case 'select': {
-      const compiled = compileQuery(
-        query,
-        compileOptions(session.catalog, 'current', new Set(), session.services.retypings()),
-      );
-      return { kind: 'read', query, analysis, compiled, variants: new Map() };
-    }
+    case 'select':
+      return planRead(analysis, query, session);
+  }
+}
+
+function planRead(analysis: Analysis, query: Query, session: SessionContext): Plan {
+  const compiled = compileQuery(
+    query,
+    compileOptions(session.catalog, 'current', new Set(), session.services.retypings()),
+  );
+  return { kind: 'read', query, analysis, compiled, variants: new Map() };
+}
+
+/**
+ * A SELECT without tables. The analyst answers what is over soon: everybody's statements wait for it. What may
+ * take long runs in a reader, if it can.
+ */
+function tableFree(text: string, analysis: Analysis, query: Query, session: SessionContext): Plan {
+  if (!multiplies(query)) return { kind: 'catalog', text, analysis };
+  try {
+    return planRead(analysis, query, session);
+  } catch (error) {
+    if (!isSqlError(error) || error.sqlstate !== SQLSTATE.featureNotSupported) throw error;
+    return { kind: 'catalog', text, analysis };
   }
 }
 
