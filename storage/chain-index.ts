@@ -112,9 +112,10 @@ export class ChainIndex {
 /** SQL for the first stamp whose id is not sorted in. */
 const UNSORTED_FROM = `(SELECT (height + 1) * ${STAMP_POSITIONS} FROM chain.sorted)`;
 
-/** The height up to which ids are sorted in, in the index that a connection has attached as `chain`. */
+/** The height up to which ids are sorted in, in the index that a connection has attached as `chain`; 0 if it says none. */
 export function sortedTo(database: Database): number {
-  return Number(database.prepare('SELECT height FROM chain.sorted').pluck().get());
+  const height = Number(database.prepare('SELECT height FROM chain.sorted').pluck().get());
+  return Number.isSafeInteger(height) && height > 0 ? height : 0;
 }
 
 /** Stamp of the transaction with that id; null when there is none. The connection is one on the state. */
