@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { flagOf, loadConfig, OPTIONS, variableOf } from '../server/config.ts';
 import type { Config } from '../server/config.ts';
 import { explain, EXIT } from './exit.ts';
+import type { VerifyOptions } from './verify.ts';
 
 type Flags = Record<string, unknown>;
 
@@ -144,8 +145,10 @@ function checkCommands(main: Command): void {
       '--digest <file>',
       'a digest kept elsewhere: proves that nothing was cut off or rewritten',
     )
+    .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
+    .option('--node-key <hex...>', 'a node that may sign, as known from elsewhere; no other may')
     .option('--json', 'print JSON')
-    .action(async (flags: { digest?: string; json?: boolean }, command: Command) => {
+    .action(async (flags: VerifyOptions, command: Command) => {
       const { runVerify } = await import('./verify.ts');
       await runVerify(configOf(command), flags);
     });

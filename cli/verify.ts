@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { checkKeyring } from '../identity/check.ts';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import { readMasterKey } from '../identity/master-key.ts';
+import { tryFromHex } from '../ledger/bytes.ts';
+import { HASH_BYTES, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import { isStorageError } from '../ledger/error.ts';
 import { systemClock } from '../server/clock.ts';
 import type { Config } from '../server/config.ts';
@@ -13,6 +15,7 @@ import { nativeCrypto } from '../storage/native-crypto.ts';
 import { openDatabase } from '../storage/sqlite.ts';
 import { readCatalog } from '../storage/state-store.ts';
 import { verifyLedger } from '../storage/verify.ts';
+import type { Pins } from '../storage/verify-evidence.ts';
 import type { Damage, VerifyResult } from '../storage/verify.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
@@ -21,6 +24,9 @@ import { Progress } from './progress.ts';
 export interface VerifyOptions {
   /** File with a digest that was kept elsewhere. */
   readonly digest?: string;
+  /** Known from elsewhere, 64 hexadecimal digits each. */
+  readonly chainId?: string;
+  readonly nodeKey?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -32,6 +38,7 @@ export async function runVerify(config: Config, options: VerifyOptions): Promise
   const digest = options.digest === undefined ? undefined : readFileSync(options.digest, 'utf8');
   const ledger = await verifyLedger(config.data, {
     ...(digest === undefined ? {} : { digest }),
+    ...pinsOf(options),
     onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
   });
   progress.finish();
@@ -39,6 +46,22 @@ export async function runVerify(config: Config, options: VerifyOptions): Promise
   const result = ledger.ok ? withKeyring(ledger, config) : ledger;
   process.stdout.write(options.json === true ? jsonText(result) : textOf(result));
   if (!result.ok) throw new CommandError(EXIT.negative, 'the ledger is damaged');
+}
+
+/** @throws CommandError 2 for what is not 64 hexadecimal digits */
+function pinsOf({ chainId, nodeKey }: VerifyOptions): Pins {
+  return {
+    ...(chainId === undefined ? {} : { chainId: pinned('--chain-id', chainId, HASH_BYTES) }),
+    ...(nodeKey === undefined
+      ? {}
+      : { nodeKeys: nodeKey.map((key) => pinned('--node-key', key, PUBLIC_KEY_BYTES)) }),
+  };
+}
+
+function pinned(option: string, given: string, bytes: number): Uint8Array {
+  const value = tryFromHex(given);
+  if (value?.length === bytes) return value;
+  throw new CommandError(EXIT.usage, `${option}: ${given} is not ${2 * bytes} hexadecimal digits`);
 }
 
 /** The result with what the keyring says; without its master key, that it was not checked. */

@@ -50,6 +50,10 @@ export function shardFile(directory: string, shard: number): string {
   return join(directory, 'state', `shard-${String(shard).padStart(2, '0')}.sqlite`);
 }
 
+export function markerFile(directory: string): string {
+  return join(directory, MARKER);
+}
+
 /** First heights of the block files present, ascending. */
 export function blockFiles(directory: string): readonly number[] {
   const heights: number[] = [];
@@ -62,7 +66,7 @@ export function blockFiles(directory: string): readonly number[] {
 
 /** Whether `directory` holds a ledger (its marker file is there). */
 export function isDataDirectory(directory: string): boolean {
-  return existsSync(join(directory, MARKER));
+  return existsSync(markerFile(directory));
 }
 
 /**
@@ -89,7 +93,7 @@ export function makeFolders(directory: string): void {
 /** Writes the marker atomically: before it exists the directory is no ledger. */
 export function markDataDirectory(data: DataDirectory): void {
   onDisk(data.path, () => {
-    const path = join(data.path, MARKER);
+    const path = markerFile(data.path);
     const text = {
       format: 'trustsql',
       version: FORMAT_VERSION,
@@ -121,7 +125,7 @@ export function syncFolder(path: string): void {
  * @throws StorageError foreign: no ledger, or one of another format; damaged: the marker is unreadable
  */
 export function readDataDirectory(directory: string): DataDirectory {
-  const path = join(directory, MARKER);
+  const path = markerFile(directory);
   if (!existsSync(path)) {
     throw new StorageError('foreign', `${directory}: no ledger here (${MARKER} is missing)`);
   }

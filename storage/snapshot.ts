@@ -3,7 +3,8 @@
 // Used by the main thread and by reader processes. The main file is shard 0, the other shards are `s1` …, the
 // block index is `chain`; so compiled queries and the views of the ledger run on one connection.
 //
-// (1) A snapshot is a read transaction in which every file has applied the same height.
+// (1) A snapshot is a read transaction in which every file has applied the same height; only `beginApart`, for
+//     checks, takes them as they are.
 // (2) Outside a snapshot each statement sees the newest state of its own.
 
 import { StorageError } from '../ledger/error.ts';
@@ -60,6 +61,14 @@ export class StateReader {
         this.#statement('ROLLBACK').run();
       }
       throw new StorageError('io', `${this.#file}: no snapshot: the shards lie apart`);
+    });
+  }
+
+  /** Begins a snapshot in which each shard stands where it does; returns their heights, by number. */
+  beginApart(): readonly number[] {
+    return guard(this.#file, () => {
+      this.#statement('BEGIN').run();
+      return this.#heights();
     });
   }
 

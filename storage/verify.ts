@@ -6,16 +6,15 @@
 // sequences, idempotency keys, and the block index. Nothing in the directory is changed.
 //
 // (1) The live files are read in one snapshot, so a running node may go on meanwhile. After a kill the state
-//     and the block index may lag behind the newest block, each by itself: either is compared at its own
+//     shards and the block index may lag behind the newest block, each by itself: each is compared at its own
 //     height, and the rest of the chain is still executed. Height -1 is that of files that hold nothing yet.
-// (2) Without an outside digest nobody can see that the newest blocks were cut off, or that the whole chain
-//     was rewritten by who holds the node's key. `evidence` says what the verdict stands on.
+// (2) What the files alone cannot show needs evidence from outside; see verify-evidence.ts.
 
 import { existsSync, mkdtempSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkBlock, checkGenesis } from '../ledger/block-check.ts';
-import { parseCheckpoint, signersOf } from '../ledger/checkpoint.ts';
+import { parseCheckpoint } from '../ledger/checkpoint.ts';
 import { StorageError, isFormatError, isStorageError } from '../ledger/error.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { chainIdOf, chunkHash, headerHash } from '../ledger/hash.ts';
@@ -24,17 +23,19 @@ import { equal, hex } from '../ledger/bytes.ts';
 import { BlockStore } from './block-store.ts';
 import { sortedTo } from './chain-index.ts';
 import { Executor } from './executor.ts';
-import { indexFile, readDataDirectory, shardFile } from './data-directory.ts';
+import { indexFile, markerFile, readDataDirectory, shardFile } from './data-directory.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import { shardSchema } from './names.ts';
 import { StateReader } from './snapshot.ts';
 import { StateStore } from './state-store.ts';
+import { evidenceOf, unpinnedSigner } from './verify-evidence.ts';
 import { checkIntegrity, compareFile } from './verify-files.ts';
 import type { Catalog } from '../ledger/catalog.ts';
 import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { CheckedParent } from '../ledger/block-check.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
 import type { DataDirectory } from './data-directory.ts';
+import type { Pins } from './verify-evidence.ts';
 import type { Damage } from './verify-files.ts';
 
 export type { Damage } from './verify-files.ts';
@@ -46,7 +47,7 @@ export interface VerifyProgress {
   readonly total: number | null;
 }
 
-export interface VerifyOptions {
+export interface VerifyOptions extends Pins {
   /** A checkpoint note that was kept elsewhere. */
   readonly digest?: string;
   /** Folder for the scratch state, as big as the live one; the system's folder for temporary files by default. */
@@ -59,7 +60,7 @@ export interface VerifyResult {
   /** The first damage found, null when all is well. */
   readonly damage: Damage | null;
   readonly chainId: string;
-  /** Height of the newest block, and that of the state compared. */
+  /** Height of the newest block, and the lowest of the state shards compared. */
   readonly height: number;
   readonly stateHeight: number;
   readonly blocks: number;
@@ -126,7 +127,8 @@ class Verification {
   #live: StateReader | null = null;
   #executor: Executor | null = null;
   #checkpoint: Checkpoint | null = null;
-  #stateHeight = -1;
+  /** Height of each state shard, by number. */
+  #shardHeights: readonly number[] = [];
   #indexHeight = -1;
   #height = -1;
   #blockCount = 0;
@@ -134,7 +136,7 @@ class Verification {
   #rows = 0;
   /** Receipts roots that a header may still name. */
   #executed: Executed[] = [];
-  readonly #evidence: string[] = [];
+  #evidence: readonly string[] = [];
 
   constructor(data: DataDirectory, scratch: string, options: VerifyOptions) {
     this.#data = data;
@@ -144,15 +146,17 @@ class Verification {
 
   async run(): Promise<void> {
     this.#readDigest();
+    this.#checkChainId();
     this.#checkPresent();
     this.#live = StateReader.open(this.#data.path);
-    this.#stateHeight = this.#live.begin();
+    this.#shardHeights = this.#live.beginApart();
+    const indexed = this.#indexed();
     this.#blocks = new BlockStore(this.#data.path, { readonly: true });
     this.#checkFiles();
     await this.#breathe();
     const genesis = this.#openScratch();
     const tip = this.#blocks.tip;
-    this.#checkHeights(tip);
+    this.#checkHeights(tip, indexed);
     this.#compareAt(-1);
     let parent = this.#checkFirst(genesis);
     this.#state.begin();
@@ -170,22 +174,27 @@ class Verification {
     this.#conclude(parent);
   }
 
-  /** Each is one at which there is something to compare with. */
-  #checkHeights(tip: number): void {
-    const { path } = this.#data;
-    const state = this.#stateHeight;
-    if (!Number.isInteger(state) || state < -1) {
-      throw new Found({ file: shardFile(path, 0), message: `${state} is not a height` });
-    }
-    if (state > tip) {
-      const message = `the newest block is ${tip}, but the state has applied block ${state}`;
-      throw new Found({ file: this.#blocks!.fileOf(tip), message, height: tip + 1 });
-    }
-    const [lowest, newest] = this.#live!.database.prepare(
+  /** Lowest and newest height in the block index, -1 when it is empty. */
+  #indexed(): [lowest: bigint, newest: bigint] {
+    return this.#live!.database.prepare(
       'SELECT coalesce(min(height), -1), coalesce(max(height), -1) FROM chain.block',
     )
       .raw()
       .get() as [bigint, bigint];
+  }
+
+  /** Each is one at which there is something to compare with. */
+  #checkHeights(tip: number, [lowest, newest]: readonly [bigint, bigint]): void {
+    const { path } = this.#data;
+    for (const [shard, height] of this.#shardHeights.entries()) {
+      if (!Number.isInteger(height) || height < -1) {
+        throw new Found({ file: shardFile(path, shard), message: `${height} is not a height` });
+      }
+      if (height > tip) {
+        const message = `the newest block is ${tip}, but the state has applied block ${height}`;
+        throw new Found({ file: this.#blocks!.fileOf(tip), message, height: tip + 1 });
+      }
+    }
     if (lowest < -1n || newest > tip) {
       const message = `the newest block is ${tip}, but the index knows of block ${lowest < -1n ? lowest : newest}`;
       throw new Found({ file: indexFile(path), message, table: 'block' });
@@ -207,7 +216,7 @@ class Verification {
       damage,
       chainId: hex(this.#data.chainId),
       height: this.#height,
-      stateHeight: this.#stateHeight,
+      stateHeight: this.#shardHeights.length === 0 ? -1 : Math.min(...this.#shardHeights),
       blocks: this.#blockCount,
       transactions: this.#transactions,
       rows: this.#rows,
@@ -249,6 +258,14 @@ class Verification {
     }
   }
 
+  #checkChainId(): void {
+    const pinned = this.#options.chainId;
+    const { chainId, path } = this.#data;
+    if (pinned === undefined || equal(pinned, chainId)) return;
+    const message = `the chain is ${hex(chainId)}, not the one that was pinned: ${hex(pinned)}`;
+    throw new Found({ file: markerFile(path), message });
+  }
+
   /** SQLite's own check of every file, and the chunks of large transactions. */
   #checkFiles(): void {
     const { path, stateShards } = this.#data;
@@ -285,9 +302,12 @@ class Verification {
     const damage = checkIntegrity({ database, schema: 'main' }, file, null);
     if (damage !== null) return damage;
     const next = blocks.segments[blocks.segments.indexOf(firstHeight) + 1] ?? blocks.tip + 1;
-    const heights = database.prepare('SELECT height FROM block ORDER BY height').pluck().iterate();
+    const heights = database
+      .prepare('SELECT height FROM block WHERE height<? ORDER BY height')
+      .pluck()
+      .iterate(BigInt(next)) as Iterable<bigint>;
     let expected = firstHeight;
-    for (const height of heights as Iterable<bigint>) {
+    for (const height of heights) {
       if (Number(height) !== expected) {
         return { file, message: `block ${expected} is missing`, height: expected };
       }
@@ -323,6 +343,11 @@ class Verification {
     const genesis = this.#decode(0, () => decodeGenesis(first.body));
     if (!equal(chainIdOf(nativeCrypto, first.body), this.#data.chainId)) {
       const message = 'block 0 is not the genesis of this chain';
+      throw new Found({ file: blocks.fileOf(0), message, height: 0 });
+    }
+    const foreign = unpinnedSigner(genesis, this.#options);
+    if (foreign !== null) {
+      const message = `node key ${hex(foreign)} of block 0 is none of those that were pinned`;
       throw new Found({ file: blocks.fileOf(0), message, height: 0 });
     }
     for (const folder of ['chain', 'state']) mkdirSync(join(this.#scratch, folder));
@@ -404,26 +429,25 @@ class Verification {
   /** After the execution of a block: compares where the live state stands, commits now and then. */
   #finishBlock(height: number): void {
     this.#state.finish(height);
-    const here = height === this.#stateHeight || height === this.#indexHeight;
+    const here = height === this.#indexHeight || this.#shardHeights.includes(height);
     if (!here && height % SCRATCH_BATCH_BLOCKS !== 0) return;
     this.#state.database.exec('COMMIT');
     this.#compareAt(height);
     this.#state.begin();
   }
 
-  /** Compares what stands at this height: the state, the block index, both or none. */
+  /** Compares what stands at this height: state shards, the block index, all or none. */
   #compareAt(height: number): void {
-    const { path, stateShards } = this.#data;
-    if (height === this.#stateHeight) {
-      for (let shard = 0; shard < stateShards; shard++) {
-        this.#compare(shardSchema(shard), shardFile(path, shard), height);
-      }
+    const { path } = this.#data;
+    for (const [shard, at] of this.#shardHeights.entries()) {
+      if (at === height) this.#compare(shardSchema(shard), shardFile(path, shard), height);
     }
     if (height === this.#indexHeight) this.#compare('chain', indexFile(path), height);
   }
 
   #compare(schema: string, file: string, height: number): void {
-    if (schema === 'chain') this.#executor!.index.sortIds(sortedTo(this.#live!.database));
+    if (schema === 'chain')
+      this.#executor!.index.sortIds(Math.min(height, sortedTo(this.#live!.database)));
     const header = height < 0 ? null : decodeHeader(this.#blocks!.read(height)!.header);
     const damage = compareFile({
       file,
@@ -440,49 +464,21 @@ class Verification {
   }
 
   #conclude({ header }: CheckedParent): void {
-    const signers = new Set<string>();
-    const genesis = decodeGenesis(this.#blocks!.read(0)!.body);
-    for (const node of genesis.nodes) signers.add(hex(node));
-    this.#evidence.push(
-      `the blocks are signed by the node keys of block 0: ${[...signers].join(', ')}`,
-    );
-    if (header.executed.height < header.height) {
-      this.#evidence.push(
-        `no later header covers the results of blocks after ${header.executed.height} yet`,
-      );
-    }
-    if (this.#stateHeight < header.height) {
-      this.#evidence.push(
-        `the state stands at block ${this.#stateHeight}; the node applies the blocks after it when it starts`,
-      );
-    }
-    if (this.#indexHeight < header.height) {
-      this.#evidence.push(
-        `the block index stands at block ${this.#indexHeight}; the node completes it when it starts`,
-      );
-    }
-    this.#evidence.push(this.#digestEvidence(genesis, header));
-  }
-
-  #digestEvidence(genesis: Genesis, header: Header): string {
     const checkpoint = this.#checkpoint;
-    if (checkpoint === null) {
-      return 'no outside digest was given: blocks cut off at the end, or another chain in the place of this one, cannot be seen';
-    }
-    if (checkpoint.size > header.height + 1) {
+    if (checkpoint !== null && checkpoint.size > header.height + 1) {
       const message = `the digest speaks of ${checkpoint.size} blocks, and only ${header.height + 1} are here`;
-      throw new Found({
-        file: this.#blocks!.fileOf(header.height),
-        message,
-        height: header.height + 1,
-      });
+      const file = this.#blocks!.fileOf(header.height);
+      throw new Found({ file, message, height: header.height + 1 });
     }
-    const signers = signersOf(nativeCrypto, checkpoint, genesis.nodes).map((key) => hex(key));
-    const by =
-      signers.length === 0
-        ? 'not signed by a node of this chain'
-        : `signed by ${signers.join(', ')}`;
-    return `the outside digest of ${checkpoint.size} blocks (${by}) matches: nothing up to block ${checkpoint.size - 1} was cut off or rewritten`;
+    this.#evidence = evidenceOf({
+      crypto: nativeCrypto,
+      genesis: decodeGenesis(this.#blocks!.read(0)!.body),
+      header,
+      shardHeights: this.#shardHeights,
+      indexHeight: this.#indexHeight,
+      checkpoint,
+      pins: this.#options,
+    });
   }
 
   #decode<T>(height: number, decode: () => T): T {

@@ -128,7 +128,7 @@ describe('verify', () => {
       );
       const missed: string[] = [];
       for (const { file, table } of tables.values()) {
-        const { ok, damage } = await ledgerAfter((data) => {
+        const { ok, damage, evidence } = await ledgerAfter((data) => {
           const database = new Database(path.join(data, file));
           const { name } = firstColumn(database, table);
           database
@@ -138,6 +138,9 @@ describe('verify', () => {
             .run();
           database.close();
         });
+        // An index without its newest block is one that a kill has left behind: it is said, and made good.
+        if (ok && table === 'block' && evidence.join().includes('the block index stands at'))
+          continue;
         if (ok) missed.push(`${file} ${table}: ${JSON.stringify(damage)}`);
       }
       expect(missed).toEqual([]);
@@ -198,6 +201,42 @@ describe('verify', () => {
   );
 
   test(
+    'finds another chain, and another signer, with what is known from elsewhere',
+    async () => {
+      const { result } = verdictOf(await verifyAfter(() => undefined, '--json'));
+      const nodeKey = /names: ([0-9a-f]{64})$/.exec(result.evidence[1]!)![1]!;
+      const pins = ['--chain-id', result.chainId, '--node-key', nodeKey];
+      const own = verdictOf(await verifyAfter(() => undefined, '--json', ...pins));
+      expect(own.code).toBe(0);
+      expect(own.result.evidence.slice(0, 2)).toEqual([
+        `the chain id was pinned from outside: ${result.chainId}`,
+        `the blocks are signed by node keys that were pinned from outside: ${nodeKey}`,
+      ]);
+
+      const data = path.join(node.directory, 'other');
+      const keyFile = path.join(node.directory, 'other.key');
+      const other = ['--data', data, '--key-file', keyFile];
+      expect(await trustsql('init', ...other)).toMatchObject({ code: 0 });
+      const swapped = verdictOf(await trustsql('verify', ...other, '--json', ...pins));
+      expect([swapped.code, swapped.result.damage?.file]).toEqual([
+        1,
+        path.join(data, 'trustsql.json'),
+      ]);
+      const pinned = ['--json', '--chain-id', result.chainId, '--node-key', '0'.repeat(64)];
+      const stranger = verdictOf(await verifyAfter(() => undefined, ...pinned));
+      expect([stranger.code, stranger.result.damage?.message]).toEqual([
+        1,
+        `node key ${nodeKey} of block 0 is none of those that were pinned`,
+      ]);
+      expect(await verifyAfter(() => undefined, '--chain-id', 'abc')).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--chain-id: abc is not 64 hexadecimal digits'),
+      });
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     'finds with a digest kept elsewhere that the newest blocks were cut off or written anew',
     async () => {
       const before = path.join(node.directory, 'before');
@@ -235,6 +274,11 @@ describe('verify', () => {
     TIMEOUT_MS,
   );
 });
+
+/** What `verify --json` has said. */
+function verdictOf({ code, stdout }: Finished): { code: number | null; result: VerifyResult } {
+  return { code, result: JSON.parse(stdout) as VerifyResult };
+}
 
 /** Every column of every table that has a row, in every SQLite file of chain/ and state/. */
 function placesOf(data: string, files = '{chain,state}/*.sqlite'): Place[] {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hex } from '../../../ledger/bytes.ts';
 import { makeCheckpoint } from '../../../ledger/checkpoint.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
@@ -224,4 +225,33 @@ test('a truncated tail is seen with an outside digest only', async () => {
   edit('chain/blocks-000000000000.sqlite', 'DELETE FROM block WHERE height=5');
   const without = await verifyLedger(ledger.directory);
   expect(without.damage?.message).toContain('the newest block is 4');
+});
+
+test('what is known from outside must be there, and is named as evidence', async () => {
+  const { chainId } = ledger.writer.data;
+  const nodeKey = crypto.publicKeyOf(NODE_SEED);
+  const other = new Uint8Array(32).fill(9);
+  const pinned = await verifyLedger(ledger.directory, { chainId, nodeKeys: [other, nodeKey] });
+  expect(pinned.damage).toBeNull();
+  expect(pinned.evidence).toContain(`the chain id was pinned from outside: ${hex(chainId)}`);
+  expect(pinned.evidence).toContain(
+    `the blocks are signed by node keys that were pinned from outside: ${hex(nodeKey)}`,
+  );
+  expect(pinned.evidence.join()).toContain("blocks rewritten with the node's key, cannot be seen");
+  const without = await verifyLedger(ledger.directory);
+  expect(without.evidence.join()).not.toContain('pinned');
+  const swapped = await verifyLedger(ledger.directory, { chainId: other });
+  expect(swapped).toMatchObject({
+    ok: false,
+    damage: {
+      file: join(ledger.directory, 'trustsql.json'),
+      message: `the chain is ${hex(chainId)}, not the one that was pinned: ${hex(other)}`,
+    },
+  });
+  const foreign = await verifyLedger(ledger.directory, { chainId, nodeKeys: [other] });
+  expect(foreign.damage).toEqual({
+    file: join(ledger.directory, 'chain/blocks-000000000000.sqlite'),
+    message: `node key ${hex(nodeKey)} of block 0 is none of those that were pinned`,
+    height: 0,
+  });
 });

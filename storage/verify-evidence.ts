@@ -1,0 +1,94 @@
+// What a verdict on a ledger stands on, and what it cannot see. Pure.
+//
+// A data directory answers for itself: its marker says which chain it is, its block 0 which node keys sign. So the
+// files alone cannot show that the newest blocks were cut off, that the holder of the node's key has rewritten the
+// chain, or that another chain lies in its place. What was kept elsewhere can: a digest, the chain id, node keys.
+
+import { equal, hex } from '../ledger/bytes.ts';
+import { signersOf } from '../ledger/checkpoint.ts';
+import type { Genesis, Header } from '../ledger/block.ts';
+import type { Checkpoint } from '../ledger/checkpoint.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+
+/** What whoever asks knows of the ledger, and the files must answer to. */
+export interface Pins {
+  readonly chainId?: Uint8Array;
+  /** Public keys: no other node may sign. */
+  readonly nodeKeys?: readonly Uint8Array[];
+}
+
+/** A ledger in which no damage was found. */
+export interface SoundLedger {
+  readonly crypto: Crypto;
+  readonly genesis: Genesis;
+  /** Of the newest block. */
+  readonly header: Header;
+  /** Blocks applied by each state shard, and in the block index. */
+  readonly shardHeights: readonly number[];
+  readonly indexHeight: number;
+  /** A digest kept elsewhere; the chain was found to agree with it. */
+  readonly checkpoint: Checkpoint | null;
+  readonly pins: Pins;
+}
+
+/** The first node of block 0 whose key was not pinned; null when there is none, or nothing was pinned. */
+export function unpinnedSigner({ nodes }: Genesis, { nodeKeys }: Pins): Uint8Array | null {
+  if (nodeKeys === undefined) return null;
+  return nodes.find((node) => !nodeKeys.some((key) => equal(key, node))) ?? null;
+}
+
+/** Sentences without full stop. */
+export function evidenceOf(ledger: SoundLedger): string[] {
+  return [...pinEvidence(ledger), ...heightEvidence(ledger), digestEvidence(ledger)];
+}
+
+function pinEvidence({ genesis, header, pins }: SoundLedger): string[] {
+  const keys = genesis.nodes.map((key) => hex(key)).join(', ');
+  return [
+    pins.chainId === undefined
+      ? 'the chain id is the one that the directory itself names'
+      : `the chain id was pinned from outside: ${hex(header.chainId)}`,
+    pins.nodeKeys === undefined
+      ? `the blocks are signed by the node keys that block 0 itself names: ${keys}`
+      : `the blocks are signed by node keys that were pinned from outside: ${keys}`,
+  ];
+}
+
+function heightEvidence({ header, shardHeights, indexHeight }: SoundLedger): string[] {
+  const sentences: string[] = [];
+  if (header.executed.height < header.height) {
+    sentences.push(
+      `no later header covers the results of blocks after ${header.executed.height} yet`,
+    );
+  }
+  const lowest = Math.min(...shardHeights);
+  if (shardHeights.some((height) => height > lowest)) {
+    sentences.push(
+      `the state shards stand at blocks ${shardHeights.join(', ')}; the node brings them together when it starts`,
+    );
+  } else if (lowest < header.height) {
+    sentences.push(
+      `the state stands at block ${lowest}; the node applies the blocks after it when it starts`,
+    );
+  }
+  if (indexHeight < header.height) {
+    sentences.push(
+      `the block index stands at block ${indexHeight}; the node completes it when it starts`,
+    );
+  }
+  return sentences;
+}
+
+function digestEvidence({ crypto, genesis, checkpoint, pins }: SoundLedger): string {
+  if (checkpoint === null) {
+    const unseen =
+      pins.chainId === undefined
+        ? 'another chain in the place of this one'
+        : "blocks rewritten with the node's key";
+    return `no outside digest was given: blocks cut off at the end, or ${unseen}, cannot be seen`;
+  }
+  const signers = signersOf(crypto, checkpoint, genesis.nodes).map((key) => hex(key));
+  const by =
+    signers.length === 0 ? 'not signed by a node of this chain' : `signed by ${signers.join(', ')}`;
+  return `the outside digest of ${checkpoint.size} blocks (${by}) matches: nothing up to block ${checkpoint.size - 1} was cut off or rewritten`;
+}
