@@ -21,6 +21,7 @@ import { stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
 import { indexFile, lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
 import { Executor } from './executor.ts';
+import { shardSchema } from './names.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
 import { StateStore } from './state-store.ts';
 import { logBytes, storageErrorOf } from './sqlite.ts';
@@ -76,6 +77,13 @@ interface BlockAtWork {
   /** Of the header. */
   readonly hash: Uint8Array;
   readonly bundles: readonly Bundle[];
+}
+
+/** What SQLite says of a checkpoint: frames in the log, and how many of them are in the file. */
+interface Checkpointed {
+  readonly busy: bigint;
+  readonly log: bigint;
+  readonly checkpointed: bigint;
 }
 
 /** Log of a state shard, in bytes, beyond which it is folded into the file. */
@@ -260,9 +268,9 @@ export class ChainWriter {
   tidy(): void {
     const { height, timeMs } = this.tip;
     this.#blocks.tidy();
-    this.#sync();
+    const synced = this.#sync();
     this.#state.begin();
-    this.#state.forget(height, timeMs);
+    if (synced) this.#state.forget(height, timeMs);
     this.#index.sortIds(height);
     this.#state.commit(height);
   }
@@ -273,9 +281,23 @@ export class ChainWriter {
     this.#lock.release();
   }
 
-  /** Everything applied so far is on disk, in every shard. */
-  #sync(): void {
-    this.#state.database.pragma('wal_checkpoint(PASSIVE)');
+  /**
+   * Folds the log of every state shard into its file. Readers may hold one back.
+   *
+   * @returns whether all that was applied so far is on disk, in every shard: only then can no power loss take one
+   *   of them back
+   */
+  #sync(): boolean {
+    const { database } = this.#state;
+    const folded = (schema: string): boolean => {
+      const [result] = database.pragma(`${schema}.wal_checkpoint(PASSIVE)`) as Checkpointed[];
+      return result!.busy === 0n && result!.log === result!.checkpointed;
+    };
+    folded('chain');
+    const shards = Array.from({ length: this.data.stateShards }, (_, shard) =>
+      folded(shardSchema(shard)),
+    );
+    return !shards.includes(false);
   }
 
   #step(step: Step, height: number): void {

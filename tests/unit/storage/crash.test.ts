@@ -103,6 +103,86 @@ test.each([0, 1])(
   },
 );
 
+test.each([0, 1])(
+  'shard %i may lack the newest block after a kill between two commits: each is verified where it stands',
+  async (lost) => {
+    const ledger = openNotes(directory);
+    ledger.run([insertNote(0, 1n), insertNote(1, 1n)]);
+    ledger.writer.close();
+    const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+    cpSync(directory, old, { recursive: true });
+    const later = openNotes(directory);
+    later.run([insertNote(0, 2n), insertNote(1, 2n)]);
+    later.writer.close();
+    cpSync(shardFile(old, lost), shardFile(directory, lost));
+    rmSync(old, { recursive: true });
+    const apart = await verifyLedger(directory);
+    expect(apart).toMatchObject({ damage: null, height: 2, stateHeight: 1 });
+    expect(apart.evidence.join()).toContain(
+      `the state shards stand at blocks ${lost === 0 ? '1, 2' : '2, 1'}`,
+    );
+    for (const shard of [0, 1]) {
+      const database = openDatabase(shardFile(directory, shard));
+      const { id } = NOTES[shard]!;
+      database.exec(`UPDATE r${id} SET c2='forged' WHERE c1=1`);
+      expect((await verifyLedger(directory)).damage).toMatchObject({
+        file: shardFile(directory, shard),
+        key: 'id=1',
+        column: 'body',
+      });
+      database.exec(`UPDATE r${id} SET c2='note 1' WHERE c1=1`);
+      database.close();
+    }
+    openNotes(directory).writer.close();
+    const repaired = await verifyLedger(directory);
+    expect(repaired).toMatchObject({ damage: null, stateHeight: 2 });
+  },
+);
+
+test('nothing is forgotten that a shard held back by a reader would need after a power loss', async () => {
+  const ledger = openNotes(directory);
+  const row = { id: 1n, version: 0n };
+  const move = (): void => {
+    const values = [`moved at ${ledger.writer.tip.height}`];
+    const rows = [{ rowId: row.id, version: row.version, values }];
+    const update = { kind: 'update', relation: 200, schemaVersion: 1, columns: [2], rows } as const;
+    const shardOne = insertNote(1, BigInt(ledger.writer.tip.height + 1));
+    expect(ledger.run([update, shardOne]).abort).toBeNull();
+    row.version = BigInt(ledger.writer.tip.height) * 65_536n;
+  };
+  ledger.run([insertNote(0, 1n), insertNote(1, 1n)]);
+  row.version = 65_536n;
+  for (let i = 0; i < 3; i++) move();
+  const counters = (): number => {
+    const database = openDatabase(shardFile(directory, 0), { readonly: true });
+    try {
+      return Number(database.prepare('SELECT count(*) FROM _table').pluck().get());
+    } finally {
+      database.close();
+    }
+  };
+  const reader = StateReader.open(directory);
+  reader.begin();
+  for (let i = 0; i < 3; i++) move();
+  const kept = counters();
+  ledger.writer.tidy();
+  expect(counters()).toBe(kept);
+  // What the disk has of shard 1 after a power loss: its file without the log.
+  const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+  cpSync(shardFile(directory, 1), join(old, 'shard'));
+  reader.end();
+  reader.close();
+  ledger.writer.close();
+  cpSync(join(old, 'shard'), shardFile(directory, 1));
+  rmSync(old, { recursive: true });
+  const recovered = openNotes(directory);
+  expect(recovered.writer.tip.height).toBe(7);
+  recovered.writer.tidy();
+  expect(counters()).toBeLessThan(kept);
+  recovered.writer.close();
+  expect((await verifyLedger(directory)).damage).toBeNull();
+});
+
 test('a state that is gone, and an index that is gone, are made again', async () => {
   const ledger = openNotes(directory);
   for (let id = 1n; id <= 3n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
