@@ -6,6 +6,7 @@ import type { OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
 import { rulesOf } from '../../storage/constraints.ts';
+import type { StoredRow } from '../../storage/table-shape.ts';
 import { IMAGE_ROWS_MAX, RETRIES_MAX } from '../limits.ts';
 import type { SessionContext } from './context.ts';
 import { EdgeTables } from './edge-table.ts';
@@ -32,24 +33,24 @@ import { turns } from './turns.ts';
 import { changeRows, incoming, refuseAppendOnly, updateImage } from './write-rows.ts';
 import type { RowChange } from './write-rows.ts';
 
-export async function executeModify(
+export function executeModify(
   session: SessionContext,
   prepared: Prepared,
   plan: ModifyPlan,
   parameters: readonly Datum[],
   formats: readonly number[],
-): Promise<Outcome> {
+): Outcome | Promise<Outcome> {
   const word = plan.query.command === 'update' ? 'UPDATE' : 'DELETE';
   session.checkWritable(word);
   refuseAppendOnly(plan.table);
   const { transaction } = session;
-  if (transaction !== null) {
-    transaction.texts.push(prepared.text);
-    const { count, returned } = await modifyInside(session, transaction, plan, parameters);
-    return answer(session, plan, prepared, formats, word, count, returned);
-  }
-  const { count, returned } = await retried(() => modifyAlone(session, prepared, plan, parameters));
-  return answer(session, plan, prepared, formats, word, count, returned);
+  const answered = ({ count, returned }: Modified): Outcome =>
+    answer(session, plan, prepared, formats, word, count, returned);
+  if (transaction === null)
+    return retried(() => modifyAlone(session, prepared, plan, parameters)).then(answered);
+  transaction.texts.push(prepared.text);
+  const modified = modifyInside(session, transaction, plan, parameters);
+  return modified instanceof Promise ? modified.then(answered) : answered(modified);
 }
 
 interface Modified {
@@ -93,7 +94,7 @@ async function modifyAlone(
 ): Promise<Modified> {
   if (plan.program !== null) return programAlone(session, prepared, plan, plan.program, parameters);
   if (incoming(session, plan.table).length > 0)
-    return inOwnTransaction(session, prepared.text, (transaction) =>
+    return inOwnTransaction(session, prepared.text, async (transaction) =>
       modifyInside(session, transaction, plan, parameters),
     );
   try {
@@ -176,16 +177,25 @@ function programOperation(
 
 // ── Inside a transaction ─────────────────────────────────────────────────────────────────────────
 
-async function modifyInside(
+function modifyInside(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  plan: ModifyPlan,
+  parameters: readonly Datum[],
+): Modified | Promise<Modified> {
+  const { program } = plan;
+  if (program !== null && program.where === null && transaction.isolation === 'read committed') {
+    return programInside(session, transaction, plan, program, parameters);
+  }
+  return imagesInside(session, transaction, plan, parameters);
+}
+
+async function imagesInside(
   session: SessionContext,
   transaction: OpenTransaction,
   plan: ModifyPlan,
   parameters: readonly Datum[],
 ): Promise<Modified> {
-  const { program } = plan;
-  if (program !== null && program.where === null && transaction.isolation === 'read committed') {
-    return programInside(session, transaction, plan, program, parameters);
-  }
   await showProgramsOf(session, transaction, plan.images.compiled.tables);
   const { changes, returned } = await findImages(session, plan, parameters);
   await changeRows(session, transaction, plan.table, changes);
@@ -196,13 +206,13 @@ async function modifyInside(
  * A program that only its key selects: the row must be there, nobody needs to know its values. It is tried on
  * the newest row, so that errors come now, and runs on whatever row is there when applied.
  */
-async function programInside(
+function programInside(
   session: SessionContext,
   transaction: OpenTransaction,
   plan: ModifyPlan,
   program: ProgramPlan,
   parameters: readonly Datum[],
-): Promise<Modified> {
+): Modified | Promise<Modified> {
   const { table } = plan;
   const surroundings: Surroundings = { session, parameters };
   const key = program.key.map((part) => part.evaluate(surroundings));
@@ -212,27 +222,18 @@ async function programInside(
   const row = key.includes(null) ? null : edge.findRow(index, index.keyOf(key));
   if (row === null) return { count: 0, returned: [] };
   const { rowId } = row;
-  if (program.set === null) {
-    // A deleted row must be gone for the rest of the transaction.
-    const own = transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n;
-    const pinned = own ? row : await showRow(session, transaction, edge, rowId);
-    if (pinned === null) return { count: 0, returned: [] };
-    await changeRows(session, transaction, table, [{ row: pinned, values: null }]);
-    return { count: 1, returned: [] };
-  }
+  const own = transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n;
+  if (program.set === null) return deleteInside(session, transaction, edge, row, own);
   const set = program.set.map(({ column, value }) => {
     return { column, value, holes: value.values(surroundings) };
   });
   const run = (before: readonly Datum[]): Datum[] => assign(edge, set, before);
   const values = run(row.values);
-  if (transaction.overlay.row(table.id, rowId) !== undefined || rowId < 0n) {
-    await changeRows(session, transaction, table, [{ row, values }]);
-    return { count: 1, returned: [] };
-  }
+  if (own) return changeInside(session, transaction, table, { row, values });
   rulesOf(edge, session.catalog).complete(values);
   const wait = session.lock(rowLockKey(table.id, rowId), 'program');
-  if (wait !== false && (await wait)) {
-    return programInside(session, transaction, plan, program, parameters);
+  if (wait instanceof Promise) {
+    return wait.then(() => programInside(session, transaction, plan, program, parameters));
   }
   const operation: OperationOf<'program'> = {
     kind: 'program',
@@ -245,6 +246,29 @@ async function programInside(
     required: true,
   };
   transaction.pushProgram(operation, { row, since, run });
+  return { count: 1, returned: [] };
+}
+
+/** A deleted row must be gone for the rest of the transaction. */
+async function deleteInside(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  edge: EdgeTable,
+  row: StoredRow,
+  own: boolean,
+): Promise<Modified> {
+  const pinned = own ? row : await showRow(session, transaction, edge, row.rowId);
+  if (pinned === null) return { count: 0, returned: [] };
+  return changeInside(session, transaction, edge.table, { row: pinned, values: null });
+}
+
+async function changeInside(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  table: Table,
+  change: RowChange,
+): Promise<Modified> {
+  await changeRows(session, transaction, table, [change]);
   return { count: 1, returned: [] };
 }
 

@@ -122,20 +122,24 @@ function run(
 }
 
 /** A write waits for LOCK TABLE and TRUNCATE of others. When nobody holds any lock there is nothing to wait for. */
-async function underTableLock(
+function underTableLock(
   session: SessionContext,
   table: Table,
-  work: () => Promise<Outcome>,
-): Promise<Outcome> {
+  work: () => Outcome | Promise<Outcome>,
+): Outcome | Promise<Outcome> {
   const { locks } = session.services;
   if (locks.empty) return work();
   const key = `table:${table.id}`;
-  await session.lock(key, 'keyShare');
-  try {
-    return await work();
-  } finally {
-    if (session.transaction === null) locks.release(session, key, 'keyShare');
-  }
+  const wait = session.lock(key, 'keyShare');
+  if (session.transaction !== null) return wait instanceof Promise ? wait.then(work) : work();
+  return (async () => {
+    try {
+      await wait;
+      return await work();
+    } finally {
+      if (session.transaction === null) locks.release(session, key, 'keyShare');
+    }
+  })();
 }
 
 /** Whether a client that was told of the one can read the other. */

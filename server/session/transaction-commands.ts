@@ -158,10 +158,10 @@ function unseenConflict(error: unknown, operations: number): unknown {
 }
 
 /** A transaction statement (TransactionStmt); gives its command tag. */
-export async function runTransactionStatement(
+export function runTransactionStatement(
   session: SessionContext,
   tree: RawNode,
-): Promise<string> {
+): string | Promise<string> {
   const kind = tree['kind'] as string;
   const name = tree['savepoint_name'] as string | undefined;
   switch (kind) {

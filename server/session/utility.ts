@@ -19,7 +19,18 @@ import { truncate } from './truncate.ts';
 
 const done = (tag: string): Outcome => ({ kind: 'complete', tag });
 
-export async function executeUtility(
+export function executeUtility(
+  session: Session,
+  statement: ParsedStatement,
+  formats: readonly number[],
+  sink: ResultSink,
+): Outcome | Promise<Outcome> {
+  if (statement.kind !== 'TransactionStmt') return carryOut(session, statement, formats, sink);
+  const tag = runTransactionStatement(session.context, statement.tree);
+  return tag instanceof Promise ? tag.then(done) : done(tag);
+}
+
+async function carryOut(
   session: Session,
   statement: ParsedStatement,
   formats: readonly number[],
@@ -28,8 +39,6 @@ export async function executeUtility(
   const { context } = session;
   const { tree } = statement;
   switch (statement.kind) {
-    case 'TransactionStmt':
-      return done(await runTransactionStatement(context, tree));
     case 'VariableSetStmt':
       return done(setVariable(context, tree));
     case 'VariableShowStmt':
@@ -126,36 +135,4 @@ async function checkMaintained(
       `column "${name.sval}" of relation "${relname}" does not exist`,
     );
   }
-}
-
-/** LOCK TABLE: modes that conflict with themselves exclude each other; the others need nothing. */
-async function lockTables(session: SessionContext, tree: RawNode): Promise<string> {
-  if (session.transaction?.explicit !== true) {
-    throw new SqlError(
-      SQLSTATE.noActiveSqlTransaction,
-      'LOCK TABLE can only be used in transaction blocks',
-    );
-  }
-  const SHARE_UPDATE_EXCLUSIVE = 4;
-  const mode = tree['mode'] as number;
-  for (const item of tree['relations'] as readonly {
-    RangeVar: { schemaname?: string; relname: string };
-  }[]) {
-    const { schemaname, relname } = item.RangeVar;
-    const id = await session.services.analyst.relationId(
-      schemaname,
-      relname,
-      session.analysisContext(),
-    );
-    if (mode < SHARE_UPDATE_EXCLUSIVE) continue;
-    const key = `table:${id}`;
-    if (tree['nowait'] !== true) await session.lock(key, 'update');
-    else if (!session.services.locks.tryAcquire(session, key, 'update')) {
-      throw new SqlError(
-        SQLSTATE.lockNotAvailable,
-        `could not obtain lock on relation "${relname}"`,
-      );
-    }
-  }
-  return 'LOCK TABLE';
 }
