@@ -51,6 +51,13 @@ export function nodeHash(crypto: Crypto, left: Uint8Array, right: Uint8Array): U
   return crypto.sha256(nodeInput);
 }
 
+/** The same of two hashes that lie back to back. */
+export function pairHash(crypto: Crypto, pair: Uint8Array): Uint8Array {
+  assert(pair.length === 64, 'a node joins two hashes');
+  nodeInput.set(pair, 1);
+  return crypto.sha256(nodeInput);
+}
+
 /** The chain id: hash of the encoded genesis record. */
 export function chainIdOf(crypto: Crypto, genesisBytes: Uint8Array): Uint8Array {
   return tagged(crypto, DOMAIN.genesis, genesisBytes);

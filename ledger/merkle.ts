@@ -8,7 +8,7 @@ import { equal } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
 import { HASH_BYTES } from './crypto.ts';
 import { assert } from './error.ts';
-import { nodeHash } from './hash.ts';
+import { nodeHash, pairHash } from './hash.ts';
 import { LIMITS } from './limits.ts';
 
 /** Root of the empty tree: SHA-256 of nothing. */
@@ -32,6 +32,23 @@ export function merkleRoot(crypto: Crypto, leafHashes: readonly Uint8Array[]): U
   let level = leafHashes;
   while (level.length > 1) level = nextLevel(crypto, level);
   return level[0]!;
+}
+
+/** Root over leaf hashes that lie back to back: a bulk write has millions, too many for an object each. */
+export function packedMerkleRoot(crypto: Crypto, leafHashes: Uint8Array): Uint8Array {
+  if (leafHashes.length === 0) return emptyRoot(crypto);
+  const level = new Uint8Array(leafHashes);
+  let size = level.length;
+  while (size > HASH_BYTES) {
+    let next = 0;
+    for (let at = 0; at < size; at += 2 * HASH_BYTES) {
+      const pair = level.subarray(at, Math.min(at + 2 * HASH_BYTES, size));
+      level.set(pair.length === HASH_BYTES ? pair : pairHash(crypto, pair), next);
+      next += HASH_BYTES;
+    }
+    size = next;
+  }
+  return level.slice(0, HASH_BYTES);
 }
 
 /**

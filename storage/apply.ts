@@ -8,7 +8,7 @@ import { SQLSTATE } from '../ledger/sqlstate.ts';
 import { SqlError, StorageError, isSqlError } from '../ledger/error.ts';
 import { coreOf, decodeOperations, decodeTransaction, encodeReceipt } from '../ledger/encoding.ts';
 import { chunkHash, receiptHash, transactionId } from '../ledger/hash.ts';
-import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
+import { merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { Application, conflict } from './application.ts';
@@ -112,7 +112,7 @@ function applyTransaction(step: Step, bundleAbort: Abort | null): AppliedTransac
     transactionId: id,
     abort,
     counts,
-    versionsRoot: leaves.length === 0 ? emptyRoot(crypto) : merkleRoot(crypto, split(leaves)),
+    versionsRoot: packedMerkleRoot(crypto, leaves),
     versionCount: leaves.length / 32,
   };
   const applied = { stamp, author: bundle.author, receipt, encoded: encodeReceipt(receipt) };

@@ -16,7 +16,7 @@ import {
 } from '../ledger/encoding.ts';
 import { decodeReceipt, encodeRowVersion } from '../ledger/encoding.ts';
 import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
-import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
+import { emptyRoot, merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
 import { equal } from '../ledger/bytes.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
@@ -149,8 +149,7 @@ class StartCheck {
       equal(root, executed.receiptsRoot) &&
       receipts.every(({ receipt, leaves }) => {
         const expected = decodeReceipt(receipt).versionsRoot;
-        const found =
-          leaves.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, split(leaves));
+        const found = packedMerkleRoot(this.#crypto, leaves);
         return equal(expected, found);
       });
     if (!sound) throw damaged(file, `receipts of block ${executed.height} were changed`);

@@ -135,7 +135,8 @@ function weightOf(operation: Operation): number {
 function rowWeight(row: readonly Datum[]): number {
   let weight = 1;
   for (const value of row) {
-    weight += typeof value === 'string' || value instanceof Uint8Array ? value.length + 5 : 9;
+    const sized = typeof value === 'string' || (typeof value === 'object' && value !== null);
+    weight += sized ? value.length + 5 : 9;
   }
   return weight;
 }

@@ -1,7 +1,7 @@
 // Merkle trees against the well-known vectors of Certificate Transparency, and against their definition.
 
 import { describe, expect, test } from '@jest/globals';
-import { equal, fromHex, hex } from '../../../ledger/bytes.ts';
+import { concat, equal, fromHex, hex } from '../../../ledger/bytes.ts';
 import { leafHash, nodeHash } from '../../../ledger/hash.ts';
 import {
   consistencyPath,
@@ -11,7 +11,13 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from '../../../ledger/history-tree.ts';
-import { emptyRoot, merklePath, merkleRoot, verifyMerklePath } from '../../../ledger/merkle.ts';
+import {
+  emptyRoot,
+  merklePath,
+  merkleRoot,
+  packedMerkleRoot,
+  verifyMerklePath,
+} from '../../../ledger/merkle.ts';
 import { nativeCrypto as crypto } from '../../../storage/native-crypto.ts';
 
 /** Entries and roots of the reference tree of Certificate Transparency (RFC 6962 §2.1.3 has its shape). */
@@ -165,4 +171,12 @@ test('the history tree goes on from its frontier', () => {
   }
   expect(() => HistoryTree.restore(crypto, 3, new Uint8Array(32))).toThrow('frontier');
   expect(hex(new HistoryTree(crypto).root())).toBe(hex(emptyRoot(crypto)));
+});
+
+test('hashes back to back have the root that they have one by one, and stay as they are', () => {
+  for (let count = 0; count < SIZES; count++) {
+    const packed = concat(...leaves(count));
+    expect(packedMerkleRoot(crypto, packed)).toEqual(merkleRoot(crypto, leaves(count)));
+    expect(packed).toEqual(concat(...leaves(count)));
+  }
 });
