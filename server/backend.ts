@@ -91,6 +91,12 @@ export class NodeBackend implements Backend {
     if (session !== undefined && session.secretKey === secretKey) session.cancel();
   }
 
+  /** The role that a session has logged in as. */
+  roleOf(processId: number): Role | null {
+    const role = this.#sessions.get(processId)?.context.sessionRole ?? null;
+    return role && (this.#options.services.catalog().roles.get(role.id) ?? role);
+  }
+
   /** pg_cancel_backend. */
   cancelSession(processId: number): boolean {
     const session = this.#sessions.get(processId);

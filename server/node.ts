@@ -262,6 +262,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     prove: () => consensus.prove(),
     putChunk: (bytes) => writer.putChunk(bytes),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
+    roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
     terminate: (processId) => core.sessions?.terminate(processId) ?? false,
   };

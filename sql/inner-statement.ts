@@ -1,4 +1,5 @@
-// The statement inside PREPARE, DECLARE, EXPLAIN, COPY (…) and CREATE TABLE AS, by its place in the text. Pure.
+// The statement inside PREPARE, DECLARE, EXPLAIN, COPY (…) and CREATE TABLE AS, by its place in the text; and
+// what PREPARE and EXECUTE have in brackets. Pure.
 
 import { SqlError } from '../ledger/error.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
@@ -29,6 +30,27 @@ export function innerText(statement: ParsedStatement): InnerText {
     text: decode(first.start, tokens[end]?.start).trim(),
     start: decode(0, first.start).length,
   };
+}
+
+/** What stands in the first brackets of a statement, cut at its commas: of PREPARE the types, of EXECUTE the values. */
+export function bracketed(text: string): string[] {
+  const tokens = scan(text).filter(({ tokenName }) => !/COMMENT/.test(tokenName));
+  const open = tokens.findIndex((token) => token.text === '(');
+  if (open < 0) return [];
+  const close = matching(tokens, open);
+  const bytes = new TextEncoder().encode(text);
+  const parts: string[] = [];
+  let depth = 0;
+  let from = tokens[open]!.start + 1;
+  for (const [i, token] of tokens.slice(0, close + 1).entries()) {
+    if (i <= open) continue;
+    if (i === close || (depth === 0 && token.text === ',')) {
+      parts.push(new TextDecoder().decode(bytes.subarray(from, token.start)).trim());
+      from = token.start + 1;
+    } else if (/^[([]$/.test(token.text)) depth += 1;
+    else if (/^[)\]]$/.test(token.text)) depth -= 1;
+  }
+  return parts;
 }
 
 function startOf(kind: string, tokens: readonly Token[]): number {

@@ -82,6 +82,19 @@ export function demandTable(
   throw denied('table', table.name);
 }
 
+/** @throws SqlError 42501 unless the role holds one of the privileges on the whole relation, by ACL letters */
+export function demandAnyOf(
+  catalog: Catalog,
+  role: number,
+  relation: Relation,
+  letters: string,
+): void {
+  const { kind, name, owner, grants } = relation;
+  if (owns(catalog, role, owner)) return;
+  if ([...letters].some((letter) => granted(catalog, role, grants, letter))) return;
+  throw denied(kind, name);
+}
+
 /** @throws SqlError 42501 unless the author may use or update the sequence */
 export function demandSequence(catalog: Catalog, author: number, sequence: Relation): void {
   const { owner, grants, name } = sequence;

@@ -3,6 +3,7 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
+import { bracketed } from '../../sql/inner-statement.ts';
 import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { Outcome } from './execute.ts';
@@ -24,30 +25,12 @@ export async function prepareNamed(session: Session, statement: ParsedStatement)
     types.length === 0
       ? []
       : await context.services.analyst.typeOids(
-          argumentTypes(statement, types.length),
+          bracketed(statement.text),
           context.analysisContext(),
         );
   const prepared = await prepareInner(context, statement, oids);
   session.statements.set(name, prepared);
   return 'PREPARE';
-}
-
-/** The texts of the types in PREPARE name (type, …). */
-function argumentTypes(statement: ParsedStatement, count: number): string[] {
-  const open = statement.text.indexOf('(');
-  const texts: string[] = [];
-  let depth = 0;
-  let from = open + 1;
-  for (let i = open; i < statement.text.length && texts.length < count; i += 1) {
-    const character = statement.text[i]!;
-    if (character === '(') depth += 1;
-    else if (character === ')') depth -= 1;
-    if ((character === ',' && depth === 1) || (character === ')' && depth === 0)) {
-      texts.push(statement.text.slice(from, i).trim());
-      from = i + 1;
-    }
-  }
-  return texts;
 }
 
 export async function executePrepared(
@@ -91,10 +74,7 @@ async function argumentValues(
   oids: readonly number[],
 ): Promise<readonly Datum[]> {
   const { context } = session;
-  const list = statement.text.slice(
-    statement.text.indexOf('(') + 1,
-    statement.text.lastIndexOf(')'),
-  );
+  const list = bracketed(statement.text).join(', ');
   return context.services.analyst.evaluate(list, oids, context.analysisContext());
 }
 

@@ -1,7 +1,7 @@
 // What a session needs of its node; server/node.ts puts it together. Types only.
 
 import type { Keyring } from '../../identity/keyring.ts';
-import type { Catalog } from '../../ledger/catalog.ts';
+import type { Catalog, Role } from '../../ledger/catalog.ts';
 import type { Analyst } from '../../sql/analyst/analyst.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Gateway } from '../gateway.ts';
@@ -44,6 +44,8 @@ export interface NodeServices {
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
   /** Microseconds since 2000-01-01. */
   nowMicros(): bigint;
+  /** Role that a session has logged in as; null when there is no such session. */
+  roleOf(processId: number): Role | null;
   /** pg_cancel_backend; false when there is no such session. */
   cancelSession(processId: number): boolean;
   /** pg_terminate_backend. */

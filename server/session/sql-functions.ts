@@ -6,10 +6,12 @@
 
 import { encodeArray } from '../../ledger/array-value.ts';
 import { decodeInterval, intervalSpan } from '../../ledger/datetime.ts';
+import type { Role } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { SERVER_VERSION, VERSION } from '../../sql/analyst/make-up.ts';
+import { rolesOf } from '../../storage/privileges.ts';
 import {
   lockAdvisory,
   releaseAdvisory,
@@ -17,6 +19,7 @@ import {
   unlockAdvisory,
 } from './advisory-locks.ts';
 import type { AdvisoryLevel } from './advisory-locks.ts';
+import { roleNamed } from './context.ts';
 import type { SessionContext } from './context.ts';
 import { existingSchemas, ownedSequenceName, relationByText } from './name-lookup.ts';
 import { currval, lastval, nextval, setval } from './sequence-functions.ts';
@@ -189,22 +192,32 @@ function sleep(session: SessionContext, ms: number): Datum {
 }
 
 function signal(session: SessionContext, processId: number, terminate: boolean): Datum {
-  const { services, sessionRole } = session;
-  if (!sessionRole.superuser && processId !== session.processId) {
-    const deed = terminate ? 'terminated' : 'canceled';
-    const whose = terminate ? 'process' : 'query';
-    throw new SqlError(
-      SQLSTATE.insufficientPrivilege,
-      `must be a member of the role whose ${whose} is being ${deed} or member of pg_signal_backend`,
-    );
-  }
+  const { services } = session;
+  const target = services.roleOf(processId);
+  if (target !== null) demandSignal(session, target, terminate);
   const found = terminate ? services.terminate(processId) : services.cancelSession(processId);
   if (!found) {
     session.notice(
       'WARNING',
       SQLSTATE.warning,
-      `PID ${processId} is not a PostgreSQL server process`,
+      `PID ${processId} is not a PostgreSQL backend process`,
     );
   }
   return bool(found);
+}
+
+/** @throws SqlError 42501 unless the session's role may end what a session of the other role does */
+function demandSignal({ catalog, currentRole }: SessionContext, target: Role, ends: boolean): void {
+  const role = roleNamed(catalog, currentRole);
+  if (role === undefined || role.superuser) return;
+  if (target.superuser) {
+    const what = ends ? 'terminate superuser process' : 'cancel superuser query';
+    throw new SqlError(SQLSTATE.insufficientPrivilege, `must be a superuser to ${what}`);
+  }
+  if (rolesOf(catalog, role.id).has(target.id)) return;
+  const whose = ends ? 'process is being terminated' : 'query is being canceled';
+  throw new SqlError(
+    SQLSTATE.insufficientPrivilege,
+    `must be a member of the role whose ${whose} or member of pg_signal_backend`,
+  );
 }

@@ -2,7 +2,7 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
+import type { ParsedStatement } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { SessionContext } from './context.ts';
 import { closeCursor, declareCursor, fetchCursor } from './cursor.ts';
@@ -10,6 +10,7 @@ import { executeCopy } from './copy.ts';
 import { executeDdl, isDdl } from './ddl.ts';
 import type { Outcome } from './execute.ts';
 import { explain } from './explain.ts';
+import { lockTables } from './lock-tables.ts';
 import { deallocate, executePrepared, prepareNamed } from './prepared-statements.ts';
 import type { Session } from './session.ts';
 import { setConstraints } from './set-constraints.ts';
