@@ -117,6 +117,8 @@ export function composite(node: Call, scope: Scope): string | null {
 
 function asText(node: Scalar, scope: Scope): string {
   const value = typed(node, scope);
+  // The cast to text says true and false, the output function t and f.
+  if (value.type.base === 'bool' && !value.type.array) return call('booltext', [value.text]);
   return call('via_text', [value.text, quote(typeCode(value.type)), "'text'"]);
 }
 
