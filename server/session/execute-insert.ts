@@ -68,7 +68,8 @@ async function insertAlone(
     return inOwnTransaction(session, prepared.text, (transaction) =>
       insertInside(session, transaction, plan, parameters),
     );
-  const rows = await makeRows(session, plan, parameters);
+  const made = makeRows(session, plan, parameters);
+  const rows = made instanceof Promise ? await made : made;
   if (rows.length === 0) return { count: 0, rows };
   if (plan.returning.length > 0) {
     const rules = rulesOf(new EdgeTables(session).table(plan.table), session.catalog);
@@ -90,8 +91,10 @@ async function insertInside(
   plan: InsertPlan,
   parameters: readonly Datum[],
 ): Promise<Inserted> {
-  const rows = await makeRows(session, plan, parameters);
-  await showProgramsOf(session, transaction, [plan.table.id]);
+  const made = makeRows(session, plan, parameters);
+  const rows = made instanceof Promise ? await made : made;
+  if (transaction.hasPrograms(plan.table.id))
+    await showProgramsOf(session, transaction, [plan.table.id]);
   if (plan.conflict !== null) return resolveConflicts(session, transaction, plan, rows, parameters);
   await lockInserted(session, plan.table, rows);
   if (rows.length > 0) await insertRows(session, transaction, plan.table, rows);
@@ -116,22 +119,56 @@ export function insertOperation(
   };
 }
 
-/** Full rows in column order; generated columns are null until the rules fill them in. */
-async function makeRows(
+/** Full rows in column order; generated columns are null until the rules fill them in. At once where they can be. */
+function makeRows(
+  session: SessionContext,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+): Datum[][] | Promise<Datum[][]> {
+  const { values } = plan;
+  if (values === null) return rowsOfQuery(session, plan, parameters);
+  const wait = reserve(session, plan, 1);
+  return wait instanceof Promise
+    ? wait.then(() => rowsOfValues(session, values, parameters))
+    : rowsOfValues(session, values, parameters);
+}
+
+function rowsOfValues(
+  session: SessionContext,
+  values: NonNullable<InsertPlan['values']>,
+  parameters: readonly Datum[],
+): Datum[][] | Promise<Datum[][]> {
+  const surroundings: Surroundings = { session, parameters };
+  const rows: Datum[][] = [];
+  for (const cells of values) {
+    const row = valuesOf(cells, surroundings);
+    if (row instanceof Promise) return remainingRows(rows, row, values, surroundings);
+    rows.push(row);
+  }
+  return rows;
+}
+
+/** Goes on after `rows`, the next of which takes time. */
+async function remainingRows(
+  rows: Datum[][],
+  next: Promise<Datum[]>,
+  values: NonNullable<InsertPlan['values']>,
+  surroundings: Surroundings,
+): Promise<Datum[][]> {
+  rows.push(await next);
+  for (const cells of values.slice(rows.length)) {
+    const row = valuesOf(cells, surroundings);
+    rows.push(row instanceof Promise ? await row : row);
+  }
+  return rows;
+}
+
+async function rowsOfQuery(
   session: SessionContext,
   plan: InsertPlan,
   parameters: readonly Datum[],
 ): Promise<Datum[][]> {
   const surroundings: Surroundings = { session, parameters };
-  if (plan.values !== null) {
-    await reserve(session, plan, 1);
-    const rows: Datum[][] = [];
-    for (const cells of plan.values) {
-      const row = valuesOf(cells, surroundings);
-      rows.push(row instanceof Promise ? await row : row);
-    }
-    return rows;
-  }
   const { read, columns } = plan.source!;
   const source = takesLocks(read.query) ? await locked(session, read, parameters) : read;
   const found = await readValues(session, source, parameters);
@@ -150,19 +187,21 @@ async function makeRows(
 }
 
 /** Makes sure that `times` rows will not lack values of sequences. */
-export async function reserve(
+export function reserve(
   session: SessionContext,
   plan: InsertPlan,
   times: number,
-): Promise<void> {
+): void | Promise<void> {
+  const waits: Promise<void>[] = [];
   for (const [id, draws] of plan.sequences) {
     const sequence = session.catalog.relations.get(id);
     if (sequence?.kind !== 'sequence') {
       throw new SqlError(SQLSTATE.undefinedTable, `sequence ${id} does not exist`);
     }
     const wait = session.reserve(sequence, draws * times);
-    if (wait !== undefined) await wait;
+    if (wait !== undefined) waits.push(wait);
   }
+  return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
 }
 
 function returningRow(

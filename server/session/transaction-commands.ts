@@ -137,7 +137,8 @@ function requireReads(transaction: OpenTransaction): void {
 /** Rows of programs nobody has seen: they wait for whoever has pinned the row, but not for each other. */
 async function lockPrograms(session: SessionContext, transaction: OpenTransaction): Promise<void> {
   for (const { relation, rowId } of transaction.unseenPrograms()) {
-    await session.lock(rowLockKey(relation, rowId), 'applying');
+    const wait = session.lock(rowLockKey(relation, rowId), 'applying');
+    if (wait instanceof Promise) await wait;
   }
 }
 
