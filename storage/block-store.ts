@@ -2,14 +2,16 @@
 //
 // (1) The open file's log is synced once a block, and nothing is acknowledged before that.
 // (2) A file that has grown over SEGMENT_BYTES_MAX is sealed by the next append: its WAL is folded in, and
-//     it is never written again.
+//     it is never written again. One with chunks that no block names yet waits until they are named or gone.
 // (3) Heights are gapless from 0 over all files.
-// (4) Chunks of large transactions lie beside the blocks and are durable before the block that names them.
+// (4) Chunks of large transactions lie beside the blocks and are durable before the block that names them;
+//     see unnamed-chunks.ts for those that no block names.
 
 import { StorageError } from '../ledger/error.ts';
 import { hex } from '../ledger/bytes.ts';
 import { blockFile, blockFiles, syncFolder } from './data-directory.ts';
 import { guard, openDatabase, ReservedLog } from './sqlite.ts';
+import { UNNAMED_TABLE, UnnamedChunks } from './unnamed-chunks.ts';
 import { dirname } from 'node:path';
 import type { Database, Statement } from './sqlite.ts';
 
@@ -25,6 +27,7 @@ const LOG_BYTES_PER_BLOCK = 16 * 1024;
 const TABLES = `
   CREATE TABLE block (height INTEGER PRIMARY KEY, header BLOB, body BLOB, certificate BLOB);
   CREATE TABLE chunk (id INTEGER PRIMARY KEY, hash BLOB UNIQUE, bytes BLOB);
+  ${UNNAMED_TABLE}
 `;
 
 /** A block as it lies on disk: the three parts encoded. */
@@ -51,6 +54,8 @@ export class BlockStore {
   readonly #open = new Map<number, Segment>();
   #tip = -1;
   #insert: Statement | null = null;
+  /** Of the open file. */
+  #unnamed: UnnamedChunks | null = null;
   #appendedBytes = 0;
   #log: ReservedLog | null = null;
   #logBytes = 0;
@@ -122,16 +127,20 @@ export class BlockStore {
   /**
    * Appends the block after the tip; it is not durable yet.
    *
+   * @param chunks  hashes of those that its transactions name
    * @throws StorageError full or io: nothing was appended
    */
-  write(block: StoredBlock): void {
+  write(block: StoredBlock, chunks: readonly Uint8Array[] = []): void {
     if (block.height !== this.#tip + 1) {
       throw new StorageError('io', `block ${block.height} does not follow ${this.#tip}`);
     }
     const insert = this.#insert ?? this.#writable(block.height);
-    guard(this.fileOf(block.height), () =>
-      insert.run(BigInt(block.height), block.header, block.body, block.certificate),
-    );
+    const append = (): void =>
+      void insert.run(BigInt(block.height), block.header, block.body, block.certificate);
+    guard(this.fileOf(block.height), () => {
+      if (chunks.length === 0) append();
+      else this.#unnamed!.name(chunks, append);
+    });
     this.#tip = block.height;
     const bytes = block.header.length + block.body.length + block.certificate.length;
     this.#appendedBytes += bytes;
@@ -168,14 +177,29 @@ export class BlockStore {
   /** Stores a chunk of a transaction to come; durable when it returns. */
   putChunk(hash: Uint8Array, bytes: Uint8Array): void {
     if (this.#insert === null) this.#writable(this.#tip + 1);
-    const segment = this.#segment(this.#firstHeights.at(-1)!);
-    guard(segment.path, () =>
-      segment.database
-        .prepare('INSERT INTO chunk(hash, bytes) VALUES(?,?) ON CONFLICT(hash) DO NOTHING')
-        .run(hash, bytes),
-    );
+    guard(this.fileOf(this.#tip + 1), () => this.#unnamed!.put(hash, bytes));
     this.sync();
     this.#logBytes += bytes.length + LOG_BYTES_PER_BLOCK;
+  }
+
+  /** Whether there are chunks that no block names. */
+  get hasUnnamed(): boolean {
+    return (this.#unnamed?.size ?? 0) > 0;
+  }
+
+  /** Removes chunks that whoever stored them will not name; not one that a block names, or that another holds. */
+  dropChunks(hashes: readonly Uint8Array[]): void {
+    if (this.#unnamed === null) return;
+    guard(this.fileOf(this.#tip + 1), () => this.#unnamed!.drop(hashes));
+    this.#logBytes += hashes.length * LOG_BYTES_PER_BLOCK;
+  }
+
+  /** Removes chunks that a process before has left and no block names. */
+  clearChunks(): void {
+    const last = this.#firstHeights.at(-1);
+    if (last === undefined) return;
+    const { database, path } = this.#segment(last);
+    guard(path, () => new UnnamedChunks(database).clear());
   }
 
   /** Whether `tidy` has something to do. */
@@ -213,6 +237,7 @@ export class BlockStore {
     for (const { database } of this.#open.values()) database.close();
     this.#open.clear();
     this.#insert = null;
+    this.#unnamed = null;
   }
 
   #firstHeightOf(height: number): number | undefined {
@@ -229,16 +254,15 @@ export class BlockStore {
       this.#make(height);
     } else {
       const { database } = this.#segment(last);
-      const pages = database.pragma('page_count', { simple: true }) as bigint;
-      const bytes = pages * (database.pragma('page_size', { simple: true }) as bigint);
-      this.#appendedBytes = Number(bytes);
-      if (bytes > this.#segmentBytesMax && height > last) {
+      this.#appendedBytes = bytesUsed(database);
+      if (this.#appendedBytes > this.#segmentBytesMax && height > last && !this.hasUnnamed) {
         this.#seal(last);
         this.#make(height);
       }
     }
     const { database, path } = this.#segment(this.#firstHeights.at(-1)!);
     this.#log ??= new ReservedLog(path, LOG_BYTES);
+    this.#unnamed ??= new UnnamedChunks(database);
     this.#insert = database.prepare('INSERT INTO block VALUES(?,?,?,?)');
     return this.#insert;
   }
@@ -257,6 +281,7 @@ export class BlockStore {
     guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)'));
     this.#log?.close();
     this.#log = null;
+    this.#unnamed = null;
     this.#logBytes = 0;
     database.close();
     this.#open.delete(firstHeight);
@@ -271,7 +296,8 @@ export class BlockStore {
     segment = guard(path, () => {
       if (!database.readonly) {
         const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
-        if (tables === 0n) database.exec(`BEGIN; ${TABLES} COMMIT`);
+        // A file of before has no list: all its chunks stay.
+        database.exec(tables === 0n ? `BEGIN; ${TABLES} COMMIT` : UNNAMED_TABLE);
       }
       return {
         firstHeight,
@@ -284,4 +310,10 @@ export class BlockStore {
     this.#open.set(firstHeight, segment);
     return segment;
   }
+}
+
+/** Without the pages that wait to be used again. */
+function bytesUsed(database: Database): number {
+  const number = (pragma: string): number => Number(database.pragma(pragma, { simple: true }));
+  return (number('page_count') - number('freelist_count')) * number('page_size');
 }

@@ -25,6 +25,7 @@ import { shardSchema } from './names.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
 import { StateStore } from './state-store.ts';
 import { logBytes, storageErrorOf } from './sqlite.ts';
+import { chunksNamedBy } from './unnamed-chunks.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
 import type { Catalog } from '../ledger/catalog.ts';
@@ -147,6 +148,7 @@ export class ChainWriter {
     if (first === null) throw new StorageError('damaged', `${blocks.fileOf(0)}: no block 0`);
     this.genesis = decoded(() => decodeGenesis(first.body), blocks.fileOf(0), 0);
     this.#recover();
+    this.#blocks.clearChunks();
   }
 
   /** As the newest block has left it. */
@@ -214,10 +216,10 @@ export class ChainWriter {
     return block;
   }
 
-  #write({ stored, header: { height } }: BlockAtWork): void {
+  #write({ stored, header: { height }, bundles }: BlockAtWork): void {
     this.#state.begin();
     this.#step('begun', height);
-    this.#blocks.write(stored);
+    this.#blocks.write(stored, this.#blocks.hasUnnamed ? chunksNamedBy(bundles) : []);
     this.#step('written', height);
   }
 
@@ -250,6 +252,11 @@ export class ChainWriter {
     const hash = chunkHash(this.#crypto, bytes);
     this.#blocks.putChunk(hash, bytes);
     return hash;
+  }
+
+  /** Takes back chunks that no transaction will name: each as often as it was put. */
+  dropChunks(hashes: readonly Uint8Array[]): void {
+    this.#blocks.dropChunks(hashes);
   }
 
   /** Whether `tidy` has something to do. */

@@ -28,9 +28,11 @@ import { nativeCrypto } from './native-crypto.ts';
 import { shardSchema } from './names.ts';
 import { StateReader } from './snapshot.ts';
 import { StateStore } from './state-store.ts';
+import { chunksNamedBy, unnamedIn } from './unnamed-chunks.ts';
 import { evidenceOf, unpinnedSigner } from './verify-evidence.ts';
 import { checkIntegrity, compareFile } from './verify-files.ts';
 import type { Catalog } from '../ledger/catalog.ts';
+import type { Bundle } from '../ledger/transaction.ts';
 import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { CheckedParent } from '../ledger/block-check.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
@@ -136,6 +138,8 @@ class Verification {
   #rows = 0;
   /** Receipts roots that a header may still name. */
   #executed: Executed[] = [];
+  /** Hashes in hexadecimal of the chunks that no block may name. */
+  #unnamed: ReadonlySet<string> = new Set();
   #evidence: readonly string[] = [];
 
   constructor(data: DataDirectory, scratch: string, options: VerifyOptions) {
@@ -283,6 +287,28 @@ class Verification {
     }
     found(checkIntegrity({ database, schema: 'chain' }, indexFile(path), null));
     for (const firstHeight of this.#blocks!.segments) found(this.#checkBlockFile(firstHeight));
+    const damage = this.#readUnnamed();
+    if (damage !== null) throw new Found(damage);
+  }
+
+  /** Chunks of the open file that no block may name; what another file holds as well may be named there. */
+  #readUnnamed(): Damage | null {
+    const blocks = this.#blocks!;
+    const newest = blocks.segments.at(-1);
+    if (newest === undefined) return null;
+    const listed = unnamedIn(blocks.connection(newest));
+    if (listed.has('')) {
+      const message = 'a chunk is listed that is not there';
+      return { file: blocks.fileOf(newest), message, table: 'unnamed' };
+    }
+    const holders = blocks.segments
+      .filter((firstHeight) => firstHeight !== newest)
+      .map((at) => blocks.connection(at).prepare('SELECT 1 FROM chunk WHERE hash=unhex(?)'));
+    const only = [...listed].filter((hash) =>
+      holders.every((find) => find.get(hash) === undefined),
+    );
+    this.#unnamed = new Set(only);
+    return null;
   }
 
   /** For naming indexes; a damaged one is reported by the comparison, more exactly. */
@@ -329,7 +355,7 @@ class Verification {
       .prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
       .pluck()
       .all() as string[];
-    const foreign = names.find((name) => name !== 'block' && name !== 'chunk');
+    const foreign = names.find((name) => !['block', 'chunk', 'unnamed'].includes(name));
     return foreign === undefined ? null : { file, message: `${foreign} does not belong here` };
   }
 
@@ -391,6 +417,7 @@ class Verification {
       this.#refuse(height, `${problem.what} ${problem.message}${place}`);
     }
     this.#checkExecuted(header);
+    if (this.#unnamed.size > 0) this.#checkNamed(height, bundles);
     const hash = headerHash(nativeCrypto, stored.header);
     const { history } = parent;
     const headerBytes = stored.header;
@@ -412,6 +439,14 @@ class Verification {
     if (!equal(known!.receiptsRoot, executed.receiptsRoot)) {
       const message = 'results differ from those that the block after it has signed';
       this.#refuse(executed.height, message);
+    }
+  }
+
+  /** A chunk that is listed goes when the node starts. */
+  #checkNamed(height: number, bundles: readonly Bundle[]): void {
+    const lost = chunksNamedBy(bundles).find((hash) => this.#unnamed.has(hex(hash)));
+    if (lost !== undefined) {
+      this.#refuse(height, `names chunk ${hex(lost)}, which is listed as named by none`);
     }
   }
 

@@ -21,6 +21,7 @@ export interface WriterThreadData {
 export type WriterRequest =
   | { readonly id: number; readonly kind: 'append'; readonly block: StoredBlock }
   | { readonly id: number; readonly kind: 'chunk'; readonly bytes: Uint8Array }
+  | { readonly id: number; readonly kind: 'drop'; readonly hashes: readonly Uint8Array[] }
   | { readonly id: number; readonly kind: 'close' };
 
 /**
@@ -53,6 +54,7 @@ export type WriterReply =
       readonly receipts: PackedReceipts;
     }
   | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
+  | { readonly kind: 'dropped'; readonly id: number }
   | { readonly kind: 'closed'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number | null; readonly failure: WriterFailure };
 
@@ -100,6 +102,10 @@ async function answer(writer: ChainWriter, request: WriterRequest): Promise<void
     }
     case 'chunk':
       reply({ kind: 'chunk', id: request.id, hash: writer.putChunk(request.bytes) });
+      return;
+    case 'drop':
+      writer.dropChunks(request.hashes);
+      reply({ kind: 'dropped', id: request.id });
       return;
     case 'close':
       writer.close();

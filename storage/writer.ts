@@ -89,6 +89,12 @@ export class Writer {
     return message.hash;
   }
 
+  /** Takes back chunks that no transaction will name: each as often as it was put. */
+  async dropChunks(hashes: readonly Uint8Array[]): Promise<void> {
+    const message = await this.#ask({ kind: 'drop', hashes }, []);
+    if (message.kind !== 'dropped') throw unexpected(message);
+  }
+
   /** Finishes what was asked for, closes the files and ends the thread. */
   async close(): Promise<void> {
     if (this.#failure !== null) return;
@@ -102,6 +108,7 @@ export class Writer {
     request:
       | { kind: 'append'; block: StoredBlock }
       | { kind: 'chunk'; bytes: Uint8Array }
+      | { kind: 'drop'; hashes: readonly Uint8Array[] }
       | { kind: 'close' },
     transfer: readonly ArrayBuffer[],
   ): Promise<WriterReply> {
