@@ -22,9 +22,9 @@ import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
 import { indexFile, shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
-import { split } from './apply.ts';
 import { StateReader } from './snapshot.ts';
 import type { Catalog, Table } from '../ledger/catalog.ts';
+import { HASH_BYTES } from '../ledger/crypto.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { Genesis, Header } from '../ledger/block.ts';
@@ -56,13 +56,22 @@ function damaged(file: string, message: string): StorageError {
   return new StorageError('damaged', `${file}: ${message}`);
 }
 
+/** Rows of one transaction that are looked for among its leaves. */
+interface Sought {
+  readonly stamp: bigint;
+  /** By the hash of their version, as latin1. */
+  readonly rowIds: Map<string, bigint>;
+  /** First bytes of those hashes: few other leaves have the same. */
+  readonly starts: Set<number>;
+}
+
 class StartCheck {
   readonly #reader: StateReader;
   readonly #blocks: BlockStore;
   readonly #crypto: Crypto;
   /** Every catalog there was, with the stamp from which it held. */
   readonly #catalogs: { readonly stamp: bigint; readonly catalog: Catalog }[] = [];
-  #leaves: { readonly stamp: bigint; readonly hashes: ReadonlySet<string> } | null = null;
+  #leaves: { readonly stamp: bigint; readonly hashes: Uint8Array } | null = null;
 
   constructor(reader: StateReader, blocks: BlockStore, crypto: Crypto) {
     this.#reader = reader;
@@ -182,46 +191,74 @@ class StartCheck {
       const rows = this.#reader.database
         .prepare(`SELECT * FROM (${newest}) ORDER BY ${stamp}`)
         .iterate() as Iterable<Record<string, Datum>>;
-      for (const row of rows) this.#checkRow(table, row, stamp);
+      let sought: Sought | undefined;
+      for (const row of rows) {
+        const version = this.#versionOf(table, row, stamp);
+        if (sought === undefined || sought.stamp !== version.stamp) {
+          if (sought !== undefined) this.#find(table, sought);
+          sought = { stamp: version.stamp, rowIds: new Map(), starts: new Set() };
+        }
+        sought.rowIds.set(latin1(version.hash), version.rowId);
+        sought.starts.add(startOf(version.hash, 0));
+      }
+      if (sought !== undefined) this.#find(table, sought);
     }
   }
 
-  #checkRow(table: Table, row: Record<string, Datum>, stampName: string): void {
+  /** A stored row as its leaf has it. */
+  #versionOf(
+    table: Table,
+    row: Record<string, Datum>,
+    stampName: string,
+  ): { readonly stamp: bigint; readonly rowId: bigint; readonly hash: Uint8Array } {
     const stamp = row[stampName];
     const rowId = row[ROW_ID];
-    const file = shardFile(this.#reader.data.path, table.shard);
     const shape = typeof stamp === 'bigint' ? this.#shapeAt(table, stamp) : null;
-    let known = false;
-    if (shape !== null && typeof stamp === 'bigint' && typeof rowId === 'bigint') {
-      const encoded = encodeRowVersion({
-        relation: shape.id,
-        schemaVersion: shape.schemaVersion,
-        rowId,
-        stamp,
-        deleted: false,
-        columns: shape.columns.map(({ id }) => id),
-        values: shape.columns.map(({ id }) => row[columnName(id)] ?? null),
-      });
-      const hash = rowVersionHash(this.#crypto, encoded);
-      known = this.#leavesOf(stamp).has(latin1(hash));
+    if (shape === null || typeof stamp !== 'bigint' || typeof rowId !== 'bigint') {
+      throw this.#notWritten(table, rowId ?? null, stamp ?? null);
     }
-    if (known) return;
-    const block = typeof stamp === 'bigint' ? ` as block ${heightOf(stamp)} wrote it` : '';
-    throw damaged(file, `row ${String(rowId)} of table ${table.name} is not${block}`);
+    const encoded = encodeRowVersion({
+      relation: shape.id,
+      schemaVersion: shape.schemaVersion,
+      rowId,
+      stamp,
+      deleted: false,
+      columns: shape.columns.map(({ id }) => id),
+      values: shape.columns.map(({ id }) => row[columnName(id)] ?? null),
+    });
+    return { stamp, rowId, hash: rowVersionHash(this.#crypto, encoded) };
   }
 
-  #leavesOf(stamp: bigint): ReadonlySet<string> {
+  /** Looks for the rows among the leaves of their transaction, which may have many more. */
+  #find(table: Table, { stamp, rowIds, starts }: Sought): void {
+    const leaves = this.#leavesOf(stamp);
+    for (let at = 0; at < leaves.length && rowIds.size > 0; at += HASH_BYTES) {
+      if (!starts.has(startOf(leaves, at))) continue;
+      rowIds.delete(latin1(leaves.subarray(at, at + HASH_BYTES)));
+    }
+    for (const rowId of rowIds.values()) throw this.#notWritten(table, rowId, stamp);
+  }
+
+  #notWritten(table: Table, rowId: Datum, stamp: Datum): StorageError {
+    const file = shardFile(this.#reader.data.path, table.shard);
+    const block = typeof stamp === 'bigint' ? ` as block ${heightOf(stamp)} wrote it` : '';
+    return damaged(file, `row ${String(rowId)} of table ${table.name} is not${block}`);
+  }
+
+  #leavesOf(stamp: bigint): Uint8Array {
     if (this.#leaves?.stamp === stamp) return this.#leaves.hashes;
-    const bytes = this.#reader.database
+    const hashes = this.#reader.database
       .prepare('SELECT leaves FROM main._receipt WHERE stamp=?')
       .pluck()
-      .get(stamp);
-    const hashes = new Set(
-      split((bytes as Uint8Array | undefined) ?? new Uint8Array(0)).map(latin1),
-    );
-    this.#leaves = { stamp, hashes };
-    return hashes;
+      .get(stamp) as Uint8Array | undefined;
+    this.#leaves = { stamp, hashes: hashes ?? new Uint8Array(0) };
+    return this.#leaves.hashes;
   }
+}
+
+/** The first four bytes of a hash. */
+function startOf(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
 function latin1(hash: Uint8Array): string {
