@@ -37,6 +37,9 @@ const KEYS_RELATION = 0;
 export class EdgeTable extends TableShape implements RowLookup {
   readonly #session: SessionContext;
   readonly #columns: string;
+  /** Texts that find a row by its id, and by a key of each index that was asked for. */
+  readonly #byId: string;
+  readonly #byKey = new Map<IndexShape, string>();
   /** Row ids by key, of the overlay's rows, for each index that was asked for: as of one revision of it. */
   readonly #keys = new Map<IndexShape, Map<string, bigint>>();
   #keysRevision = -1;
@@ -47,6 +50,7 @@ export class EdgeTable extends TableShape implements RowLookup {
     this.#columns = ['_id', '_v', ...table.columns.map((column) => columnName(column.id))].join(
       ', ',
     );
+    this.#byId = this.#select(['_id = :id']);
   }
 
   /** Row id under a key of an index, or null. */
@@ -60,10 +64,21 @@ export class EdgeTable extends TableShape implements RowLookup {
     const own = this.#overlayKeys(index)?.get(keyText(key));
     if (own !== undefined) return this.row(own);
     if (this.#truncated()) return null;
-    const conditions = indexColumns(index.index).map((name, i) => `${name} = :k${i}`);
-    if (index.index.predicate !== null) conditions.push(`${predicateName(index.index.id)} = 1`);
-    const parameters = Object.fromEntries(key.map((value, i) => [`k${i}`, value]));
-    return this.#base(conditions, parameters).find((row) => !this.#hidden(row.rowId)) ?? null;
+    const parameters: Record<string, Datum> = {};
+    for (let i = 0; i < key.length; i += 1) parameters[`k${i}`] = key[i]!;
+    const found = this.#base(this.#selectBy(index), parameters);
+    return found.find((row) => !this.#hidden(row.rowId)) ?? null;
+  }
+
+  #selectBy(shape: IndexShape): string {
+    let text = this.#byKey.get(shape);
+    if (text === undefined) {
+      const { index } = shape;
+      const conditions = indexColumns(index).map((name, i) => `${name} = :k${i}`);
+      if (index.predicate !== null) conditions.push(`${predicateName(index.id)} = 1`);
+      this.#byKey.set(shape, (text = this.#select(conditions)));
+    }
+    return text;
   }
 
   /** Puts a row into the overlay; what is known of its keys goes on being known. */
@@ -85,7 +100,7 @@ export class EdgeTable extends TableShape implements RowLookup {
     if (own !== undefined)
       return own.deleted ? null : { rowId, version: own.version, values: [...own.values] };
     if (rowId < 0n || this.#truncated()) return null;
-    return this.#base(['_id = :id'], { id: rowId })[0] ?? null;
+    return this.#base(this.#byId, { id: rowId })[0] ?? null;
   }
 
   /** Rows whose columns hold these values, none of which is null. */
@@ -174,7 +189,8 @@ export class EdgeTable extends TableShape implements RowLookup {
 
   /** Committed rows whose columns hold these values, whatever the transaction has made of them. */
   committedWhere(columns: readonly number[], values: readonly Datum[]): StoredRow[] {
-    return this.#base(...this.#holding(columns, values));
+    const [conditions, parameters] = this.#holding(columns, values);
+    return this.#base(this.#select(conditions), parameters);
   }
 
   #holding(
@@ -189,8 +205,11 @@ export class EdgeTable extends TableShape implements RowLookup {
     ];
   }
 
-  #base(conditions: readonly string[], parameters: Readonly<Record<string, Datum>>): StoredRow[] {
-    const text = `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} WHERE ${conditions.join(' AND ')}`;
+  #select(conditions: readonly string[]): string {
+    return `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} WHERE ${conditions.join(' AND ')}`;
+  }
+
+  #base(text: string, parameters: Readonly<Record<string, Datum>>): StoredRow[] {
     const tables = [this.table.id];
     this.#session.refuseSpooled(tables);
     const standIns = this.#session.standInsOf(tables);
