@@ -261,6 +261,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     evidence,
     prove: () => consensus.prove(),
     putChunk: (bytes) => writer.putChunk(bytes),
+    dropChunks: (hashes) => writer.dropChunks(hashes),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,

@@ -12,6 +12,7 @@ import { standIn } from '../readers/stand-in.ts';
 import type { StandIn } from '../readers/stand-in.ts';
 import type { LockMode } from '../lock-table.ts';
 import { firstAfter } from '../sequences.ts';
+import { HeldChunks } from './held-chunks.ts';
 import type { Portal } from './portal.ts';
 import type { Prepared } from './plan.ts';
 import { OpenTransaction } from './open-transaction.ts';
@@ -27,6 +28,7 @@ export class SessionContext {
   /** The role that logged in: its key signs. */
   readonly sessionRole: Role;
   readonly stop = new StopSignal();
+  readonly chunks: HeldChunks;
   transaction: OpenTransaction | null = null;
   /** Last value of each sequence this session has drawn from, by id, and the newest of all. */
   readonly drawn = new Map<number, bigint>();
@@ -42,6 +44,7 @@ export class SessionContext {
 
   constructor(services: NodeServices, settings: Settings, processId: number, sessionRole: Role) {
     this.services = services;
+    this.chunks = new HeldChunks(services);
     this.settings = settings;
     this.processId = processId;
     this.sessionRole = sessionRole;

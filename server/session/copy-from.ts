@@ -43,7 +43,15 @@ export interface CopyFrom {
 export async function copyFrom(session: SessionContext, copy: CopyFrom): Promise<Outcome> {
   const plan = await insertPlan(session, copy);
   const where = await whereOf(session, copy);
-  return { kind: 'talk', run: (sink) => receive(session, copy, plan, where, sink) };
+  const run = async (sink: ResultSink): Promise<string> => {
+    try {
+      return await receive(session, copy, plan, where, sink);
+    } finally {
+      // A transaction names them later; without one, what is not on its way by now never will be.
+      if (session.transaction === null) session.chunks.release();
+    }
+  };
+  return { kind: 'talk', run };
 }
 
 /** The values of columns that are copied are read from the data, so their parameters stand for nothing. */
@@ -264,7 +272,7 @@ class Load {
   }
 
   async #relieveNow(): Promise<Spool> {
-    this.#spool ??= new Spool(this.#session.services.putChunk);
+    this.#spool ??= new Spool(this.#session.chunks.put);
     const rows = this.#rows;
     this.#rows = [];
     this.#bytes = 0;

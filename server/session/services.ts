@@ -42,6 +42,8 @@ export interface NodeServices {
   prove(): Promise<void>;
   /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
+  /** Takes back chunks that no transaction will name: each as often as it was put. */
+  dropChunks(hashes: readonly Uint8Array[]): Promise<void>;
   /** Microseconds since 2000-01-01. */
   nowMicros(): bigint;
   /** Role that a session has logged in as; null when there is no such session. */

@@ -47,7 +47,7 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
     session.settings.rollback();
     throw checked ? unseenConflict(error, transaction.operations.length) : error;
   } finally {
-    releaseTransactionLocks(session);
+    releaseTransaction(session);
   }
 }
 
@@ -73,7 +73,7 @@ export function rollbackTransaction(session: SessionContext): Promise<void> {
   if (session.transaction !== null) dropCursors(session, session.transaction, 0);
   session.transaction = null;
   session.settings.rollback();
-  releaseTransactionLocks(session);
+  releaseTransaction(session);
   return Promise.resolve();
 }
 
@@ -83,6 +83,12 @@ function dropCursors(session: SessionContext, transaction: OpenTransaction, mark
     portal.close();
     if (session.portals.get(portal.name) === portal) session.portals.delete(portal.name);
   }
+}
+
+/** What a transaction has held until its end: its locks, and chunks that it did not come to name. */
+function releaseTransaction(session: SessionContext): void {
+  session.chunks.release();
+  releaseTransactionLocks(session);
 }
 
 /** Everything but session-level advisory locks. */
@@ -104,12 +110,15 @@ export async function submit(
   operations: readonly Operation[],
   text: string,
 ): Promise<Committed> {
-  const { gateway, putChunk } = session.services;
+  const { chunks } = session;
   let committed: Committed;
   try {
-    const travelling = isHeavy(operations) ? await spooled(operations, putChunk) : operations;
-    committed = await gateway.submit(session.sessionRole.id, travelling, text);
+    const travelling = isHeavy(operations) ? await spooled(operations, chunks.put) : operations;
+    const submitted = session.services.gateway.submit(session.sessionRole.id, travelling, text);
+    chunks.settle(travelling);
+    committed = await submitted;
   } catch (error) {
+    if (session.transaction === null) chunks.release();
     // The chain's formats have limits that Postgres has not: a row of more than a chunk, for one.
     if (!isFormatError(error)) throw error;
     throw new SqlError(
