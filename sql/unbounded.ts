@@ -8,13 +8,19 @@ import { REGEX } from './functions/regex.ts';
 import { contains } from './compile/scope.ts';
 import type { Query, Scalar } from './ir.ts';
 
-/** By Postgres' symbol. Regular expressions may backtrack for ever; the others give more than they are given. */
+/** By Postgres' symbol. Regular expressions may backtrack for ever; the others grow faster than their arguments. */
 const UNBOUNDED: ReadonlySet<string> = new Set([
   ...Object.keys(REGEX).filter((symbol) => !symbol.includes('like_')),
   ...regexOperators(),
   'array_fill',
   'array_fill_with_lower_bounds',
   'array_replace',
+  'arraycontained',
+  'arraycontains',
+  'arrayoverlap',
+  'jsonb_delete_array',
+  'jsonb_exists_all',
+  'jsonb_exists_any',
   'log_1',
   'log10_1',
   'numeric_exp',

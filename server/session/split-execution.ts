@@ -149,6 +149,15 @@ export class WorkedRows implements RowSource {
   }
 
   async read(rowsMax: number): Promise<RowBatch> {
+    try {
+      return await this.#batch(rowsMax);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  async #batch(rowsMax: number): Promise<RowBatch> {
     const encoder = dataRowEncoder(this.#columns, valueContext(this.#session));
     let count = 0;
     while (rowsMax === 0 ? encoder.size < BATCH_BYTES : count < rowsMax) {
@@ -206,11 +215,16 @@ export class WorkedRows implements RowSource {
 
   async #deliver(): Promise<void> {
     const { rows, done } = await this.#query.nextValues();
-    if (!done) this.#query.park();
     this.#rows = rows;
     this.#next = 0;
     this.#delivered = done;
-    await reserveDraws(this.#session, this.#scalars, rows.length);
+    try {
+      if (!done) this.#query.park();
+      await reserveDraws(this.#session, this.#scalars, rows.length);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   close(): void {
