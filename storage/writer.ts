@@ -99,8 +99,10 @@ export class Writer {
   async close(): Promise<void> {
     if (this.#failure !== null) return;
     const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-    await this.#ask({ kind: 'close' }, []);
+    const closed = this.#ask({ kind: 'close' }, []);
+    // Whoever asks from now on is refused, and the end of the thread is no failure.
     this.#failure = new StorageError('io', 'the writer is closed');
+    await Promise.race([closed, ended]);
     await ended;
   }
 
