@@ -3,7 +3,7 @@
 // A JSON file {version, publicKey, box}, hexadecimal. The public key is in the clear: whoever checks a proof
 // needs it, and it lets `open` tell a wrong master key from a damaged file.
 
-import { randomBytes } from 'node:crypto';
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { concat, equal, hex, tryFromHex } from '../ledger/bytes.ts';
@@ -19,6 +19,7 @@ export interface NodeKey {
 }
 
 const FORMAT_VERSION = 1;
+const DERIVED_BYTES = 32;
 
 function keysFolder(directory: string): string {
   return join(directory, 'keys');
@@ -50,6 +51,11 @@ export function makeNodeKey(directory: string, crypto: Crypto, masterKey: Uint8A
     throw new StorageError(there ? 'foreign' : 'io', `${path}: ${why}`, { cause: error });
   }
   return { publicKey, seed };
+}
+
+/** A key for one purpose, which does not tell the node's own: HKDF-SHA-256 (RFC 5869). */
+export function keyFor({ seed }: NodeKey, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', seed, new Uint8Array(0), purpose, DERIVED_BYTES));
 }
 
 /** The public key alone, which needs no master key. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
 import { Solo } from '../consensus/solo.ts';
+import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
@@ -60,6 +61,9 @@ const EPOCH_2000_MICROS = 946_684_800_000_000n;
 /** How often, and how many milliseconds apart, a session looks whether the catalog has followed the files. */
 const SETTLE_TRIES = 3_000;
 const SETTLE_MS = 10;
+
+/** Of the key that seals the analyst's images. */
+const IMAGE_KEY_PURPOSE = 'trustsql analyst image v1';
 
 /** How long a transaction made here stays valid, in milliseconds (architecture 5). */
 const VALID_FOR_MS = 60_000;
@@ -170,7 +174,15 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     () => writer.tip.height,
     statementTexts(config.data),
   );
-  const analyst = await Analyst.start({ database, imageDirectory: join(config.data, 'analyst') });
+  const analyst = await Analyst.start({
+    database,
+    images: {
+      directory: join(config.data, 'analyst'),
+      key: keyFor(secrets.nodeKey, IMAGE_KEY_PURPOSE),
+      onRefused: (file) =>
+        log.warn('an image of the analyst was not made by this node; it is made anew', { file }),
+    },
+  });
   let catalog: Catalog = reader.catalog();
   // It comes up while clients connect: what they ask waits for it.
   analyst.load(catalog, ddlHistory(config.data, inline)).catch((error: unknown) => {

@@ -15,7 +15,8 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { sqlType } from '../../ledger/type.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext, DdlAnalysis, DdlRecord } from '../analysis.ts';
-import type { CallName, Calls, Request, Response } from './calls.ts';
+import type { CallName, Calls, Request, Response, WorkerSettings } from './calls.ts';
+import type { ImageOptions } from './image.ts';
 import type { CatalogAnswer, ColumnDefault, OidTable } from './mirror.ts';
 import { builtinTypeOid, tryBuiltinType } from './type-oid.ts';
 
@@ -45,8 +46,8 @@ export interface CatalogCall {
 export interface AnalystOptions {
   /** What current_database() says. */
   readonly database: string;
-  /** Folder for images of the mirror; without one, every start takes seconds. */
-  readonly imageDirectory?: string;
+  /** Where images of the mirror are kept; without, every start takes seconds. */
+  readonly images?: ImageOptions;
 }
 
 export class Analyst {
@@ -221,12 +222,12 @@ export class Analyst {
 
   #start(): void {
     if (this.#worker !== null || this.#closed) return;
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: {
-        database: this.#options.database,
-        imageDirectory: this.#options.imageDirectory ?? null,
-      },
-    });
+    const { database, images } = this.#options;
+    const workerData: WorkerSettings = {
+      database,
+      images: images === undefined ? null : { directory: images.directory, key: images.key },
+    };
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData });
     this.#worker = worker;
     worker.on('message', (response: Response) => {
       if (worker === this.#worker) this.#receive(response);
@@ -240,6 +241,10 @@ export class Analyst {
   }
 
   #receive(response: Response): void {
+    if ('refusedImage' in response) {
+      this.#options.images?.onRefused(response.refusedImage);
+      return;
+    }
     if (response.id === 0) {
       const { catalog, records } = this.#loaded;
       this.#post(LOAD_ID, 'load', [catalog, records]);

@@ -4,6 +4,7 @@ import type { Catalog } from '../../ledger/catalog.ts';
 import type { SqlErrorFields } from '../../ledger/error.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext, DdlAnalysis, DdlRecord } from '../analysis.ts';
+import type { ImageOptions } from './image.ts';
 import type { CatalogAnswer, ColumnDefault, OidTable } from './mirror.ts';
 
 /** Methods of the worker by name: arguments and result, all of them fit for structured clone. */
@@ -40,7 +41,15 @@ export interface Request<N extends CallName = CallName> {
   readonly arguments: Calls[N]['arguments'];
 }
 
+/** What a worker is started with. */
+export interface WorkerSettings {
+  readonly database: string;
+  readonly images: Omit<ImageOptions, 'onRefused'> | null;
+}
+
 export type Response =
+  /** An image was thrown away; see image.ts. */
+  | { readonly refusedImage: string }
   /** The worker is up. */
   | { readonly id: 0 }
   | { readonly id: number; readonly result: unknown }

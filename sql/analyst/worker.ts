@@ -5,36 +5,34 @@ import { assert, isSqlError } from '../../ledger/error.ts';
 import { ID } from '../../ledger/catalog.ts';
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { DdlRecord } from '../analysis.ts';
-import type { Calls, Request, Response } from './calls.ts';
-import { findImage, keepImage } from './image.ts';
+import type { Calls, Request, Response, WorkerSettings } from './calls.ts';
+import { Images } from './image.ts';
 import type { Image } from './image.ts';
 import { Mirror } from './mirror.ts';
 import type { OidTable } from './mirror.ts';
 
 assert(parentPort !== null, 'worker.ts runs in a worker thread');
 const port = parentPort;
-const { database, imageDirectory } = workerData as {
-  readonly database: string;
-  readonly imageDirectory: string | null;
-};
+const { database, images } = workerData as WorkerSettings;
 
 let mirror: Mirror;
 
 /** The first call: the mirror comes from an image if one fits, and an image of it is kept. */
 async function load(catalog: Catalog, records: readonly DdlRecord[]): Promise<OidTable> {
   const admin = catalog.roles.get(ID.adminRole)?.name;
-  if (imageDirectory === null || admin === undefined) {
+  if (images === null || admin === undefined) {
     mirror = await Mirror.start(database);
     return mirror.load(catalog, records);
   }
-  const base = `${database}\0${admin}`;
-  const image = findImage(imageDirectory, base, records);
+  const onRefused = (file: string) => port.postMessage({ refusedImage: file } satisfies Response);
+  const kept = new Images({ ...images, onRefused }, `${database}\0${admin}`);
+  const image = kept.find(records);
   const reopened = image === null ? null : await tryReopen(admin, image);
   mirror = reopened ?? (await Mirror.start(database));
   const held = reopened === null ? 0 : (image?.count ?? 0);
   const oids = mirror.load(catalog, records.slice(held));
   if (reopened === null || held !== records.length) {
-    keepImage(imageDirectory, base, records, await mirror.dump());
+    kept.keep(records, await mirror.dump());
   }
   return oids;
 }

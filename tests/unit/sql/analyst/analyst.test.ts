@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -11,12 +11,18 @@ const TIMEOUT_MS = 180_000;
 const TABLE = "create table t (a int primary key, b text default 'x')";
 
 const imageDirectory = mkdtempSync(join(tmpdir(), 'analyst-'));
+const refused: string[] = [];
+const images = {
+  directory: imageDirectory,
+  key: new Uint8Array(32).fill(5),
+  onRefused: (file: string) => void refused.push(file),
+};
 
 let analyst: Analyst;
 let catalog = genesisCatalog();
 
 beforeAll(async () => {
-  analyst = await Analyst.start({ database: 'ledger', imageDirectory });
+  analyst = await Analyst.start({ database: 'ledger', images });
   await analyst.load(catalog, []);
   const { changes } = await analyst.analyseDdl(TABLE, contextOf());
   catalog = applyChanges(catalog, changes);
@@ -83,6 +89,34 @@ test(
     setTimeout(() => asked.cancel(new SqlError('57014', 'canceling statement')), 100);
     await expect(asked.answer).rejects.toMatchObject({ sqlstate: '57014' });
     expect((await analyst.defaults(100, contextOf())).map(({ column }) => column)).toEqual([2]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'an image that somebody has edited is thrown away, and made anew',
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'analyst-edited-'));
+    cpSync(imageDirectory, directory, { recursive: true });
+    const [name] = readdirSync(directory);
+    const file = join(directory, name!);
+    const bytes = readFileSync(file);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(file, bytes);
+    const told: string[] = [];
+    const onRefused = (which: string): void => void told.push(which);
+    const starting = { database: 'ledger', images: { ...images, directory, onRefused } };
+    const other = await Analyst.start(starting);
+    await other.load(catalog, [ddlRecord(TABLE)]);
+    await other.close();
+    expect(told).toEqual([file]);
+    expect(refused).toEqual([]);
+    expect(readdirSync(directory)).toEqual([name]);
+    const again = await Analyst.start(starting);
+    await again.load(catalog, [ddlRecord(TABLE)]);
+    await again.close();
+    expect(told).toEqual([file]);
+    rmSync(directory, { recursive: true });
   },
   TIMEOUT_MS,
 );
