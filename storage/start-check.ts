@@ -85,6 +85,7 @@ class StartCheck {
       this.#checkFile(shardSchema(shard), shardFile(path, shard));
     }
     this.#checkFile('chain', indexFile(path));
+    this.#checkBorders();
     this.#checkBlocks();
     this.#readCatalogs();
     const catalog = this.#reader.catalog();
@@ -103,6 +104,23 @@ class StartCheck {
     if (statSync(file).size > FILE_BYTES_MAX) return;
     const answer = database.pragma(`${schema}.integrity_check(1)`, { simple: true });
     if (answer !== 'ok') throw damaged(file, String(answer));
+  }
+
+  /**
+   * Each file begins after the last block of the one before. A sealed file that is sound in itself and another
+   * history ends in another block, so it is found however old it is.
+   */
+  #checkBorders(): void {
+    for (const firstHeight of this.#blocks.segments.slice(1)) {
+      const first = this.#blocks.read(firstHeight);
+      // A file made just before a crash is empty.
+      if (first === null) continue;
+      const last = this.#blocks.read(firstHeight - 1);
+      const file = this.#blocks.fileOf(firstHeight - 1);
+      if (last === null) throw damaged(file, `block ${firstHeight - 1} is missing`);
+      if (equal(headerHash(this.#crypto, last.header), parentIn(first.header))) continue;
+      throw damaged(file, `block ${firstHeight - 1}: block ${firstHeight} follows another one`);
+    }
   }
 
   #checkBlocks(): void {
@@ -259,6 +277,16 @@ class StartCheck {
 /** The first four bytes of a hash. */
 function startOf(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
+
+/** Of a header that need not be one. */
+function parentIn(header: Uint8Array): Uint8Array {
+  try {
+    return decodeHeader(header).parent;
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    return new Uint8Array(0);
+  }
 }
 
 function latin1(hash: Uint8Array): string {
