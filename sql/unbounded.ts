@@ -56,6 +56,9 @@ const DEPENDING: Readonly<Record<string, (args: readonly Scalar[]) => boolean>> 
   },
 };
 
+/** Rows up to which a series is quick. */
+const SERIES_ROWS_MAX = 10_000n;
+
 /** Characters up to which filling is quick. */
 const FILLED_CHARACTERS_MAX = 65_536n;
 
@@ -87,6 +90,14 @@ function constant(scalar: Scalar | undefined): string | bigint | undefined {
   return typeof scalar.value === 'object' ? undefined : scalar.value;
 }
 
+/** generate_series whose few rows the text says. */
+function isShortSeries(node: Scalar): boolean {
+  if (node.kind !== 'call' || node.fn.name !== 'generate_series') return false;
+  const [from, to] = node.args.map(constant);
+  if (typeof from !== 'bigint' || typeof to !== 'bigint') return false;
+  return to - from < SERIES_ROWS_MAX && from - to < SERIES_ROWS_MAX;
+}
+
 /** Whether a query may make more rows, or take more steps, than are written in it: by joins, sets and recursion. */
 export function multiplies(query: Query): boolean {
   return contains(query, (node) => {
@@ -103,7 +114,11 @@ export function multiplies(query: Query): boolean {
 export function isSmall(query: Query): boolean {
   let values = 0;
   const large = contains(query, (node) => {
-    if (!('command' in node)) return isUnboundedCall(node);
+    if (!('command' in node)) {
+      if (!isShortSeries(node)) return isUnboundedCall(node);
+      values += 1;
+      return values > 1;
+    }
     values += node.entries.filter(({ kind }) => kind === 'values').length;
     const others = node.entries.some(
       ({ kind }) => kind === 'relation' || kind === 'cte' || kind === 'join',
