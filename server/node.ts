@@ -179,8 +179,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     images: {
       directory: join(config.data, 'analyst'),
       key: keyFor(secrets.nodeKey, IMAGE_KEY_PURPOSE),
-      onRefused: (file) =>
-        log.warn('an image of the analyst was not made by this node; it is made anew', { file }),
+      onFault: (what, file) => log.warn(what, { file }),
     },
   });
   let catalog: Catalog = reader.catalog();

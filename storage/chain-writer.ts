@@ -24,7 +24,7 @@ import { Executor } from './executor.ts';
 import { shardSchema } from './names.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
 import { StateStore } from './state-store.ts';
-import { logBytes, storageErrorOf } from './sqlite.ts';
+import { guard, logBytes, storageErrorOf } from './sqlite.ts';
 import { chunksNamedBy } from './unnamed-chunks.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
@@ -274,12 +274,16 @@ export class ChainWriter {
   /** Between two blocks: folds logs into their files, sorts ids, forgets what only recovery could have needed. */
   tidy(): void {
     const { height, timeMs } = this.tip;
-    this.#blocks.tidy();
-    const synced = this.#sync();
-    this.#state.begin();
-    if (synced) this.#state.forget(height, timeMs);
-    this.#index.sortIds(height);
-    this.#state.commit(height);
+    try {
+      this.#blocks.tidy();
+      const synced = this.#sync();
+      this.#state.begin();
+      if (synced) this.#state.forget(height, timeMs);
+      this.#index.sortIds(height);
+      this.#state.commit(height);
+    } catch (error) {
+      throw this.#broke(error);
+    }
   }
 
   close(): void {
@@ -296,13 +300,15 @@ export class ChainWriter {
    */
   #sync(): boolean {
     const { database } = this.#state;
-    const folded = (schema: string): boolean => {
-      const [result] = database.pragma(`${schema}.wal_checkpoint(PASSIVE)`) as Checkpointed[];
+    const folded = (schema: string, file: string): boolean => {
+      const checkpoint = (): unknown => database.pragma(`${schema}.wal_checkpoint(PASSIVE)`);
+      const [result] = guard(file, checkpoint) as Checkpointed[];
       return result!.busy === 0n && result!.log === result!.checkpointed;
     };
-    folded('chain');
-    const shards = Array.from({ length: this.data.stateShards }, (_, shard) =>
-      folded(shardSchema(shard)),
+    const { path, stateShards } = this.data;
+    folded('chain', indexFile(path));
+    const shards = Array.from({ length: stateShards }, (_, shard) =>
+      folded(shardSchema(shard), shardFile(path, shard)),
     );
     return !shards.includes(false);
   }

@@ -97,7 +97,11 @@ export class Writer {
 
   /** Finishes what was asked for, closes the files and ends the thread. */
   async close(): Promise<void> {
-    if (this.#failure !== null) return;
+    if (this.#failure !== null) {
+      // It may still hold its files and, with them, the process.
+      await this.#worker.terminate();
+      return;
+    }
     const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
     const closed = this.#ask({ kind: 'close' }, []);
     // Whoever asks from now on is refused, and the end of the thread is no failure.

@@ -241,8 +241,8 @@ export class Analyst {
   }
 
   #receive(response: Response): void {
-    if ('refusedImage' in response) {
-      this.#options.images?.onRefused(response.refusedImage);
+    if ('imageFault' in response) {
+      this.#options.images?.onFault(response.imageFault, response.file);
       return;
     }
     if (response.id === 0) {

@@ -44,12 +44,12 @@ export interface Request<N extends CallName = CallName> {
 /** What a worker is started with. */
 export interface WorkerSettings {
   readonly database: string;
-  readonly images: Omit<ImageOptions, 'onRefused'> | null;
+  readonly images: Omit<ImageOptions, 'onFault'> | null;
 }
 
 export type Response =
-  /** An image was thrown away; see image.ts. */
-  | { readonly refusedImage: string }
+  /** See ImageOptions. */
+  | { readonly imageFault: string; readonly file: string }
   /** The worker is up. */
   | { readonly id: 0 }
   | { readonly id: number; readonly result: unknown }

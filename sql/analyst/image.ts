@@ -26,8 +26,8 @@ export interface ImageOptions {
   readonly directory: string;
   /** Seals images, and serves nothing else; 32 bytes. */
   readonly key: Uint8Array;
-  /** Told of the file of an image that was thrown away because its seal did not fit. */
-  readonly onRefused: (file: string) => void;
+  /** Told what has happened to an image that was not usable, or could not be kept. */
+  readonly onFault: (what: string, file: string) => void;
 }
 
 const NAME = /^mirror-(\d+)-([0-9a-f]{64})\.tar$/;
@@ -59,13 +59,20 @@ export class Images {
     return null;
   }
 
-  /** Keeps an image of all `records` in place of the others. */
+  /** Keeps an image of all `records` in place of the others, if the disk has room for it. */
   keep(records: readonly DdlRecord[], bytes: Uint8Array): void {
-    const { directory } = this.#options;
+    const { directory, onFault } = this.#options;
     const name = this.#nameOf(records);
     const path = join(directory, name);
-    writeFileSync(`${path}.new`, Buffer.concat([bytes, this.#seal(name, bytes)]), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    const written = `${path}.new`;
+    try {
+      writeFileSync(written, Buffer.concat([bytes, this.#seal(name, bytes)]), { mode: 0o600 });
+      renameSync(written, path);
+    } catch (error) {
+      rmSync(written, { force: true });
+      onFault(`no image of the analyst could be kept: ${(error as Error).message}`, path);
+      return;
+    }
     for (const other of readdirSync(directory)) {
       if (NAME.test(other) && other !== name) rmSync(join(directory, other));
     }
@@ -78,7 +85,8 @@ export class Images {
     const seal = sealed.subarray(bytes.length);
     if (seal.length === SEAL_BYTES && timingSafeEqual(seal, this.#seal(name, bytes))) return bytes;
     rmSync(file);
-    this.#options.onRefused(file);
+    const what = 'an image of the analyst was not made by this node: it is made anew';
+    this.#options.onFault(what, file);
     return null;
   }
 

@@ -24,8 +24,9 @@ async function load(catalog: Catalog, records: readonly DdlRecord[]): Promise<Oi
     mirror = await Mirror.start(database);
     return mirror.load(catalog, records);
   }
-  const onRefused = (file: string) => port.postMessage({ refusedImage: file } satisfies Response);
-  const kept = new Images({ ...images, onRefused }, `${database}\0${admin}`);
+  const onFault = (what: string, file: string) =>
+    port.postMessage({ imageFault: what, file } satisfies Response);
+  const kept = new Images({ ...images, onFault }, `${database}\0${admin}`);
   const image = kept.find(records);
   const reopened = image === null ? null : await tryReopen(admin, image);
   mirror = reopened ?? (await Mirror.start(database));

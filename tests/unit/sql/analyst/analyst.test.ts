@@ -15,7 +15,7 @@ const refused: string[] = [];
 const images = {
   directory: imageDirectory,
   key: new Uint8Array(32).fill(5),
-  onRefused: (file: string) => void refused.push(file),
+  onFault: (_: string, file: string) => void refused.push(file),
 };
 
 let analyst: Analyst;
@@ -104,8 +104,8 @@ test(
     bytes[bytes.length >> 1]! ^= 1;
     writeFileSync(file, bytes);
     const told: string[] = [];
-    const onRefused = (which: string): void => void told.push(which);
-    const starting = { database: 'ledger', images: { ...images, directory, onRefused } };
+    const onFault = (_: string, which: string): void => void told.push(which);
+    const starting = { database: 'ledger', images: { ...images, directory, onFault } };
     const other = await Analyst.start(starting);
     await other.load(catalog, [ddlRecord(TABLE)]);
     await other.close();

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Images } from '../../../../sql/analyst/image.ts';
@@ -20,7 +28,7 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 function images(key = KEY, base = 'ledger'): Images {
-  return new Images({ directory, key, onRefused: (file) => void refused.push(file) }, base);
+  return new Images({ directory, key, onFault: (_, file) => void refused.push(file) }, base);
 }
 
 test('an image is found by what it holds, and replaces the one before', () => {
@@ -63,4 +71,19 @@ test.each(forgeries)('an image is thrown away when %s', (_, forge) => {
   expect(images().find(RECORDS)).toBeNull();
   expect(refused).toEqual([file]);
   expect(readdirSync(directory)).toEqual([]);
+});
+
+test('an image that cannot be written is told of, and leaves the one before', () => {
+  images().keep(RECORDS.slice(0, 1), BYTES);
+  images().keep(RECORDS, BYTES);
+  const [name] = readdirSync(directory);
+  const file = join(directory, name!);
+  rmSync(file);
+  images().keep(RECORDS.slice(0, 1), BYTES);
+  mkdirSync(file);
+  images().keep(RECORDS, BYTES);
+  expect(refused).toEqual([file]);
+  rmSync(file, { recursive: true });
+  expect(readdirSync(directory)).toHaveLength(1);
+  expect(images().find(RECORDS)).toEqual({ bytes: BYTES, count: 1 });
 });
