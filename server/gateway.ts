@@ -56,6 +56,12 @@ type Pending = {
 /** Flights on their way at a time: one is executed, one waits behind it. */
 const FLIGHTS_MAX = 2;
 
+/**
+ * Turns of the event loop that a flight waits while sessions begin statements: a block costs as much as several
+ * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait.
+ */
+const BOARDING_TURNS_MAX = 4;
+
 /** The transactions that left together. */
 type Flight = { readonly size: number; bundles: number };
 
@@ -69,6 +75,8 @@ export class Gateway {
   #pending: Pending[] = [];
   #flights: Flight[] = [];
   #scheduled = false;
+  /** Statements begun so far by all sessions. */
+  #statements = 0;
   #keys = 0;
   #pool: Uint8Array = new Uint8Array(0);
   #poolUsed = 0;
@@ -129,11 +137,21 @@ export class Gateway {
     return bytes;
   }
 
-  /** Departs at the end of this turn of the event loop, so that what arrived together leaves together. */
+  /** A session has begun a statement, which may soon commit. */
+  statementBegun(): void {
+    this.#statements += 1;
+  }
+
+  /** Departs at the end of a turn of the event loop, so that what arrived together leaves together. */
   #schedule(): void {
     if (this.#scheduled || !this.#mayDepart()) return;
     this.#scheduled = true;
+    this.#board(this.#statements, BOARDING_TURNS_MAX);
+  }
+
+  #board(begun: number, turns: number): void {
     setImmediate(() => {
+      if (this.#statements !== begun && turns > 1) return this.#board(this.#statements, turns - 1);
       this.#scheduled = false;
       this.#depart();
     });
@@ -171,7 +189,7 @@ export class Gateway {
     }
   }
 
-  /** The next flight departs before the answers of this one are written: the writer works meanwhile. */
+  /** A next flight as large departs before the answers of this one are written: the writer works meanwhile. */
   async #order(list: readonly Pending[], flight: Flight) {
     try {
       const bundle = this.#sign(list);
@@ -181,7 +199,8 @@ export class Gateway {
       flight.bundles -= 1;
       if (flight.bundles === 0) {
         this.#flights.splice(this.#flights.indexOf(flight), 1);
-        this.#depart();
+        if (this.#pending.length >= flight.size) this.#depart();
+        else this.#schedule();
       }
     }
   }

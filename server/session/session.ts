@@ -519,6 +519,7 @@ export class Session implements WireSession {
   }
 
   #arrive(): void {
+    this.context.services.gateway.statementBegun();
     if (this.#idleTimer !== null) {
       clearTimeout(this.#idleTimer);
       this.#idleTimer = null;
