@@ -70,6 +70,9 @@ export const PORTALS_PER_SESSION_MAX = 1_000;
 /** Bytes of the rows of a cursor WITH HOLD or SCROLL, which are all held. */
 export const CURSOR_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Bytes of the rows of a SELECT that writes in WITH, which are all held until it has done so. */
+export const WITH_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Uncommitted rows of a table that the main thread lays over its own connection; more go to a reader. */
 export const INLINE_OVERLAY_ROWS_MAX = 200;
 

@@ -251,6 +251,13 @@ export type RangeEntry =
       readonly types: readonly SqlType[];
       readonly columns: readonly string[];
     }
+  /** Rows that the session lays beside the query, columns from 1 on (server/session/plan-with.ts). */
+  | {
+      readonly kind: 'given';
+      readonly alias: string;
+      readonly relation: number;
+      readonly columns: readonly string[];
+    }
   /** PG 18's grouping step; group expressions by column number. */
   | { readonly kind: 'group'; readonly expressions: readonly Scalar[] }
   /** FROM (nothing): INSERT … DEFAULT VALUES. */
@@ -295,6 +302,7 @@ export type SetOperation =
 
 export interface Cte {
   readonly name: string;
+  /** INSERT, UPDATE and DELETE: in a whole statement only; the planner takes them out. */
   readonly query: Query;
   readonly recursive: boolean;
   readonly materialized: 'default' | 'always' | 'never';

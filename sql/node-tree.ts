@@ -307,9 +307,6 @@ class QueryReader {
 
   #cte(node: TreeNode): Cte {
     const query = child(node, 'ctequery');
-    if (int(query, 'commandType') !== 1) {
-      throw unsupported('INSERT, UPDATE or DELETE in WITH', 'Use one statement for each.');
-    }
     if (optional(node, 'search_clause') !== null || optional(node, 'cycle_clause') !== null) {
       throw unsupported('SEARCH or CYCLE of WITH');
     }

@@ -121,7 +121,7 @@ export function isSmall(query: Query): boolean {
     }
     values += node.entries.filter(({ kind }) => kind === 'values').length;
     const others = node.entries.some(
-      ({ kind }) => kind === 'relation' || kind === 'cte' || kind === 'join',
+      ({ kind }) => kind === 'relation' || kind === 'cte' || kind === 'given' || kind === 'join',
     );
     return others || node.from.length > 1 || node.ctes.length > 0 || values > 1;
   });

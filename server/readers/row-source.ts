@@ -54,6 +54,34 @@ export class BufferedRows implements RowSource {
   close(): void {}
 }
 
+/**
+ * Reads a source to its end.
+ *
+ * @param tooLarge  the error for more than `bytesMax`
+ */
+export async function allRows(
+  source: RowSource,
+  bytesMax: number,
+  tooLarge: () => Error,
+): Promise<BufferedRows> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  let count = 0;
+  try {
+    for (;;) {
+      const batch = await source.read(0);
+      size += batch.bytes.length;
+      if (size > bytesMax) throw tooLarge();
+      // A reader's buffer may be used again for the next batch.
+      parts.push(batch.bytes.slice());
+      count += batch.count;
+      if (batch.done) return new BufferedRows(concat(...parts), count);
+    }
+  } finally {
+    source.close();
+  }
+}
+
 /** Rows that were read before the portal asked for them, in order. */
 export class RowQueue {
   readonly #batches: { bytes: Uint8Array; count: number }[] = [];

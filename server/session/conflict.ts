@@ -95,6 +95,7 @@ export async function resolveConflicts(
       shown.push(values);
     } else if (conflict.action === 'update') {
       if (rowId === null || touched.has(rowId)) throw secondTime();
+      if (transaction.overlay.writtenSince(table.id, rowId)) throw secondTime();
       touched.add(rowId);
       const row = await lockedRow(session, edge, rowId);
       if (row === null) throw deletedMeanwhile();

@@ -225,7 +225,8 @@ export class SessionContext {
     const asOf = this.settings.get('ledger.as_of');
     if (asOf !== '') return this.services.stampOfText(asOf, this);
     const { transaction } = this;
-    if (transaction === null || transaction.isolation === 'read committed') return null;
+    if (transaction === null) return null;
+    if (transaction.isolation === 'read committed') return transaction.parts?.stamp ?? null;
     transaction.snapshot ??= this.services.appliedStamp();
     return transaction.snapshot;
   }
@@ -238,14 +239,14 @@ export class SessionContext {
     if (found !== undefined) throw spooledError(this.catalog.relations.get(found)?.name ?? '');
   }
 
-  /** Uncommitted rows of those of `tables` that have any. @throws SqlError as refuseSpooled */
+  /** Uncommitted rows of those of `tables` that have any, and rows of parts. @throws SqlError as refuseSpooled */
   overlayOf(tables: readonly number[]): OverlayImage[] {
     const { transaction } = this;
     if (transaction === null) return [];
     this.refuseSpooled(tables);
-    const images: OverlayImage[] = [];
+    const images: OverlayImage[] = transaction.parts === null ? [] : [...transaction.parts.given];
     for (const relation of tables) {
-      const overlay = transaction.overlay.table(relation);
+      const overlay = transaction.overlay.shown(relation);
       const table = this.catalog.relations.get(relation);
       if (overlay === undefined || table?.kind !== 'table') continue;
       images.push({

@@ -2,10 +2,9 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import { concat } from '../../ledger/bytes.ts';
 import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
-import { BufferedRows } from '../readers/row-source.ts';
+import { allRows, BufferedRows } from '../readers/row-source.ts';
 import type { RowSource } from '../readers/row-source.ts';
 import { CURSOR_BYTES_MAX } from '../limits.ts';
 import { FETCH_ALL, ForwardRows, ScrollRows } from './cursor-rows.ts';
@@ -40,6 +39,12 @@ export async function declareCursor(
     throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${name}" already exists`);
   }
   const prepared = await prepareInner(context, statement);
+  if (prepared.plan?.kind === 'with') {
+    throw new SqlError(
+      SQLSTATE.featureNotSupported,
+      'DECLARE CURSOR must not contain data-modifying statements in WITH',
+    );
+  }
   const formats = formatsFor([(options & OPTION_BINARY) === 0 ? 0 : 1], prepared.columns);
   const outcome = await execute(session, prepared, [], formats, sink);
   if (outcome.kind !== 'rows') {
@@ -67,27 +72,8 @@ async function cursorRows(source: RowSource, whole: boolean, scroll: boolean): P
     await source.open?.();
     return new ForwardRows(source);
   }
-  const { bytes, count } = await allRows(source);
-  return scroll ? new ScrollRows(bytes) : new ForwardRows(new BufferedRows(bytes, count));
-}
-
-async function allRows(source: RowSource): Promise<{ bytes: Uint8Array; count: number }> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  let count = 0;
-  try {
-    for (;;) {
-      const batch = await source.read(0);
-      size += batch.bytes.length;
-      if (size > CURSOR_BYTES_MAX) throw tooLarge();
-      // A reader's buffer may be used again for the next batch.
-      parts.push(batch.bytes.slice());
-      count += batch.count;
-      if (batch.done) return { bytes: concat(...parts), count };
-    }
-  } finally {
-    source.close();
-  }
+  const all = await allRows(source, CURSOR_BYTES_MAX, tooLarge);
+  return scroll ? new ScrollRows(all.read(0).bytes) : new ForwardRows(all);
 }
 
 function tooLarge(): SqlError {

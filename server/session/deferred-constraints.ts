@@ -7,8 +7,7 @@ import type { ForeignKey } from '../../ledger/catalog.ts';
 
 /** One check that is owed; `run` throws 23503. */
 export interface DeferredCheck {
-  /** Id of the foreign key. */
-  readonly foreignKey: number;
+  readonly foreignKey: ForeignKey;
   readonly run: () => void | Promise<void>;
 }
 
@@ -27,10 +26,43 @@ export interface DeferredMark {
 export class DeferredConstraints {
   #modes: Modes = { all: null, named: new Map() };
   readonly #owed: DeferredCheck[] = [];
+  /** Checks owed before the running statement of several parts; null: there is none. */
+  #before: number | null = null;
 
-  /** Whether the foreign key is left for COMMIT now. */
+  /** Whether the foreign key is left for later now: for COMMIT, or the end of a statement of several parts. */
   isDeferred({ id, deferrable, initiallyDeferred }: ForeignKey): boolean {
+    if (this.#before !== null) return true;
     return deferrable && (this.#modes.named.get(id) ?? this.#modes.all ?? initiallyDeferred);
+  }
+
+  /** Whether a statement of several parts runs: nothing is checked before its end. */
+  get postponed(): boolean {
+    return this.#before !== null;
+  }
+
+  postpone(): void {
+    this.#before = this.#owed.length;
+  }
+
+  /** The statement has failed: its checks go with `rollbackTo`. */
+  forget(): void {
+    this.#before = null;
+  }
+
+  /**
+   * The statement is done: checks what is not left for COMMIT.
+   *
+   * @param pause  as for `check`
+   * @throws SqlError 23503
+   */
+  async checkPostponed(pause: () => Promise<void> | undefined): Promise<void> {
+    const owed = this.#owed.splice(this.#before ?? this.#owed.length);
+    this.#before = null;
+    this.#owed.push(...owed.filter(({ foreignKey }) => this.isDeferred(foreignKey)));
+    for (const { foreignKey, run } of owed) {
+      const wait = this.isDeferred(foreignKey) ? pause() : (run() ?? pause());
+      if (wait !== undefined) await wait;
+    }
   }
 
   owe(check: DeferredCheck): void {
@@ -59,7 +91,7 @@ export class DeferredConstraints {
     pause: () => Promise<void> | undefined,
   ): Promise<void> {
     for (const { foreignKey, run } of this.#owed) {
-      if (ids !== null && !ids.includes(foreignKey)) continue;
+      if (ids !== null && !ids.includes(foreignKey.id)) continue;
       const wait = run() ?? pause();
       if (wait !== undefined) await wait;
     }

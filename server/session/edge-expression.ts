@@ -13,8 +13,9 @@ import type { Catalog } from '../../ledger/catalog.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
-import type { Query, Scalar } from '../../sql/ir.ts';
+import type { Cte, Query, Scalar } from '../../sql/ir.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
+import { EMPTY_SELECT } from '../../sql/empty-select.ts';
 import { ledgerExpression } from '../../sql/to-expression.ts';
 import { mayRunLong } from '../../sql/unbounded.ts';
 import { compileOptions } from './compile-options.ts';
@@ -46,6 +47,8 @@ export interface EdgeScope {
   readonly catalog: Catalog;
   /** Range table entry whose columns the row at hand gives; 0 for none. */
   readonly entry: number;
+  /** WITH of the statement, which its subqueries may name. */
+  readonly ctes?: readonly Cte[];
 }
 
 type Source = (surroundings: Surroundings) => Datum;
@@ -100,7 +103,7 @@ function refuse(): never {
 }
 
 function far(scalar: Scalar, scope: EdgeScope): ReadPlan {
-  const query = constantQuery(overParameters(scalar, scope));
+  const query = { ...constantQuery(overParameters(scalar, scope)), ctes: scope.ctes ?? [] };
   const compiled = compileQuery(query, compileOptions(scope.catalog, 'current', new Set()));
   const analysis = { parameters: [], columns: null, query, catalogOnly: false };
   return { kind: 'read', query, analysis, compiled, variants: new Map() };
@@ -214,35 +217,8 @@ function withRow(
 
 /** SELECT <scalar>. */
 function constantQuery(scalar: Scalar): Query {
-  return {
-    command: 'select',
-    entries: [],
-    target: 0,
-    from: [],
-    where: null,
-    targets: [
-      { expression: scalar, name: 'value', hidden: false, relation: 0, column: 0, assign: 0 },
-    ],
-    returning: [],
-    group: [],
-    groupDistinct: false,
-    groupingSets: null,
-    having: null,
-    aggregates: false,
-    windows: [],
-    distinct: [],
-    distinctOn: false,
-    sort: [],
-    offset: null,
-    limit: null,
-    withTies: false,
-    set: null,
-    ctes: [],
-    locks: [],
-    onConflict: null,
-    overriding: 'none',
-    privileges: [],
-  };
+  const value = { name: 'value', hidden: false, relation: 0, column: 0, assign: 0 };
+  return { ...EMPTY_SELECT, targets: [{ ...value, expression: scalar }] };
 }
 
 function sequencesOf(scalar: Scalar): number[] {

@@ -40,12 +40,23 @@ export async function executeInsert(
       : await insertInside(session, transaction, plan, parameters);
   const tag = `INSERT 0 ${inserted.count}`;
   if (plan.returning.length === 0) return { kind: 'complete', tag };
+  const returned = await returnedRows(session, plan, parameters, inserted.rows);
+  return returningOutcome(session, prepared, formats, returned, tag);
+}
+
+/** Values of RETURNING, row by row. */
+export async function returnedRows(
+  session: SessionContext,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+  rows: readonly Row[],
+): Promise<Row[]> {
   const returned: Row[] = [];
-  for (const row of inserted.rows) {
+  for (const row of rows) {
     const values = returningRow(session, plan, parameters, row);
     returned.push(values instanceof Promise ? await values : values);
   }
-  return returningOutcome(session, prepared, formats, returned, tag);
+  return returned;
 }
 
 export interface Inserted {
@@ -85,7 +96,7 @@ function isConstrained({ indexes, foreignKeys }: Table): boolean {
   return foreignKeys.length > 0 || indexes.some((index) => index.unique);
 }
 
-async function insertInside(
+export async function insertInside(
   session: SessionContext,
   transaction: OpenTransaction,
   plan: InsertPlan,

@@ -53,7 +53,7 @@ export function executeModify(
   return modified instanceof Promise ? modified.then(answered) : answered(modified);
 }
 
-interface Modified {
+export interface Modified {
   readonly count: number;
   /** Values of RETURNING, row by row. */
   readonly returned: readonly Row[];
@@ -177,14 +177,15 @@ function programOperation(
 
 // ── Inside a transaction ─────────────────────────────────────────────────────────────────────────
 
-function modifyInside(
+export function modifyInside(
   session: SessionContext,
   transaction: OpenTransaction,
   plan: ModifyPlan,
   parameters: readonly Datum[],
 ): Modified | Promise<Modified> {
   const { program } = plan;
-  if (program !== null && program.where === null && transaction.isolation === 'read committed') {
+  const unseen = transaction.isolation === 'read committed' && transaction.parts === null;
+  if (program !== null && program.where === null && unseen) {
     return programInside(session, transaction, plan, program, parameters);
   }
   return imagesInside(session, transaction, plan, parameters);
@@ -300,14 +301,15 @@ async function findImages(
   plan: ModifyPlan,
   parameters: readonly Datum[],
 ): Promise<{ changes: RowChange[]; returned: Row[] }> {
-  const strict = session.transaction !== null && session.transaction.isolation !== 'read committed';
+  const strict = session.transaction?.seesSnapshot === true;
   const mode = changesKeys(plan) ? 'update' : 'noKeyUpdate';
   for (;;) {
     const images = takesLocks(plan.query)
       ? await locked(session, plan.images, parameters)
       : plan.images;
     const since = session.services.appliedStamp();
-    const rows = firstOfEach(await readValues(session, images, parameters));
+    const found = firstOfEach(await readValues(session, images, parameters));
+    const rows = unwritten(session, plan.table.id, found);
     if (rows.length > IMAGE_ROWS_MAX) throw tooManyRows();
     let waited = false;
     const pause = turns(session);
@@ -347,6 +349,13 @@ function firstOfEach(rows: readonly Row[]): Row[] {
     const id = row[0]!;
     return seen.has(id) ? false : (seen.add(id), true);
   });
+}
+
+/** Rows that an earlier part of the same statement has written are left alone, as in Postgres. */
+function unwritten({ transaction }: SessionContext, relation: number, rows: Row[]): Row[] {
+  if (transaction === null || transaction.parts === null) return rows;
+  const { overlay } = transaction;
+  return rows.filter(([rowId]) => !overlay.writtenSince(relation, rowId as bigint));
 }
 
 async function imagesOf(

@@ -131,7 +131,7 @@ function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null
   const overlaid =
     transaction === null
       ? []
-      : plan.compiled.tables.filter((id) => transaction.overlay.table(id) !== undefined);
+      : plan.compiled.tables.filter((id) => transaction.overlay.shown(id) !== undefined);
   const catalog: Catalog = session.catalog;
   const spread = stamp === null && spansShards(catalog, plan.compiled.tables);
   if (stamp === null && !spread && overlaid.length === 0) return plan.compiled;

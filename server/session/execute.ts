@@ -11,6 +11,7 @@ import { executeCatalogQuery } from './execute-catalog.ts';
 import { executeInsert } from './execute-insert.ts';
 import { executeModify } from './execute-modify.ts';
 import { executeRead } from './execute-read.ts';
+import { executeWith } from './execute-with.ts';
 import { RETRIES_MAX } from '../limits.ts';
 import type { Prepared } from './plan.ts';
 import type { Session } from './session.ts';
@@ -31,7 +32,8 @@ export type Outcome =
   | { readonly kind: 'talk'; readonly run: (sink: ResultSink) => Promise<string> };
 
 export function isWrite(prepared: Prepared): boolean {
-  return prepared.plan?.kind === 'insert' || prepared.plan?.kind === 'modify';
+  const kind = prepared.plan?.kind;
+  return kind === 'insert' || kind === 'modify' || kind === 'with';
 }
 
 /**
@@ -114,6 +116,8 @@ function run(
       return underTableLock(context, plan.table, () =>
         executeModify(context, prepared, plan, parameters, formats),
       );
+    case 'with':
+      return executeWith(context, prepared, plan, parameters, formats);
     case 'utility':
       return executeUtility(session, plan.statement, formats, sink);
     case undefined:

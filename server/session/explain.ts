@@ -10,11 +10,14 @@ import type { Row } from '../../ledger/type.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
 import type { CompiledQuery } from '../../sql/query.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
+import type { OverlayImage } from '../readers/query-runner.ts';
 import type { SessionContext } from './context.ts';
-import { execute } from './execute.ts';
+import { execute, isWrite } from './execute.ts';
 import type { Outcome } from './execute.ts';
+import { imageOf } from './execute-with.ts';
 import { requestOf } from './execute-read.ts';
 import type { Plan, Prepared } from './plan.ts';
+import type { WithPlan } from './plan-with.ts';
 import { formatsFor } from './portal.ts';
 import { prepareInner } from './prepare-inner.ts';
 import type { Session } from './session.ts';
@@ -60,7 +63,7 @@ export async function explain(
     });
   }
   const step = stepOf(context, plan, options.verbose);
-  const measured = options.analyze ? await measure(session, prepared, plan, sink) : null;
+  const measured = options.analyze ? await measure(session, prepared, sink) : null;
   const lines = options.json
     ? [jsonOf(step, options, measured, planningMs)]
     : textOf(step, options, measured, planningMs);
@@ -142,6 +145,7 @@ function stepOf(
   session: SessionContext,
   plan: Exclude<Plan, { kind: 'utility' }>,
   verbose: boolean,
+  given: readonly OverlayImage[] = [],
 ): Step {
   const name = (id: number): string => session.catalog.relations.get(id)?.name ?? String(id);
   switch (plan.kind) {
@@ -149,16 +153,18 @@ function stepOf(
       return { node: 'Catalog Query', relation: null, details: ['Answered by: the analyst'] };
     case 'read': {
       const { compiled } = plan;
-      const details = sqliteLines(session, compiled, verbose);
+      const details = sqliteLines(session, compiled, verbose, given);
       const { pointRead, tables } = compiled;
       if (pointRead !== null)
         return { node: 'Point Read', relation: name(pointRead.relation), details };
       if (tables.length === 0) return { node: 'Result', relation: null, details };
       return { node: 'Reader Query', relation: tables.map(name).join(', '), details };
     }
+    case 'with':
+      return withStep(session, plan, verbose);
     case 'insert': {
       const source = plan.source === null ? null : plan.source.read.compiled;
-      const details = source === null ? [] : sqliteLines(session, source, verbose);
+      const details = source === null ? [] : sqliteLines(session, source, verbose, given);
       return { node: 'Insert', relation: plan.table.name, details };
     }
     case 'modify': {
@@ -168,14 +174,36 @@ function stepOf(
         const key = `Key: one row by ${index?.name ?? 'a unique index'}, evaluated when applied`;
         return { node: `${word} by Row Program`, relation: plan.table.name, details: [key] };
       }
-      const details = sqliteLines(session, plan.images.compiled, verbose);
+      const details = sqliteLines(session, plan.images.compiled, verbose, given);
       return { node: `${word} by Row Images`, relation: plan.table.name, details };
     }
   }
 }
 
+/** The main statement's step, the parts before its lines as CTEs are in PostgreSQL. */
+function withStep(session: SessionContext, plan: WithPlan, verbose: boolean): Step {
+  const parts = [...plan.before, ...plan.after];
+  const given = parts.map((part) => imageOf(part, []));
+  const main = stepOf(session, plan.main, verbose, given);
+  const details = parts.flatMap((part) => {
+    const { node, relation, details: below } = stepOf(session, part.plan, verbose, given);
+    const on = relation === null ? '' : ` on ${relation}`;
+    return [`CTE ${part.name}`, `  ->  ${node}${on}`, ...below.map((line) => `        ${line}`)];
+  });
+  const names = new Map(parts.map(({ relation, name }) => [`o${relation}`, name]));
+  const renamed = [...details, ...main.details].map((line) =>
+    line.replace(/\bo\d+\b/g, (word) => names.get(word) ?? word),
+  );
+  return { ...main, details: renamed };
+}
+
 /** SQLite's own plan, indented by its nesting. */
-function sqliteLines(session: SessionContext, compiled: CompiledQuery, verbose: boolean): string[] {
+function sqliteLines(
+  session: SessionContext,
+  compiled: CompiledQuery,
+  verbose: boolean,
+  given: readonly OverlayImage[],
+): string[] {
   const { text, parameters, tables, catalogVersion } = compiled;
   const request = requestOf(
     session,
@@ -184,7 +212,8 @@ function sqliteLines(session: SessionContext, compiled: CompiledQuery, verbose: 
     null,
   );
   const depths = new Map<bigint, number>([[0n, 0]]);
-  const lines = session.services.inline.all(session, request).map((row) => {
+  const beside = { ...request, overlay: [...request.overlay, ...given] };
+  const lines = session.services.inline.all(session, beside).map((row) => {
     const [id, parent, , detail] = row as [bigint, bigint, bigint, string];
     const depth = depths.get(parent) ?? 0;
     depths.set(id, depth + 1);
@@ -212,13 +241,8 @@ function named(session: SessionContext, detail: string): string {
 
 // ── Running ──────────────────────────────────────────────────────────────────────────────────────
 
-async function measure(
-  session: Session,
-  prepared: Prepared,
-  plan: Plan,
-  sink: ResultSink,
-): Promise<Measured> {
-  if (plan.kind === 'insert' || plan.kind === 'modify') {
+async function measure(session: Session, prepared: Prepared, sink: ResultSink): Promise<Measured> {
+  if (isWrite(prepared)) {
     throw new SqlError(
       SQLSTATE.featureNotSupported,
       'EXPLAIN ANALYZE of a statement that writes is not supported',

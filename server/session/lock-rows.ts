@@ -126,7 +126,7 @@ async function lockRows(
   parameters: readonly Datum[],
 ): Promise<Query> {
   const { transaction } = session;
-  const strict = transaction !== null && transaction.isolation !== 'read committed';
+  const strict = transaction?.seesSnapshot === true;
   const skipped: RowSets = new Map();
   for (;;) {
     const ids = idsQuery(session, restricted(query, skipped, INT8_NOT_EQUAL, 'and'));
@@ -143,6 +143,12 @@ async function lockRows(
         const rowId = row[2 * i] as bigint | null;
         if (rowId === null) continue;
         const key = rowLockKey(lock.relation, rowId);
+        // Another part of the statement has written the row: it is left out, as in Postgres.
+        if (transaction?.overlay.writtenSince(lock.relation, rowId) === true) {
+          addTo(skipped, lock.relation, rowId);
+          again = true;
+          continue;
+        }
         if (rowId < 0n || lock.wait !== 'block') {
           const free = rowId < 0n || session.services.locks.tryAcquire(session, key, lock.mode);
           if (!free && lock.wait === 'nowait') throw notAvailable(session, lock.relation);
@@ -155,7 +161,7 @@ async function lockRows(
     const seen = seenRows(ids.locks, rows);
     if (again || (!strict && !(await allCurrent(session, seen, since)))) continue;
     if (transaction !== null) await require(session, seen, strict);
-    const skips = query.locks.some(({ wait }) => wait === 'skip');
+    const skips = skipped.size > 0 || query.locks.some(({ wait }) => wait === 'skip');
     return skips ? restricted(query, taken, INT8_EQUAL, 'or') : query;
   }
 }

@@ -9,6 +9,7 @@ import type { Operation, OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { DdlRecord } from '../../sql/analysis.ts';
+import type { OverlayImage } from '../readers/query-runner.ts';
 import type { StoredRow } from '../../storage/table-shape.ts';
 import type { SequenceState } from '../sequences.ts';
 import { DeferredConstraints } from './deferred-constraints.ts';
@@ -42,6 +43,17 @@ interface OwnSequence {
   readonly state: SequenceState;
   readonly operation: number;
 }
+
+/** A statement of several parts (execute-with.ts), while it runs. */
+interface Parts {
+  /** Newest stamp visible to all parts at READ COMMITTED; null: whatever is there. */
+  readonly stamp: bigint | null;
+  /** Rows of the parts that are done. */
+  readonly given: OverlayImage[];
+}
+
+/** The name of the savepoint before such a statement; a client's are not empty. */
+const BEFORE_PARTS = '';
 
 interface Savepoint {
   readonly name: string;
@@ -83,6 +95,8 @@ export class OpenTransaction {
   readonly cursors: Portal[] = [];
   /** Foreign keys whose check waits for COMMIT. */
   readonly constraints = new DeferredConstraints();
+  /** The statement of several parts that is running. */
+  parts: Parts | null = null;
   failed = false;
   /** Microseconds since 2000-01-01 at its start: now(). */
   readonly startedMicros: bigint;
@@ -174,6 +188,28 @@ export class OpenTransaction {
   replace(index: number, operation: Operation): void {
     assert(index < this.operations.length, 'replaced operation exists');
     this.operations[index] = operation;
+  }
+
+  /** Whether queries see a snapshot, so that rows that have changed since must not be written. */
+  get seesSnapshot(): boolean {
+    return this.isolation !== 'read committed' || (this.parts?.stamp ?? null) !== null;
+  }
+
+  /** All parts of the statement that begins see what was there before it, and constraints wait for its end. */
+  beginParts(stamp: bigint | null): void {
+    this.savepoint(BEFORE_PARTS, 0, 0);
+    this.parts = { stamp, given: [] };
+    this.overlay.hold();
+    this.constraints.postpone();
+  }
+
+  /** The statement of several parts is over; one that has failed leaves nothing. */
+  endParts(failed: boolean): void {
+    this.constraints.forget();
+    this.overlay.release();
+    this.parts = null;
+    if (failed) this.rollbackTo(BEFORE_PARTS);
+    this.release(BEFORE_PARTS);
   }
 
   savepoint(name: string, settings: number, locks: number): void {

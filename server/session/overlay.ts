@@ -4,6 +4,7 @@
 //     have inside the transaction. Rows inserted by the transaction have negative ids, in order: -1, -2, …
 // (2) Every change is tagged with the number of operations before it, so that a savepoint, which is a number
 //     of operations, can be rolled back to.
+// (3) While it is held, queries go on seeing what was there then; constraints look at what is there now.
 
 import type { Datum } from '../../ledger/type.ts';
 
@@ -42,6 +43,8 @@ export function nextRevision(): number {
 export class Overlay {
   readonly #tables = new Map<number, TableOverlay>();
   readonly #changes: Change[] = [];
+  /** Tables that have changed since `hold`, as they were then; undefined: as in the files. */
+  #held: Map<number, TableOverlay | undefined> | null = null;
 
   table(relation: number): TableOverlay | undefined {
     return this.#tables.get(relation);
@@ -49,6 +52,28 @@ export class Overlay {
 
   row(relation: number, rowId: bigint): OverlayRow | undefined {
     return this.#tables.get(relation)?.rows.get(rowId);
+  }
+
+  /** From here on queries do not see what changes, until `release`. */
+  hold(): void {
+    this.#held = new Map();
+  }
+
+  release(): void {
+    this.#held = null;
+  }
+
+  /** A table as queries see it. */
+  shown(relation: number): TableOverlay | undefined {
+    return this.#held?.has(relation) === true
+      ? this.#held.get(relation)
+      : this.#tables.get(relation);
+  }
+
+  /** Whether a row has been written since `hold`. */
+  writtenSince(relation: number, rowId: bigint): boolean {
+    if (this.#held?.has(relation) !== true) return false;
+    return this.shown(relation)?.rows.get(rowId) !== this.row(relation, rowId);
   }
 
   /** Tables with changes. */
@@ -99,6 +124,9 @@ export class Overlay {
 
   #open(relation: number): TableOverlay {
     let table = this.#tables.get(relation);
+    if (this.#held?.has(relation) === false) {
+      this.#held.set(relation, table && { ...table, rows: new Map(table.rows) });
+    }
     if (table === undefined) {
       table = { rows: new Map(), truncated: false, revision: 0 };
       this.#tables.set(relation, table);

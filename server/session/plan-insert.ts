@@ -38,7 +38,7 @@ export interface InsertPlan {
 export async function planInsert(query: Query, session: SessionContext): Promise<InsertPlan> {
   const { catalog } = session;
   const table = targetTable(query, catalog);
-  const scope: EdgeScope = { catalog, entry: 0 };
+  const scope: EdgeScope = { catalog, entry: 0, ctes: query.ctes };
   const defaults = await defaultsOf(table, session, scope);
   const valueRows = readAsQuery(query) ? null : valuesOf(query);
   const sequences = new Map<number, number>();

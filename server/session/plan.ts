@@ -9,6 +9,7 @@ import type { CompiledQuery } from '../../sql/query.ts';
 import type { ColumnDescription } from '../pgwire/backend.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import type { ModifyPlan } from './plan-modify.ts';
+import type { WithPlan } from './plan-with.ts';
 
 export interface ReadPlan {
   readonly kind: 'read';
@@ -31,7 +32,7 @@ export interface UtilityPlan {
   readonly statement: ParsedStatement;
 }
 
-export type Plan = ReadPlan | CatalogPlan | InsertPlan | ModifyPlan | UtilityPlan;
+export type Plan = ReadPlan | CatalogPlan | InsertPlan | ModifyPlan | WithPlan | UtilityPlan;
 
 /** A statement after Parse: its plan and how the protocol describes it. */
 export interface Prepared {

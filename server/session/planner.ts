@@ -24,8 +24,10 @@ import type { SessionContext } from './context.ts';
 import { compileOptions } from './compile-options.ts';
 import { planInsert } from './plan-insert.ts';
 import { planModify } from './plan-modify.ts';
+import { planWith } from './plan-with.ts';
 import { parseParameters } from './parameters.ts';
 import type { Bound, Plan, Prepared } from './plan.ts';
+import { writesInWith } from './split-with.ts';
 import { describeUtility } from './utility-description.ts';
 
 const PLANNED = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
@@ -182,10 +184,12 @@ export function scopeOf(session: SessionContext): string {
 
 // Sharing plans between texts.
 
-type SharedPlan = Extract<Plan, { kind: 'read' | 'insert' | 'modify' }>;
+type SharedPlan = Extract<Plan, { kind: 'read' | 'insert' | 'modify' | 'with' }>;
+
+const SHAREABLE: ReadonlySet<string> = new Set(['read', 'insert', 'modify', 'with']);
 
 function isShareable(plan: Plan | null): plan is SharedPlan {
-  return plan?.kind === 'read' || plan?.kind === 'insert' || plan?.kind === 'modify';
+  return plan !== null && SHAREABLE.has(plan.kind);
 }
 
 function maySharePlans(session: SessionContext): boolean {
@@ -282,6 +286,7 @@ function planOf(text: string, analysis: Analysis, session: SessionContext): Plan
   const { query } = analysis;
   if (query === null) return { kind: 'catalog', text, analysis };
   if (analysis.catalogOnly) return tableFree(text, analysis, query, session);
+  if (writesInWith(query)) return planWith(query, session);
   switch (query.command) {
     case 'insert':
       return planInsert(query, session);

@@ -49,6 +49,7 @@ export async function refuseChanged(
 ): Promise<void> {
   const table = session.catalog.relations.get(relation);
   if (table?.kind !== 'table') return;
+  await session.services.locks.unlocked.settled(relation);
   const edge = new EdgeTables(session).table(table);
   const pause = turns(session);
   for (const { rowId, version } of seen) {

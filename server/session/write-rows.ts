@@ -206,15 +206,16 @@ async function cascade(
     ] as const) {
       if (some.length === 0) continue;
       const keys = some.map(({ key }) => key);
-      if (action === 'restrict') {
+      const { postponed } = transaction.constraints;
+      if (action === 'restrict' && !postponed) {
         await refuseReferenced(session, parent, tables.table(child), foreignKey, keys, action);
         continue;
       }
       // The default may be the very key that goes away.
-      if (action === 'noAction' || action === 'setDefault') {
+      if (action === 'noAction' || action === 'restrict' || action === 'setDefault') {
         owed.push(() => checkGivenUp(session, transaction, child, foreignKey, keys));
       }
-      if (action === 'noAction') continue;
+      if (action === 'noAction' || action === 'restrict') continue;
       childChanges.push(
         ...(await cascadedRows(session, tables.table(child), foreignKey, action, some)),
       );
@@ -381,7 +382,7 @@ function checkReferences(
       const row = now === null ? null : now.child.row(rowId);
       if (row !== null) checkReference(tables, now!.child, now!.foreignKey, row.values);
     };
-    constraints.owe({ foreignKey: foreignKey.id, run });
+    constraints.owe({ foreignKey, run });
   }
 }
 
@@ -398,7 +399,7 @@ async function checkGivenUp(
     if (now === null) return;
     await refuseReferenced(session, now.parent, now.child, now.foreignKey, keys, 'noAction');
   };
-  if (constraints.isDeferred(foreignKey)) constraints.owe({ foreignKey: foreignKey.id, run });
+  if (constraints.isDeferred(foreignKey)) constraints.owe({ foreignKey, run });
   else await run();
 }
 

@@ -1,5 +1,6 @@
 // WITH. Pure.
 
+import { assert } from '../../ledger/error.ts';
 import { plainEquality } from './representation.ts';
 import { selectText } from './query.ts';
 import { recursiveText } from './set-operation.ts';
@@ -22,7 +23,7 @@ export function commonTables(scope: Scope): string {
 }
 
 function commonTable(cte: Cte, name: string, scope: Scope): string {
-  if (cte.query.command !== 'select') throw notSupported('a data-modifying statement in WITH');
+  assert(cte.query.command === 'select', 'statements that write have been taken out of WITH');
   const columns = cte.types.map((_, at) => `c${at + 1}`).join(', ');
   const hint = { default: '', always: 'MATERIALIZED ', never: 'NOT MATERIALIZED ' }[
     cte.materialized

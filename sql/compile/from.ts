@@ -85,6 +85,13 @@ function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Sour
       assert(name !== undefined, 'a CTE is referred to before it is known');
       return { text: `${name} AS ${alias}`, source: byPosition(alias, 'c', null) };
     }
+    case 'given': {
+      const alias = newAlias(shared, 't');
+      return {
+        text: `${overlayTable(entry.relation)} AS ${alias}`,
+        source: byPosition(alias, 'c', null),
+      };
+    }
     case 'values':
       return values(entry, scope);
     case 'function':

@@ -42,8 +42,8 @@ describe('deferred constraints', () => {
   test('are checked by name or all, as often as is asked', async () => {
     const constraints = new DeferredConstraints();
     const run: number[] = [];
-    for (const foreignKey of [2, 3]) {
-      constraints.owe({ foreignKey, run: () => void run.push(foreignKey) });
+    for (const foreignKey of [IMMEDIATE, DEFERRED]) {
+      constraints.owe({ foreignKey, run: () => void run.push(foreignKey.id) });
     }
     await constraints.check([3], at);
     await constraints.check(null, at);
@@ -53,9 +53,9 @@ describe('deferred constraints', () => {
   test('a savepoint takes back modes and checks', async () => {
     const constraints = new DeferredConstraints();
     const run: string[] = [];
-    constraints.owe({ foreignKey: 3, run: () => void run.push('before') });
+    constraints.owe({ foreignKey: DEFERRED, run: () => void run.push('before') });
     const mark = constraints.mark();
-    constraints.owe({ foreignKey: 3, run: () => void run.push('after') });
+    constraints.owe({ foreignKey: DEFERRED, run: () => void run.push('after') });
     constraints.set([3], false);
     constraints.rollbackTo(mark);
     await constraints.check(null, at);
