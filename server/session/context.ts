@@ -5,6 +5,7 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { AnalysisContext } from '../../sql/analysis.ts';
+import { overlayTable } from '../../sql/compile/from.ts';
 import { rolesOf } from '../../storage/privileges.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
@@ -239,12 +240,12 @@ export class SessionContext {
     if (found !== undefined) throw spooledError(this.catalog.relations.get(found)?.name ?? '');
   }
 
-  /** Uncommitted rows of those of `tables` that have any, and rows of parts. @throws SqlError as refuseSpooled */
+  /** Uncommitted rows of those of `tables` that have any. @throws SqlError as refuseSpooled */
   overlayOf(tables: readonly number[]): OverlayImage[] {
     const { transaction } = this;
     if (transaction === null) return [];
     this.refuseSpooled(tables);
-    const images: OverlayImage[] = transaction.parts === null ? [] : [...transaction.parts.given];
+    const images: OverlayImage[] = [];
     for (const relation of tables) {
       const overlay = transaction.overlay.shown(relation);
       const table = this.catalog.relations.get(relation);
@@ -269,10 +270,14 @@ export class SessionContext {
   ): QueryRequest {
     // A transaction with DDL of its own sees a catalog that is in no file, and keeps other DDL out.
     const own = (this.transaction?.catalog ?? null) !== null;
+    const overlay = this.overlayOf(tables);
+    for (const rows of this.transaction?.parts?.given ?? []) {
+      if (text.includes(overlayTable(rows.relation))) overlay.push(rows);
+    }
     return {
       text,
       parameters,
-      overlay: this.overlayOf(tables),
+      overlay,
       standIns: this.standInsOf(tables),
       catalogVersion: own ? null : catalogVersion,
     };

@@ -102,12 +102,23 @@ async function runParts(
     transaction.parts!.given.push(imageOf(part, rows));
   };
   for (const part of plan.before) await give(part);
-  const { main } = plan;
-  if (main.kind === 'read') return shown(await executeRead(session, main, parameters, formats));
-  const { count, rows } = await write(session, transaction, main, parameters);
+  const outcome = await runMain(session, transaction, prepared, plan.main, parameters, formats);
   for (const part of plan.after) await give(part);
-  const tag = `${TAGS[main.query.command]} ${count}`;
-  return main.query.returning.length === 0
+  return outcome;
+}
+
+async function runMain(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  prepared: Prepared,
+  plan: PartPlan,
+  parameters: readonly Datum[],
+  formats: readonly number[],
+): Promise<Outcome> {
+  if (plan.kind === 'read') return shown(await executeRead(session, plan, parameters, formats));
+  const { count, rows } = await write(session, transaction, plan, parameters);
+  const tag = `${TAGS[plan.query.command]} ${count}`;
+  return plan.query.returning.length === 0
     ? { kind: 'complete', tag }
     : returningOutcome(session, prepared, formats, rows, tag);
 }

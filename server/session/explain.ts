@@ -190,11 +190,7 @@ function withStep(session: SessionContext, plan: WithPlan, verbose: boolean): St
     const on = relation === null ? '' : ` on ${relation}`;
     return [`CTE ${part.name}`, `  ->  ${node}${on}`, ...below.map((line) => `        ${line}`)];
   });
-  const names = new Map(parts.map(({ relation, name }) => [`o${relation}`, name]));
-  const renamed = [...details, ...main.details].map((line) =>
-    line.replace(/\bo\d+\b/g, (word) => names.get(word) ?? word),
-  );
-  return { ...main, details: renamed };
+  return { ...main, details: [...details, ...main.details] };
 }
 
 /** SQLite's own plan, indented by its nesting. */

@@ -154,7 +154,10 @@ async function lockRows(
           if (!free && lock.wait === 'nowait') throw notAvailable(session, lock.relation);
           if (!free) again = true;
           addTo(free ? taken : skipped, lock.relation, rowId);
-        } else if (await session.lock(key, lock.mode)) again ||= !strict;
+        } else {
+          if (await session.lock(key, lock.mode)) again ||= !strict;
+          addTo(taken, lock.relation, rowId);
+        }
       }
     }
     // Rows have changed meanwhile, or others take the place of those that were skipped.

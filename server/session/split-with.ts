@@ -3,8 +3,7 @@
 // (1) A part is what WITH writes, or a query of WITH that several others read: it runs once.
 // (2) Whoever reads a part finds its rows under a number that no table has, laid beside the query as the
 //     uncommitted rows of a transaction are. Any other query of WITH goes along with the one that reads it.
-// (3) Parts that the main statement does not need run after it when it writes, as in Postgres; when it reads,
-//     all run before it.
+// (3) Parts that the main statement does not need run after it, as in Postgres.
 
 import { EMPTY_SELECT } from '../../sql/empty-select.ts';
 import type { Cte, Query, RangeEntry, Target } from '../../sql/ir.ts';
@@ -59,11 +58,10 @@ export function splitWith(whole: Query): SplitWith {
   for (const { name } of parts.toReversed()) {
     if ([...readers.get(name)!].some((reader) => needed.has(reader))) needed.add(name);
   }
-  const first = ({ name }: SplitPart): boolean => whole.command === 'select' || needed.has(name);
   return {
-    before: parts.filter(first),
+    before: parts.filter(({ name }) => needed.has(name)),
     main: standalone(main, 0, whole.ctes, given),
-    after: parts.filter((part) => !first(part)),
+    after: parts.filter(({ name }) => !needed.has(name)),
   };
 }
 

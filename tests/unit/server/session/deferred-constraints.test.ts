@@ -62,4 +62,19 @@ describe('deferred constraints', () => {
     expect(run).toEqual(['before']);
     expect(modes(constraints)).toEqual([false, false, true]);
   });
+
+  test('wait for the end of a statement of several parts, then for COMMIT if they are deferred', async () => {
+    const constraints = new DeferredConstraints();
+    const run: number[] = [];
+    constraints.postpone();
+    expect(modes(constraints)).toEqual([true, true, true]);
+    for (const foreignKey of [FIXED, DEFERRED]) {
+      constraints.owe({ foreignKey, run: () => void run.push(foreignKey.id) });
+    }
+    await constraints.checkPostponed(at);
+    expect(run).toEqual([1]);
+    expect(modes(constraints)).toEqual([false, false, true]);
+    await constraints.check(null, at);
+    expect(run).toEqual([1, 3]);
+  });
 });
