@@ -107,30 +107,10 @@ export class BlockStore {
   /**
    * Appends the block after the tip and makes it durable.
    *
-   * @throws StorageError full or io: nothing was appended
-   */
-  append(block: StoredBlock): void {
-    this.write(block);
-    this.sync();
-  }
-
-  /** What was written is on disk when it returns. */
-  sync(): void {
-    this.#log!.sync();
-  }
-
-  /** What was written is on disk when it resolves. */
-  synced(): Promise<void> {
-    return this.#log!.synced();
-  }
-
-  /**
-   * Appends the block after the tip; it is not durable yet.
-   *
    * @param chunks  hashes of those that its transactions name
    * @throws StorageError full or io: nothing was appended
    */
-  write(block: StoredBlock, chunks: readonly Uint8Array[] = []): void {
+  append(block: StoredBlock, chunks: readonly Uint8Array[] = []): void {
     if (block.height !== this.#tip + 1) {
       throw new StorageError('io', `block ${block.height} does not follow ${this.#tip}`);
     }
@@ -141,6 +121,7 @@ export class BlockStore {
       if (chunks.length === 0) append();
       else this.#unnamed!.name(chunks, append);
     });
+    this.#log!.sync();
     this.#tip = block.height;
     const bytes = block.header.length + block.body.length + block.certificate.length;
     this.#appendedBytes += bytes;
@@ -178,7 +159,7 @@ export class BlockStore {
   putChunk(hash: Uint8Array, bytes: Uint8Array): void {
     if (this.#insert === null) this.#writable(this.#tip + 1);
     guard(this.fileOf(this.#tip + 1), () => this.#unnamed!.put(hash, bytes));
-    this.sync();
+    this.#log!.sync();
     this.#logBytes += bytes.length + LOG_BYTES_PER_BLOCK;
   }
 

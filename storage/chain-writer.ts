@@ -1,8 +1,9 @@
 // The writer: makes blocks durable and executes them; recovers after a crash. Shell, synchronous.
 //
-// Order of a block: write it to the block file → the one fsync and, meanwhile, execution in an open SQLite
-// transaction of the state → commit the state and the block index. So nothing is visible that is not durable,
-// and what is durable and not yet committed is executed again at the next start. Recovery is that one path:
+// Order of a block: execute in an open SQLite transaction of the state → append to the block file, which is the
+// one fsync → commit the state and the block index. So nothing is visible that is not durable, and what is
+// durable and not yet committed is executed again at the next start. (Syncing in another thread meanwhile was
+// tried: waking it takes as long as the disk.) Recovery is that one path:
 //
 // (1) m is the lowest height that a state shard has applied. Shards ahead of m are taken back to m through
 //     their history; if the catalog changed in between, the state is made anew from the chain.
@@ -37,7 +38,7 @@ import type { DataDirectory, DirectoryLock } from './data-directory.ts';
 import type { StoredBlock } from './block-store.ts';
 
 /** Moments in the life of a block, for tests that stop the process there. */
-export type Step = 'begun' | 'written' | 'executed' | 'durable' | 'committed';
+export type Step = 'begun' | 'executed' | 'durable' | 'committed';
 
 export interface WriterOptions {
   readonly crypto: Crypto;
@@ -181,63 +182,25 @@ export class ChainWriter {
    * @throws StorageError after which nothing more may be appended; SqlError never
    */
   append(stored: StoredBlock): Appended {
-    const block = this.#checked(stored);
-    try {
-      this.#write(block);
-      this.#blocks.sync();
-      const applied = this.#execute(block);
-      return this.#commit(block, applied);
-    } catch (error) {
-      throw this.#broke(error);
-    }
-  }
-
-  /** The same, executing while the disk writes. One call at a time. */
-  async appendMeanwhile(stored: StoredBlock): Promise<Appended> {
-    const block = this.#checked(stored);
-    try {
-      this.#write(block);
-      const durable = this.#blocks.synced();
-      // Were execution to fail first, nobody would wait for the disk any more.
-      durable.catch(() => undefined);
-      const applied = this.#execute(block);
-      await durable;
-      return this.#commit(block, applied);
-    } catch (error) {
-      throw this.#broke(error);
-    }
-  }
-
-  #checked(stored: StoredBlock): BlockAtWork {
     if (this.#broken)
       throw new StorageError('io', `${this.data.path}: the writer has failed before`);
+    const { height } = stored;
     const block = this.#decoded(stored);
     this.#check(block);
-    return block;
-  }
-
-  #write({ stored, header: { height }, bundles }: BlockAtWork): void {
-    this.#state.begin();
-    this.#step('begun', height);
-    this.#blocks.write(stored, this.#blocks.hasUnnamed ? chunksNamedBy(bundles) : []);
-    this.#step('written', height);
-  }
-
-  #execute({ stored, header, hash, bundles }: BlockAtWork): AppliedBlock {
-    const { history } = this.#parent;
-    const headerBytes = stored.header;
-    const applied = this.#executor.execute({ header, headerBytes, hash, bundles, history });
-    this.#step('executed', header.height);
-    return applied;
-  }
-
-  #commit(block: BlockAtWork, applied: AppliedBlock): Appended {
-    const { height } = block.header;
-    this.#step('durable', height);
-    this.#state.commit(height);
-    this.#step('committed', height);
-    this.#advance(block, applied);
-    return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
+    try {
+      this.#state.begin();
+      this.#step('begun', height);
+      const applied = this.#execute(block);
+      this.#step('executed', height);
+      this.#blocks.append(stored, this.#blocks.hasUnnamed ? chunksNamedBy(block.bundles) : []);
+      this.#step('durable', height);
+      this.#state.commit(height);
+      this.#step('committed', height);
+      this.#advance(block, applied);
+      return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
+    } catch (error) {
+      throw this.#broke(error);
+    }
   }
 
   /** Whatever it was: a block that may be durable and is not executed is repaired at the next start. */
@@ -245,6 +208,12 @@ export class ChainWriter {
     this.#broken = true;
     if (this.#state.database.inTransaction) this.#state.rollback();
     return storageErrorOf(error, shardFile(this.data.path, 0));
+  }
+
+  #execute({ stored, header, hash, bundles }: BlockAtWork): AppliedBlock {
+    const { history } = this.#parent;
+    const headerBytes = stored.header;
+    return this.#executor.execute({ header, headerBytes, hash, bundles, history });
   }
 
   /** Stores a chunk of operations; durable when it returns. Its hash goes into the manifest. */

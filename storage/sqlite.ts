@@ -7,7 +7,6 @@
 
 import {
   closeSync,
-  fdatasync,
   fdatasyncSync,
   fstatSync,
   fsyncSync,
@@ -137,25 +136,14 @@ export class ReservedLog {
     this.#guarded(() => fdatasyncSync(this.#file));
   }
 
-  /** The same, while this thread goes on. */
-  synced(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#file, (cause) => (cause === null ? resolve() : reject(this.#fault(cause))));
-    });
-  }
-
   #guarded<T>(work: () => T): T {
     try {
       return work();
     } catch (cause) {
-      throw this.#fault(cause as NodeJS.ErrnoException);
+      const { code, message } = cause as NodeJS.ErrnoException;
+      const fault = code === 'ENOSPC' ? 'full' : 'io';
+      throw new StorageError(fault, `${this.#path}-wal: ${message}`, { cause });
     }
-  }
-
-  #fault(cause: NodeJS.ErrnoException): StorageError {
-    const { code, message } = cause;
-    const fault = code === 'ENOSPC' ? 'full' : 'io';
-    return new StorageError(fault, `${this.#path}-wal: ${message}`, { cause });
   }
 
   close(): void {

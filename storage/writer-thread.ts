@@ -72,17 +72,14 @@ function failureOf(error: unknown): WriterFailure {
 }
 
 function serve(writer: ChainWriter): void {
-  let last = Promise.resolve();
-  port!.on('message', (request: WriterRequest) => {
-    last = last.then(() => work(writer, request));
-  });
+  port!.on('message', (request: WriterRequest) => work(writer, request));
 }
 
-/** Answers a request, then puts the files in order, which so the answer does not wait for. Never rejects. */
-async function work(writer: ChainWriter, request: WriterRequest): Promise<void> {
+/** Answers a request, then puts the files in order, which so the answer does not wait for. */
+function work(writer: ChainWriter, request: WriterRequest): void {
   const { id } = request;
   try {
-    await answer(writer, request);
+    answer(writer, request);
   } catch (error) {
     return reply({ kind: 'failed', id, failure: failureOf(error) });
   }
@@ -93,10 +90,10 @@ async function work(writer: ChainWriter, request: WriterRequest): Promise<void> 
   }
 }
 
-async function answer(writer: ChainWriter, request: WriterRequest): Promise<void> {
+function answer(writer: ChainWriter, request: WriterRequest): void {
   switch (request.kind) {
     case 'append': {
-      const { tip, receipts } = await writer.appendMeanwhile(request.block);
+      const { tip, receipts } = writer.append(request.block);
       reply({ kind: 'appended', id: request.id, tip, receipts: packed(receipts) });
       return;
     }

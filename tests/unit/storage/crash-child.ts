@@ -14,8 +14,7 @@ const ledger = openNotes(directory, {
   },
 });
 for (let id = ledger.writer.tip.height + 1; ; id++) {
-  const bundle = ledger.bundle([[insertNote(0, BigInt(id)), insertNote(1, BigInt(id))]]);
-  await ledger.writer.appendMeanwhile(ledger.block([bundle]));
+  ledger.run([insertNote(0, BigInt(id)), insertNote(1, BigInt(id))]);
   writeSync(1, `${id}\n`);
   if (id % 3 === 0) ledger.writer.tidy();
   if (step === 'tidied' && id === Number(height)) process.kill(process.pid, 'SIGKILL');

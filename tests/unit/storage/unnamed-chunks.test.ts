@@ -76,7 +76,7 @@ test('a transaction that aborts names its chunks all the same', async () => {
 test.each([
   ['put', 1, 0],
   ['begun', 1, 0],
-  ['written', 1, 1],
+  ['executed', 1, 0],
   ['durable', 1, 1],
 ])('a kill at "%s": %i chunk before the next start, %i after it', async (step, before, after) => {
   ledger.writer.close();
