@@ -1,18 +1,23 @@
 // Tables as an open transaction's own DDL has made them, before its commit changes the files. Pure.
 //
-// A temporary table or view of the same name hides the real one on the connection that runs the query.
+// Temporary tables or views of the same names hide the real ones on the connection that runs the query: current
+// rows, and closed versions for those who see a snapshot.
 
 import type { Table } from '../../ledger/catalog.ts';
 import { literal } from '../../sql/compile/representation.ts';
 import {
   columnName,
   foldedText,
+  FROM,
   hiddenKeyName,
+  historyTable,
   keyIsHidden,
   keyIsStored,
   predicateName,
+  ROW_ID,
   rowTable,
   shardSchema,
+  TO,
 } from '../../storage/names.ts';
 
 export interface StandIn {
@@ -24,7 +29,7 @@ export interface StandIn {
 
 /** @param before  the table as its file has it, or null for a new one */
 export function standIn(table: Table, before: Table | null): StandIn {
-  const name = rowTable(table.id);
+  const [name, history] = [rowTable(table.id), historyTable(table.id)];
   const hidden = table.indexes.flatMap((index) => [
     ...index.keys.flatMap((key, i) =>
       keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [],
@@ -45,10 +50,13 @@ export function standIn(table: Table, before: Table | null): StandIn {
       ...table.columns.map((column) => columnName(column.id)),
       ...hidden,
     ];
+    const closed = [ROW_ID, FROM, TO, ...table.columns.map((column) => columnName(column.id))];
     return {
       relation: table.id,
-      text: `CREATE TEMP TABLE ${name}(${columns.join(', ')})`,
-      drop: `DROP TABLE IF EXISTS temp.${name}`,
+      text:
+        `CREATE TEMP TABLE ${name}(${columns.join(', ')}); ` +
+        `CREATE TEMP TABLE ${history}(${closed.join(', ')})`,
+      drop: `DROP TABLE IF EXISTS temp.${name}; DROP TABLE IF EXISTS temp.${history}`,
     };
   }
   const old = new Set(before.columns.map((column) => column.id));
@@ -63,10 +71,12 @@ export function standIn(table: Table, before: Table | null): StandIn {
     const folded = stored.get(each);
     return `${folded === undefined ? 'NULL' : foldedText(valueOf(folded.column!), folded.type)} AS ${each}`;
   });
-  const text = `SELECT ${['_id', '_v', ...columns, ...keys].join(', ')} FROM ${shardSchema(table.shard)}.${name}`;
+  const schema = shardSchema(table.shard);
+  const current = `SELECT ${['_id', '_v', ...columns, ...keys].join(', ')} FROM ${schema}.${name}`;
+  const closed = `SELECT ${[ROW_ID, FROM, TO, ...columns].join(', ')} FROM ${schema}.${history}`;
   return {
     relation: table.id,
-    text: `CREATE TEMP VIEW ${name} AS ${text}`,
-    drop: `DROP VIEW IF EXISTS temp.${name}`,
+    text: `CREATE TEMP VIEW ${name} AS ${current}; CREATE TEMP VIEW ${history} AS ${closed}`,
+    drop: `DROP VIEW IF EXISTS temp.${name}; DROP VIEW IF EXISTS temp.${history}`,
   };
 }

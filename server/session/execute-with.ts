@@ -73,8 +73,7 @@ async function atomically(
   await showProgramsOf(session, transaction, plan.tables);
   const readCommitted = transaction.isolation === 'read committed';
   for (let attempt = 1; ; attempt += 1) {
-    // Tables of the transaction's own making have no past to be looked at, and nobody else to change them.
-    const fixed = readCommitted && plan.severalRead && transaction.catalog === null;
+    const fixed = readCommitted && plan.severalRead;
     transaction.beginParts(fixed ? session.services.appliedStamp() : null);
     try {
       const outcome = await work();

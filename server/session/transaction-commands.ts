@@ -34,7 +34,7 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
       const { constraints } = transaction;
       if (checkable && !constraints.settled) await constraints.check(null, turns(session));
       checked = checkable && transaction.catalog === null;
-      if (transaction.isolation === 'serializable') requireReads(transaction);
+      if (transaction.isolation === 'serializable') requireReads(session, transaction);
       await lockPrograms(session, transaction);
       await submit(session, transaction.operations, transaction.texts.join(';\n'));
     }
@@ -131,10 +131,12 @@ export async function submit(
   return committed;
 }
 
-/** SERIALIZABLE: what was read must not have changed. */
-function requireReads(transaction: OpenTransaction): void {
+/** SERIALIZABLE: what was read must not have changed; nobody else can have changed tables of its own making. */
+function requireReads(session: SessionContext, transaction: OpenTransaction): void {
   const stamp = transaction.snapshot ?? 0n;
+  const { relations } = session.services.catalog();
   for (const relation of transaction.tablesRead) {
+    if (!relations.has(relation)) continue;
     transaction.operations.unshift({ kind: 'requireTable', relation, stamp });
   }
   for (const [relation, read] of transaction.rowsRead) {

@@ -11,7 +11,6 @@ import {
   VERSION,
   FROM,
   TO,
-  shardSchema,
 } from '../../storage/names.ts';
 import { closedColumn } from './closed-column.ts';
 import { selectText, visibleTargets } from './query.ts';
@@ -193,9 +192,8 @@ const SYSTEM_XMIN = -2;
 /** Where the rows of a table are found: as they are now, in the session's overlay, or at a height. */
 function tableText(table: Table, scope: Scope): string {
   const { options } = scope.shared;
-  const schema = shardSchema(table.shard);
   // Unqualified: a temporary table or view of that name stands in for it while a transaction's DDL is open.
-  const rows = rowTable(table.id);
+  const [rows, history] = [rowTable(table.id), historyTable(table.id)];
   const columns = [ROW_ID, VERSION, ...table.columns.map((column) => columnName(column.id))].join(
     ', ',
   );
@@ -213,7 +211,7 @@ function tableText(table: Table, scope: Scope): string {
     ];
     text =
       `(SELECT ${columns} FROM ${rows} WHERE ${VERSION} <= ${at} UNION ALL ` +
-      `SELECT ${closed.join(', ')} FROM ${schema}.${historyTable(table.id)} WHERE ${FROM} <= ${at} AND ${TO} > ${at})`;
+      `SELECT ${closed.join(', ')} FROM ${history} WHERE ${FROM} <= ${at} AND ${TO} > ${at})`;
   }
   if (!options.overlay.has(table.id)) return text;
   const own = overlayTable(table.id);
