@@ -77,7 +77,6 @@ export class Gateway {
   #scheduled = false;
   /** Statements begun so far by all sessions. */
   #statements = 0;
-  #keys = 0;
   #pool: Uint8Array = new Uint8Array(0);
   #poolUsed = 0;
 
@@ -99,7 +98,7 @@ export class Gateway {
     const { id, bytes } = encodeTransaction(crypto, {
       chainId,
       author,
-      idempotencyKey: this.#newKey(),
+      idempotencyKey: this.#random(16),
       validUntilMs: now() + validForMs,
       operations,
       text: { salt, value },
@@ -109,21 +108,6 @@ export class Gateway {
       this.#pending.push({ author, id, bytes, resolve, reject });
       this.#schedule();
     });
-  }
-
-  /**
-   * A key that nobody else makes and whose successor comes next: time in milliseconds, 6 bytes, then a count and chance.
-   * Random keys would touch a page of the index for each transaction, keys in order one for each block.
-   */
-  #newKey(): Uint8Array {
-    const key = this.#random(16);
-    const time = this.#options.now();
-    const view = new DataView(key.buffer, key.byteOffset, 16);
-    view.setUint16(0, Math.floor(time / 2 ** 32));
-    view.setUint32(2, time % 2 ** 32);
-    view.setUint16(6, this.#keys);
-    this.#keys = (this.#keys + 1) & 0xffff;
-    return key;
   }
 
   /** Bytes out of a pool: asking the system for 16 at a time takes 5 µs. */
