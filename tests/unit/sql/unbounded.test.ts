@@ -3,6 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { sqlType } from '../../../ledger/type.ts';
 import type { Datum } from '../../../ledger/type.ts';
+import { EMPTY_SELECT } from '../../../sql/empty-select.ts';
 import type { Query, RangeEntry, Scalar } from '../../../sql/ir.ts';
 import { isSmall, mayRunLong, multiplies } from '../../../sql/unbounded.ts';
 
@@ -14,34 +15,6 @@ function call(name: string, symbol: string, args: readonly Scalar[], returnsSet 
   const fn = { oid: 0, name, symbol, volatility: 'immutable' as const, strict: true, returnsSet };
   return { kind: 'call', type: text, fn, args, variadic: false, format: 'call' };
 }
-
-const SELECT: Query = {
-  command: 'select',
-  entries: [],
-  target: 0,
-  from: [],
-  where: null,
-  targets: [],
-  returning: [],
-  group: [],
-  groupDistinct: false,
-  groupingSets: null,
-  having: null,
-  aggregates: false,
-  windows: [],
-  distinct: [],
-  distinctOn: false,
-  sort: [],
-  offset: null,
-  limit: null,
-  withTies: false,
-  set: null,
-  ctes: [],
-  locks: [],
-  onConflict: null,
-  overriding: 'none',
-  privileges: [],
-};
 
 describe('expressions', () => {
   test('whose time follows from the length of their arguments are quick', () => {
@@ -68,7 +41,7 @@ describe('expressions', () => {
       call('replace', 'replace_text', [given, constant('-'), constant('--')]),
       call('format', 'text_format', [constant('%1$s%1$s'), given]),
       call('upper', 'upper', [call('repeat', 'repeat', [given, given])]),
-      { kind: 'subquery', type: text, link: 'scalar', query: SELECT, test: null } as Scalar,
+      { kind: 'subquery', type: text, link: 'scalar', query: EMPTY_SELECT, test: null } as Scalar,
     ])
       expect(mayRunLong(scalar)).toBe(true);
   });
@@ -77,7 +50,7 @@ describe('expressions', () => {
 describe('queries', () => {
   const values: RangeEntry = { kind: 'values', alias: 'v', rows: [], types: [], columns: [] };
   const oneOf = (entry: RangeEntry): Query => ({
-    ...SELECT,
+    ...EMPTY_SELECT,
     entries: [entry],
     from: [{ kind: 'ref', entry: 1 }],
   });
@@ -92,27 +65,27 @@ describe('queries', () => {
   });
 
   test('over what is written in them, once, are small', () => {
-    expect(isSmall(SELECT)).toBe(true);
+    expect(isSmall(EMPTY_SELECT)).toBe(true);
     expect(isSmall(oneOf(values))).toBe(true);
     expect(multiplies(oneOf(values))).toBe(false);
   });
 
   test('that join, recur or call functions that return sets are not', () => {
     const joined: Query = {
-      ...SELECT,
+      ...EMPTY_SELECT,
       entries: [values, values],
       from: [
         { kind: 'ref', entry: 1 },
         { kind: 'ref', entry: 2 },
       ],
     };
-    const sets: Query = { ...SELECT, targets: [target(series)] };
+    const sets: Query = { ...EMPTY_SELECT, targets: [target(series)] };
     for (const query of [joined, sets]) {
       expect(isSmall(query)).toBe(false);
       expect(multiplies(query)).toBe(true);
     }
-    expect(isSmall({ ...SELECT, where: call('textregexeq', 'textregexeq', [given, given]) })).toBe(
-      false,
-    );
+    expect(
+      isSmall({ ...EMPTY_SELECT, where: call('textregexeq', 'textregexeq', [given, given]) }),
+    ).toBe(false);
   });
 });

@@ -3,6 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { sqlType } from '../../../../ledger/type.ts';
 import { ANSWER_PARAMETERS, splitQuery } from '../../../../server/session/split-read.ts';
+import { EMPTY_SELECT } from '../../../../sql/empty-select.ts';
 import type { Query, Scalar, Target } from '../../../../sql/ir.ts';
 
 const int8 = sqlType('int8');
@@ -26,31 +27,10 @@ const shown = (expression: Scalar): Target => ({
 /** SELECT … FROM a table. */
 function over(targets: readonly Scalar[], rest: Partial<Query> = {}): Query {
   return {
-    command: 'select',
+    ...EMPTY_SELECT,
     entries: [{ kind: 'relation', alias: 't', relation: 9, relationKind: 'table', columns: ['a'] }],
-    target: 0,
     from: [{ kind: 'ref', entry: 1 }],
-    where: null,
     targets: targets.map(shown),
-    returning: [],
-    group: [],
-    groupDistinct: false,
-    groupingSets: null,
-    having: null,
-    aggregates: false,
-    windows: [],
-    distinct: [],
-    distinctOn: false,
-    sort: [],
-    offset: null,
-    limit: null,
-    withTies: false,
-    set: null,
-    ctes: [],
-    locks: [],
-    onConflict: null,
-    overriding: 'none',
-    privileges: [],
     ...rest,
   };
 }
