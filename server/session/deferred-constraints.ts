@@ -11,6 +11,9 @@ export interface DeferredCheck {
   readonly run: () => void | Promise<void>;
 }
 
+/** Cascades to other rows; gives back the checks that are left when all such actions are done. */
+export type DeferredAction = () => Promise<() => Promise<void>>;
+
 /** SET CONSTRAINTS so far: `all` for those not named since, then by id; true is DEFERRED. */
 interface Modes {
   readonly all: boolean | null;
@@ -28,6 +31,8 @@ export class DeferredConstraints {
   readonly #owed: DeferredCheck[] = [];
   /** Checks owed before the running statement of several parts; null: there is none. */
   #before: number | null = null;
+  /** What foreign keys do at its end. */
+  #actions: DeferredAction[] = [];
 
   /** Whether the foreign key is left for later now: for COMMIT, or the end of a statement of several parts. */
   isDeferred({ id, deferrable, initiallyDeferred }: ForeignKey): boolean {
@@ -35,13 +40,18 @@ export class DeferredConstraints {
     return deferrable && (this.#modes.named.get(id) ?? this.#modes.all ?? initiallyDeferred);
   }
 
-  /** Whether a statement of several parts runs: nothing is checked before its end. */
+  /** Whether a statement of several parts runs: foreign keys neither act nor check before its end. */
   get postponed(): boolean {
     return this.#before !== null;
   }
 
   postpone(): void {
     this.#before = this.#owed.length;
+    this.#actions = [];
+  }
+
+  act(action: DeferredAction): void {
+    this.#actions.push(action);
   }
 
   /** The statement has failed: its checks go with `rollbackTo`. */
@@ -50,14 +60,17 @@ export class DeferredConstraints {
   }
 
   /**
-   * The statement is done: checks what is not left for COMMIT.
+   * The statement is done: acts, and checks what is not left for COMMIT.
    *
    * @param pause  as for `check`
    * @throws SqlError 23503
    */
-  async checkPostponed(pause: () => Promise<void> | undefined): Promise<void> {
+  async settlePostponed(pause: () => Promise<void> | undefined): Promise<void> {
     const owed = this.#owed.splice(this.#before ?? this.#owed.length);
     this.#before = null;
+    const checks: (() => Promise<void>)[] = [];
+    for (const action of this.#actions) checks.push(await action());
+    for (const check of checks) await check();
     this.#owed.push(...owed.filter(({ foreignKey }) => this.isDeferred(foreignKey)));
     for (const { foreignKey, run } of owed) {
       const wait = this.isDeferred(foreignKey) ? pause() : (run() ?? pause());

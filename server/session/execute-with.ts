@@ -2,7 +2,7 @@
 //
 // (1) All parts see the tables as they were before the statement, with what the transaction had written by then;
 //     what a part writes is known to others by its RETURNING alone. Constraints look at what is there by now;
-//     foreign keys are checked when all parts are done.
+//     foreign keys act and are checked when all parts are done.
 // (2) Every part runs to its end, whether others read its rows or not.
 // (3) At READ COMMITTED the statement runs again, as a whole, while others get in between.
 // (4) A row that two parts would write is written by the first of them only, as in Postgres.
@@ -77,7 +77,7 @@ async function atomically(
     transaction.beginParts(fixed ? session.services.appliedStamp() : null);
     try {
       const outcome = await work();
-      await transaction.constraints.checkPostponed(turns(session));
+      await transaction.constraints.settlePostponed(turns(session));
       transaction.endParts(false);
       return outcome;
     } catch (error) {

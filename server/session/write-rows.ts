@@ -86,16 +86,30 @@ export async function changeRows(
   changes: readonly RowChange[],
 ): Promise<void> {
   const tables = new EdgeTables(session);
+  const check = await following(session, transaction, (written, owed) =>
+    changeTable(session, transaction, tables, table, changes, written, owed),
+  );
+  await check();
+}
+
+/** Writes rows; gives back what is left to be checked then. */
+async function following(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  work: (written: WrittenRow[], owed: (() => Promise<void>)[]) => Promise<void>,
+): Promise<() => Promise<void>> {
   const written: WrittenRow[] = [];
   const owed: (() => Promise<void>)[] = [];
-  await changeTable(session, transaction, tables, table, changes, written, owed);
-  for (const check of owed) await check();
-  const pause = turns(session);
-  for (const { edge, rowId, values } of written) {
-    checkReferences(session, transaction, edge, rowId, values);
-    const wait = pause();
-    if (wait !== undefined) await wait;
-  }
+  await work(written, owed);
+  return async () => {
+    for (const check of owed) await check();
+    const pause = turns(session);
+    for (const { edge, rowId, values } of written) {
+      checkReferences(session, transaction, edge, rowId, values);
+      const wait = pause();
+      if (wait !== undefined) await wait;
+    }
+  };
 }
 
 async function changeTable(
@@ -127,7 +141,11 @@ async function changeTable(
     written.push({ edge, rowId: row.rowId, values });
   }
   pushImages(transaction, table, changes);
-  await cascade(session, transaction, tables, edge, changes, written, owed);
+  const follow = (rows: WrittenRow[], checks: (() => Promise<void>)[]): Promise<void> =>
+    cascade(session, transaction, tables, edge, changes, rows, checks);
+  const { constraints } = transaction;
+  if (constraints.postponed) constraints.act(() => following(session, transaction, follow));
+  else await follow(written, owed);
 }
 
 export function refuseAppendOnly(table: Table): void {
@@ -206,16 +224,15 @@ async function cascade(
     ] as const) {
       if (some.length === 0) continue;
       const keys = some.map(({ key }) => key);
-      const { postponed } = transaction.constraints;
-      if (action === 'restrict' && !postponed) {
+      if (action === 'restrict') {
         await refuseReferenced(session, parent, tables.table(child), foreignKey, keys, action);
         continue;
       }
       // The default may be the very key that goes away.
-      if (action === 'noAction' || action === 'restrict' || action === 'setDefault') {
+      if (action === 'noAction' || action === 'setDefault') {
         owed.push(() => checkGivenUp(session, transaction, child, foreignKey, keys));
       }
-      if (action === 'noAction' || action === 'restrict') continue;
+      if (action === 'noAction') continue;
       childChanges.push(
         ...(await cascadedRows(session, tables.table(child), foreignKey, action, some)),
       );

@@ -71,10 +71,25 @@ describe('deferred constraints', () => {
     for (const foreignKey of [FIXED, DEFERRED]) {
       constraints.owe({ foreignKey, run: () => void run.push(foreignKey.id) });
     }
-    await constraints.checkPostponed(at);
+    await constraints.settlePostponed(at);
     expect(run).toEqual([1]);
     expect(modes(constraints)).toEqual([false, false, true]);
     await constraints.check(null, at);
     expect(run).toEqual([1, 3]);
+  });
+
+  test('act at the end of such a statement, before anything is checked', async () => {
+    const constraints = new DeferredConstraints();
+    const run: string[] = [];
+    constraints.postpone();
+    constraints.owe({ foreignKey: FIXED, run: () => void run.push('check') });
+    for (const name of ['a', 'b']) {
+      constraints.act(async () => {
+        run.push(`act ${name}`);
+        return async () => void run.push(`check ${name}`);
+      });
+    }
+    await constraints.settlePostponed(at);
+    expect(run).toEqual(['act a', 'act b', 'check a', 'check b', 'check']);
   });
 });
