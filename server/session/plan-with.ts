@@ -2,16 +2,15 @@
 // Shell: asks the analyst for defaults.
 
 import type { Table } from '../../ledger/catalog.ts';
-import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
 import type { Query } from '../../sql/ir.ts';
-import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import type { ReadPlan } from './plan.ts';
 import { planInsert } from './plan-insert.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import { planModify } from './plan-modify.ts';
 import type { ModifyPlan } from './plan-modify.ts';
+import { planRead } from './plan-read.ts';
 import { splitWith } from './split-with.ts';
 import type { SplitPart } from './split-with.ts';
 
@@ -61,11 +60,7 @@ export async function planWith(query: Query, session: SessionContext): Promise<W
 async function planPart(query: Query, session: SessionContext): Promise<PartPlan> {
   if (query.command === 'insert') return planInsert(query, session);
   if (query.command !== 'select') return planModify(query, session);
-  const { catalog, services } = session;
-  const options = compileOptions(catalog, 'current', new Set(), services.retypings());
-  const analysis = { parameters: [], columns: null, query, catalogOnly: false };
-  const compiled = compileQuery(query, options);
-  return { kind: 'read', query, analysis, compiled, variants: new Map() };
+  return planRead({ parameters: [], columns: null, query, catalogOnly: false }, query, session);
 }
 
 function tablesOf(query: Query): number[] {

@@ -10,7 +10,6 @@
 import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Analysis, DescribedColumn } from '../../sql/analysis.ts';
-import { compileQuery } from '../../sql/compile/query.ts';
 import { normalise, sameButLiterals, templateOf, tryLiterals } from '../../sql/normalise.ts';
 import type { Literals, Normalised, Template } from '../../sql/normalise.ts';
 import type { Query } from '../../sql/ir.ts';
@@ -21,9 +20,9 @@ import { typeSize } from '../../sql/value/oid.ts';
 import type { ColumnDescription } from '../pgwire/backend.ts';
 import { PLAN_TEXT_CHARACTERS_MAX, PLANS_MAX } from '../limits.ts';
 import type { SessionContext } from './context.ts';
-import { compileOptions } from './compile-options.ts';
 import { planInsert } from './plan-insert.ts';
 import { planModify } from './plan-modify.ts';
+import { planRead } from './plan-read.ts';
 import { planWith } from './plan-with.ts';
 import { parseParameters } from './parameters.ts';
 import type { Bound, Plan, Prepared } from './plan.ts';
@@ -296,14 +295,6 @@ function planOf(text: string, analysis: Analysis, session: SessionContext): Plan
     case 'select':
       return planRead(analysis, query, session);
   }
-}
-
-function planRead(analysis: Analysis, query: Query, session: SessionContext): Plan {
-  const compiled = compileQuery(
-    query,
-    compileOptions(session.catalog, 'current', new Set(), session.services.retypings()),
-  );
-  return { kind: 'read', query, analysis, compiled, variants: new Map() };
 }
 
 /**

@@ -7,16 +7,15 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row, SqlType } from '../../ledger/type.ts';
-import { compileQuery } from '../../sql/compile/query.ts';
 import type { Scalar } from '../../sql/ir.ts';
 import { dataRowEncoder } from '../../sql/value/data-row.ts';
 import type { ReaderQuery } from '../readers/reader-pool.ts';
 import type { RowBatch, RowSource } from '../readers/row-source.ts';
-import { compileOptions } from './compile-options.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge, valueOf, valuesOf } from './edge-expression.ts';
 import type { EdgeExpression, Surroundings } from './edge-expression.ts';
 import type { ReadPlan } from './plan.ts';
+import { planRead } from './plan-read.ts';
 import { reserveDraws } from './sequence-functions.ts';
 import { runEffects } from './sql-functions.ts';
 import { ANSWER_PARAMETERS, DELIVERED_ENTRY, splitQuery } from './split-read.ts';
@@ -55,10 +54,9 @@ export function splitPlanOf(session: SessionContext, plan: ReadPlan): SplitPlan 
   return found;
 }
 
-function makePlan({ catalog, services }: SessionContext, plan: ReadPlan): SplitPlan {
+function makePlan(session: SessionContext, plan: ReadPlan): SplitPlan {
   const split = splitQuery(plan.query);
-  const options = compileOptions(catalog, 'current', new Set(), services.retypings());
-  const compiled = compileQuery(split.query, options);
+  const { catalog } = session;
   const edge = (scalar: Scalar): EdgeExpression =>
     compileEdge(scalar, { catalog, entry: DELIVERED_ENTRY });
   const optional = (scalar: Scalar | null): EdgeExpression | null => scalar && edge(scalar);
@@ -70,7 +68,7 @@ function makePlan({ catalog, services }: SessionContext, plan: ReadPlan): SplitP
     shown: split.work.shown?.map(edge) ?? null,
   };
   return {
-    plan: { ...plan, query: split.query, compiled, variants: new Map() },
+    plan: planRead(plan.analysis, split.query, session),
     answers: split.answers.map(edge),
     work,
     split,
