@@ -10,20 +10,19 @@
 // (2) Blocks m+1 … tip go through the normal apply. The receipts root of each must be what later headers
 //     say; otherwise the data is damaged, and the node does not start.
 
-import { rmSync } from 'node:fs';
 import { StorageError } from '../ledger/error.ts';
 import { checkBlock, checkHeader } from '../ledger/block-check.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
 import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
-import { emptyRoot, merkleRoot } from '../ledger/merkle.ts';
+import { merkleRoot } from '../ledger/merkle.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
 import { indexFile, lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
 import { Executor } from './executor.ts';
-import { shardSchema } from './names.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
+import { removeDatabase, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { guard, logBytes, storageErrorOf } from './sqlite.ts';
 import { chunksNamedBy } from './unnamed-chunks.ts';
@@ -233,10 +232,7 @@ export class ChainWriter {
     if (this.#blocks.untidy || this.#index.unsorted) return true;
     if (this.#blocksSinceLook < LOG_CHECK_BLOCKS) return false;
     this.#blocksSinceLook = 0;
-    const files = [indexFile(this.data.path)];
-    for (let shard = 0; shard < this.data.stateShards; shard++) {
-      files.push(shardFile(this.data.path, shard));
-    }
+    const files = [indexFile(this.data.path), ...shardsOf(this.data).map(([, file]) => file)];
     return files.some((file) => logBytes(file) > LOG_BYTES_MAX);
   }
 
@@ -274,11 +270,8 @@ export class ChainWriter {
       const [result] = guard(file, checkpoint) as Checkpointed[];
       return result!.busy === 0n && result!.log === result!.checkpointed;
     };
-    const { path, stateShards } = this.data;
-    folded('chain', indexFile(path));
-    const shards = Array.from({ length: stateShards }, (_, shard) =>
-      folded(shardSchema(shard), shardFile(path, shard)),
-    );
+    folded('chain', indexFile(this.data.path));
+    const shards = shardsOf(this.data).map(([schema, file]) => folded(schema, file));
     return !shards.includes(false);
   }
 
@@ -375,11 +368,7 @@ export class ChainWriter {
   /** Throws the state away, to be made from the chain. */
   #makeAnew(): void {
     this.#state.close();
-    for (let shard = 0; shard < this.data.stateShards; shard++) {
-      for (const end of ['', '-wal', '-shm']) {
-        rmSync(shardFile(this.data.path, shard) + end, { force: true });
-      }
-    }
+    for (const [, file] of shardsOf(this.data)) removeDatabase(file);
     this.#executor = this.#executorOf(StateStore.open(this.data, { create: true }));
   }
 
@@ -465,7 +454,7 @@ export class ChainWriter {
     const hashes = this.#state
       .receiptsAt(height)
       .map((receipt) => receiptHash(this.#crypto, receipt));
-    return hashes.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, hashes);
+    return merkleRoot(this.#crypto, hashes);
   }
 }
 

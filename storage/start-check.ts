@@ -16,13 +16,14 @@ import {
 } from '../ledger/encoding.ts';
 import { decodeReceipt, encodeRowVersion } from '../ledger/encoding.ts';
 import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
-import { emptyRoot, merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
+import { merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
 import { equal } from '../ledger/bytes.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
 import { indexFile, shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
 import { StateReader } from './snapshot.ts';
+import { shardsOf } from './state-files.ts';
 import type { Catalog, Table } from '../ledger/catalog.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -80,11 +81,9 @@ class StartCheck {
   }
 
   run(): void {
-    const { path, stateShards } = this.#reader.data;
-    for (let shard = 0; shard < stateShards; shard++) {
-      this.#checkFile(shardSchema(shard), shardFile(path, shard));
-    }
-    this.#checkFile('chain', indexFile(path));
+    const { data } = this.#reader;
+    for (const [schema, file] of shardsOf(data)) this.#checkFile(schema, file);
+    this.#checkFile('chain', indexFile(data.path));
     this.#checkBorders();
     this.#checkBlocks();
     this.#readCatalogs();
@@ -171,7 +170,7 @@ class StartCheck {
     }[];
     const hashes = receipts.map(({ receipt }) => receiptHash(this.#crypto, receipt));
     const file = shardFile(this.#reader.data.path, 0);
-    const root = hashes.length === 0 ? emptyRoot(this.#crypto) : merkleRoot(this.#crypto, hashes);
+    const root = merkleRoot(this.#crypto, hashes);
     const sound =
       equal(root, executed.receiptsRoot) &&
       receipts.every(({ receipt, leaves }) => {

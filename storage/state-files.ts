@@ -15,12 +15,12 @@ import type { Database } from './sqlite.ts';
 
 /** Opens the files that are there. @throws StorageError damaged, or foreign when they have another layout */
 export function attachState(data: DataDirectory, readonly: boolean): Database {
-  for (const file of filesOf(data)) {
+  for (const [, file] of filesOf(data)) {
     if (!existsSync(file)) throw new StorageError('damaged', `${file}: missing`);
   }
   const database = open(data, readonly);
   try {
-    for (const [schema, file] of schemasOf(data)) {
+    for (const [schema, file] of filesOf(data)) {
       const found = layoutOf(database, schema);
       if (found !== LAYOUT && !isEmpty(database, schema)) throw otherLayout(file, found);
     }
@@ -33,14 +33,10 @@ export function attachState(data: DataDirectory, readonly: boolean): Database {
 
 /** Opens the files and makes those that are missing, or all of them when they have an older layout. */
 export function makeState(data: DataDirectory): Database {
-  if (isOlder(data)) {
-    for (const file of filesOf(data)) {
-      for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
-    }
-  }
+  if (isOlder(data)) for (const [, file] of filesOf(data)) removeDatabase(file);
   const database = open(data, false);
   try {
-    for (const [schema, file] of schemasOf(data)) {
+    for (const [schema, file] of filesOf(data)) {
       if (isEmpty(database, schema)) guard(file, () => make(database, data, schema));
     }
     return database;
@@ -50,21 +46,26 @@ export function makeState(data: DataDirectory): Database {
   }
 }
 
-function filesOf(data: DataDirectory): string[] {
-  return schemasOf(data).map(([, file]) => file);
-}
-
-/** Name on the connection and path of each file. */
-function schemasOf(data: DataDirectory): [schema: string, file: string][] {
-  const shards = Array.from({ length: data.stateShards }, (_, shard): [string, string] => [
+/** Name on the connection and path of each state shard, by number. */
+export function shardsOf(data: DataDirectory): [schema: string, file: string][] {
+  return Array.from({ length: data.stateShards }, (_, shard) => [
     shardSchema(shard),
     shardFile(data.path, shard),
   ]);
-  return [...shards, ['chain', indexFile(data.path)]];
+}
+
+/** Removes a database with its log, if it is there. */
+export function removeDatabase(file: string): void {
+  for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+}
+
+/** The shards, and the block index. */
+function filesOf(data: DataDirectory): [schema: string, file: string][] {
+  return [...shardsOf(data), ['chain', indexFile(data.path)]];
 }
 
 function open(data: DataDirectory, readonly: boolean): Database {
-  const [[, main], ...others] = schemasOf(data) as [[string, string], ...[string, string][]];
+  const [[, main], ...others] = filesOf(data) as [[string, string], ...[string, string][]];
   const database = openDatabase(main, { readonly });
   try {
     for (const [schema, file] of others) attach(database, file, schema);
@@ -76,7 +77,7 @@ function open(data: DataDirectory, readonly: boolean): Database {
 }
 
 function isOlder(data: DataDirectory): boolean {
-  return schemasOf(data).some(([, file]) => {
+  return filesOf(data).some(([, file]) => {
     if (!existsSync(file)) return false;
     const database = openDatabase(file);
     try {

@@ -27,6 +27,7 @@ import { indexFile, markerFile, readDataDirectory, shardFile } from './data-dire
 import { nativeCrypto } from './native-crypto.ts';
 import { shardSchema } from './names.ts';
 import { StateReader } from './snapshot.ts';
+import { shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { chunksNamedBy, unnamedIn } from './unnamed-chunks.ts';
 import { evidenceOf, unpinnedSigner } from './verify-evidence.ts';
@@ -207,9 +208,7 @@ class Verification {
   }
 
   #checkPresent(): void {
-    const { path, stateShards } = this.#data;
-    const files = [indexFile(path)];
-    for (let shard = 0; shard < stateShards; shard++) files.push(shardFile(path, shard));
+    const files = [indexFile(this.#data.path), ...shardsOf(this.#data).map(([, path]) => path)];
     const file = files.find((each) => !existsSync(each));
     if (file !== undefined) throw new Found({ file, message: 'the file is missing' });
   }
@@ -272,20 +271,17 @@ class Verification {
 
   /** SQLite's own check of every file, and the chunks of large transactions. */
   #checkFiles(): void {
-    const { path, stateShards } = this.#data;
+    const shards = shardsOf(this.#data);
     const database = this.#live!.database;
     const catalog = this.#liveCatalog();
-    const total = stateShards + 1 + this.#blocks!.segments.length;
+    const total = shards.length + 1 + this.#blocks!.segments.length;
     let done = 0;
     const found = (damage: Damage | null): void => {
       if (damage !== null) throw new Found(damage);
       this.#progress('files', ++done, total);
     };
-    for (let shard = 0; shard < stateShards; shard++) {
-      const side = { database, schema: shardSchema(shard) };
-      found(checkIntegrity(side, shardFile(path, shard), catalog));
-    }
-    found(checkIntegrity({ database, schema: 'chain' }, indexFile(path), null));
+    for (const [schema, file] of shards) found(checkIntegrity({ database, schema }, file, catalog));
+    found(checkIntegrity({ database, schema: 'chain' }, indexFile(this.#data.path), null));
     for (const firstHeight of this.#blocks!.segments) found(this.#checkBlockFile(firstHeight));
     const damage = this.#readUnnamed();
     if (damage !== null) throw new Found(damage);
