@@ -1,5 +1,6 @@
 // SELECT over ledger tables: inline when it is sure to take few steps, else in a reader process. Shell.
 
+import { MICROS_PER_DAY, MICROS_PER_SECOND } from '../../ledger/datetime.ts';
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { Datum, Row, SqlType } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
@@ -172,8 +173,6 @@ export function requestOf(
   return session.request(compiled.text, named, compiled.tables, compiled.catalogVersion);
 }
 
-const MICROS_PER_DAY = 86_400_000_000n;
-
 function parameterValue(
   session: SessionContext,
   name: string,
@@ -200,7 +199,7 @@ function parameterValue(
 function today(session: SessionContext): bigint {
   const now = session.nowMicros;
   const zone = tryTimeZone(session.settings.get('timezone'));
-  const local = now + BigInt(zone === undefined ? 0 : zone.offset(now));
+  const local = now + BigInt(zone?.offset(now) ?? 0) * MICROS_PER_SECOND;
   return (local - (((local % MICROS_PER_DAY) + MICROS_PER_DAY) % MICROS_PER_DAY)) / MICROS_PER_DAY;
 }
 
