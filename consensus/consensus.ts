@@ -18,8 +18,6 @@ export interface Tip {
   readonly covered: Executed;
   /** What was executed after that, one result for each height up to this; a header says the next of them. */
   readonly uncovered: readonly Executed[];
-  /** Root of the history tree over all headers up to and including the newest. */
-  readonly historyRoot: Uint8Array;
   /** A block with receipts is executed that no header covers yet. */
   readonly unproved: boolean;
   /** Of the catalog after the newest block: another number after every change. */
@@ -32,13 +30,16 @@ export interface OrderedBlock {
   readonly hash: Uint8Array;
   readonly headerBytes: Uint8Array;
   readonly bodyBytes: Uint8Array;
+  /** Of the transactions of all bundles, in order. */
+  readonly ids: readonly Uint8Array[];
 }
 
 /** A bundle put up for ordering. */
 export interface Proposal {
   readonly bundle: Bundle;
-  /** Of the bundle's transactions, in their order. */
+  /** Of the bundle's transactions, in their order, and the Merkle root over them. */
   readonly ids: readonly Uint8Array[];
+  readonly root: Uint8Array;
 }
 
 /** A block made durable and executed. */

@@ -172,7 +172,8 @@ export class Solo implements Consensus {
   #build(proposals: readonly Proposal[]): OrderedBlock {
     const { crypto, chainId, nodeSeed, nodePublicKey, now } = this.#options;
     const bundles = proposals.map(({ bundle }) => bundle);
-    const ids = proposals.length === 1 ? proposals[0]!.ids : proposals.flatMap((each) => each.ids);
+    const alone = proposals.length === 1 ? proposals[0]! : null;
+    const ids = alone?.ids ?? proposals.flatMap((each) => each.ids);
     const bodyBytes = encodeBody(bundles);
     const parent = this.#parent;
     const header: Header = {
@@ -181,7 +182,7 @@ export class Solo implements Consensus {
       height: parent.height + 1,
       parent: parent.hash,
       timeMs: Math.max(now(), parent.timeMs),
-      transactionsRoot: merkleRoot(crypto, ids),
+      transactionsRoot: alone?.root ?? merkleRoot(crypto, ids),
       transactionCount: ids.length,
       bodyHash: bodyHash(crypto, bodyBytes),
       executed: this.#nextExecuted(parent.executed),
@@ -200,7 +201,7 @@ export class Solo implements Consensus {
       timeMs: header.timeMs,
       executed: header.executed,
     };
-    return { block: { header, bundles, certificate }, hash, headerBytes, bodyBytes };
+    return { block: { header, bundles, certificate }, hash, headerBytes, bodyBytes, ids };
   }
 
   #nextExecuted(last: Executed): Executed {

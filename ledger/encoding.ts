@@ -36,7 +36,7 @@ import { catalogCodec, changesCodec } from './encoding-catalog.ts';
 import { expressionCodec, name, row } from './encoding-expression.ts';
 import { operationsCodec } from './encoding-operation.ts';
 import type { SqlErrorFields } from './error.ts';
-import { FormatError } from './error.ts';
+import { FormatError, isFormatError } from './error.ts';
 import type { Expression } from './expression.ts';
 import { transactionId } from './hash.ts';
 import { LIMITS } from './limits.ts';
@@ -141,6 +141,25 @@ export function decodeTransaction(encoded: Uint8Array): Transaction {
   const { core, text: part } = decodeWith(envelopeCodec, encoded);
   const { version: _, ...fields } = decodeWith(coreCodec, core);
   return { ...fields, text: part };
+}
+
+/** A transaction with its id; null in place of one whose core is malformed. @throws FormatError without a core */
+export function decodeIdentified(
+  crypto: Crypto,
+  encoded: Uint8Array,
+): { readonly id: Uint8Array; readonly transaction: Transaction | null } {
+  const { core, text } = decodeWith(envelopeCodec, encoded);
+  return { id: transactionId(crypto, core), transaction: decodeCore(core, text) };
+}
+
+function decodeCore(core: Uint8Array, text: Part | null): Transaction | null {
+  try {
+    const { version: _, ...fields } = decodeWith(coreCodec, core);
+    return { ...fields, text };
+  } catch (error) {
+    if (isFormatError(error)) return null;
+    throw error;
+  }
 }
 
 /** The core's bytes in an envelope: a view. */

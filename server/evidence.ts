@@ -21,8 +21,10 @@ export interface EvidenceOptions {
   readonly chainId: Uint8Array;
   readonly dataDirectory: string;
   readonly nodeSeed: Uint8Array;
-  /** The newest header, and the root of the history tree over all headers up to it. */
-  readonly tip: () => { readonly height: number; readonly historyRoot: Uint8Array };
+  /** The history tree over all headers. */
+  readonly history: () => { readonly size: number; root(): Uint8Array };
+  /** Makes all that was executed visible to other connections. */
+  readonly settle: () => void;
   /** Makes sure that the newest results are covered by a header. */
   readonly prove: () => Promise<void>;
 }
@@ -42,10 +44,9 @@ export class Evidence {
 
   /** A C2SP tlog-checkpoint over the whole chain, the newest results included, signed by this node. */
   async digest(): Promise<string> {
-    const { crypto, chainId, nodeSeed, tip, prove } = this.#options;
+    const { crypto, chainId, nodeSeed, history, prove } = this.#options;
     await prove();
-    const { height, historyRoot } = tip();
-    return makeCheckpoint(crypto, chainId, height + 1, historyRoot, nodeSeed);
+    return makeCheckpoint(crypto, chainId, history().size, history().root(), nodeSeed);
   }
 
   /**
@@ -62,6 +63,7 @@ export class Evidence {
     allow: (relation: number) => void,
   ): Promise<string | null> {
     await this.#options.prove();
+    this.#options.settle();
     this.#reader.begin();
     try {
       const row = this.#reader.findRow(table, index, key);
@@ -78,6 +80,7 @@ export class Evidence {
 
   /** The receipt of a transaction as JSON; null when there is no such transaction. */
   receipt(id: Uint8Array): string | null {
+    this.#options.settle();
     const { database } = this.#reader;
     const stamp = stampOfId(database, id);
     if (stamp === null) return null;

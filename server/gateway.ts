@@ -4,7 +4,7 @@
 // once (architecture 5), so a signature is paid per author and block, not per transaction. While one flight is
 // executed a second may wait behind it, once it is as large: the ledger then never idles, and blocks stay big.
 
-import type { ExecutedBlock, Consensus } from '../consensus/consensus.ts';
+import type { Consensus, ExecutedBlock, Proposal } from '../consensus/consensus.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { encodeTransaction } from '../ledger/encoding.ts';
 import { SqlError } from '../ledger/error.ts';
@@ -60,7 +60,7 @@ const FLIGHTS_MAX = 2;
  * Turns of the event loop that a flight waits while sessions begin statements: a block costs as much as several
  * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait.
  */
-const BOARDING_TURNS_MAX = 4;
+const BOARDING_TURNS_MAX = 8;
 
 /** The transactions that left together. */
 type Flight = { readonly size: number; bundles: number };
@@ -176,9 +176,8 @@ export class Gateway {
   /** A next flight as large departs before the answers of this one are written: the writer works meanwhile. */
   async #order(list: readonly Pending[], flight: Flight) {
     try {
-      const bundle = this.#sign(list);
-      const ids = list.map(({ id }) => id);
-      return { bundle, ...(await this.#options.consensus.propose({ bundle, ids })) };
+      const proposal = this.#sign(list);
+      return { ...proposal, ...(await this.#options.consensus.propose(proposal)) };
     } finally {
       flight.bundles -= 1;
       if (flight.bundles === 0) {
@@ -189,20 +188,19 @@ export class Gateway {
     }
   }
 
-  #sign(list: readonly Pending[]): Bundle {
+  #sign(list: readonly Pending[]): Proposal {
     const { crypto, chainId, signerOf } = this.#options;
     const { author } = list[0]!;
     const signer = signerOf(author);
-    const root = merkleRoot(
-      crypto,
-      list.map((pending) => pending.id),
-    );
-    return {
+    const ids = list.map(({ id }) => id);
+    const root = merkleRoot(crypto, ids);
+    const bundle = {
       author,
       publicKey: signer.publicKey,
       signature: signBundle(crypto, signer.seed, chainId, signer.publicKey, list.length, root),
-      transactions: list.map((pending) => pending.bytes),
+      transactions: list.map(({ bytes }) => bytes),
     };
+    return { bundle, ids, root };
   }
 }
 

@@ -1,4 +1,4 @@
-// The main thread's own read-only connection: point reads, constraint look-ups, what needs the session. Shell.
+// What the main thread reads itself, through the connection that writes the state: point reads, constraint look-ups, what needs the session. Shell.
 //
 // Calls are synchronous and short by construction; whatever may take long runs in a reader process. The
 // functions registered with it answer for the session that is calling at the moment.
@@ -22,10 +22,10 @@ import type { SessionContext } from './session/context.ts';
 import { valueContext } from './session/value-context.ts';
 
 export class Inline {
-  readonly #database: Database;
   readonly #runner: QueryRunner;
   readonly #statementText: (stamp: bigint) => string | null;
   readonly #height: () => number;
+  readonly #settle: () => void;
   #session: SessionContext | null = null;
   #catalog: Catalog = EMPTY_CATALOG;
   /** Height of the newest block this process had heard of when the snapshot was taken; -1: there is none. */
@@ -33,17 +33,19 @@ export class Inline {
   #turnEnds = false;
 
   /**
-   * @param database  a connection of its own
+   * @param database  that of the writer, who calls `renew` before he uses it: its pages need not be read again
    * @param height    of the newest block this process has heard of
+   * @param settle    makes all that was executed visible to other connections
    */
   constructor(
     database: Database,
     height: () => number,
+    settle: () => void,
     statementText: (stamp: bigint) => string | null,
   ) {
     this.#height = height;
+    this.#settle = settle;
     this.#statementText = statementText;
-    this.#database = database;
     this.#runner = new QueryRunner(database);
     registerFunctions(database, this.#functions());
   }
@@ -72,8 +74,7 @@ export class Inline {
   }
 
   close(): void {
-    this.#snapshot = -1;
-    this.#database.close();
+    this.renew();
   }
 
   /** Makes sure that there is a snapshot, and that it is not older than what this process has heard of. */
@@ -81,6 +82,7 @@ export class Inline {
     const height = this.#height();
     if (this.#snapshot === height) return;
     this.renew();
+    this.#settle();
     this.#runner.hold();
     this.#snapshot = height;
     if (this.#turnEnds) return;

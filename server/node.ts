@@ -11,9 +11,8 @@ import { Solo } from '../consensus/solo.ts';
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
-import { decodeReceipt, decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
+import { decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
-import { HistoryTree } from '../ledger/history-tree.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -169,11 +168,18 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const { chainId } = secrets.data;
   const database = writer.genesis.database;
   const reader = StateReader.open(config.data);
+  const settle = (): void => writer.settle();
+  const newestState = (): StateReader => {
+    settle();
+    return reader;
+  };
   const inline = new Inline(
-    StateReader.open(config.data).database,
+    writer.database,
     () => writer.tip.height,
+    settle,
     statementTexts(config.data),
   );
+  writer.beforeWrite = () => inline.renew();
   const analyst = await Analyst.start({
     database,
     images: {
@@ -193,7 +199,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     chainId,
     nodeSeed: secrets.nodeKey.seed,
     nodePublicKey: secrets.nodeKey.publicKey,
-    ledger: ledgerOver(writer, HistoryTree.restore(crypto, writer.tip.height + 1, writer.frontier)),
+    ledger: ledgerOver(writer),
     now: () => systemClock.now(),
     idleProofMs: config.idleProofMs,
     onFailure,
@@ -228,7 +234,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     onExecuted: follow,
   });
   const sequences = new Sequences({
-    stateOf: (id) => reader.sequence(id) ?? undefined,
+    stateOf: (id) => newestState().sequence(id) ?? undefined,
     submit: (author, operation) => gateway.submit(author, [operation], ''),
   });
   const readers = new ReaderPool({
@@ -236,6 +242,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     readersMax: config.readers,
     memoryMib: config.readerMemoryMb,
     onAnswer: () => inline.renew(),
+    settle,
     onDeath: (code, signal) => log.warn('reader ended', { code, signal }),
   });
   readers.warm();
@@ -244,7 +251,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     chainId,
     dataDirectory: config.data,
     nodeSeed: secrets.nodeKey.seed,
-    tip: () => writer.tip,
+    history: () => writer.history,
+    settle,
     prove: () => consensus.prove(),
   });
   const services: NodeServices = {
@@ -259,7 +267,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     },
     retypings: () => reader.retypings(),
     appliedStamp: () => stampOf(writer.tip.height, 65_535),
-    stampOfText: (text, session) => stampOfText(text, session, reader),
+    stampOfText: (text, session) => stampOfText(text, session, newestState()),
     catalogAt: (stamp) => reader.catalogAt(stamp),
     analyst,
     planner: new Planner(),
@@ -328,21 +336,24 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
   );
 }
 
-/** The writer thread as the consensus wants its ledger. */
-function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
+/** The writer as the consensus wants its ledger. */
+function ledgerOver(writer: Writer): Ledger {
   return {
-    history,
+    history: writer.history.copy(),
     get tip(): Tip {
       return writer.tip;
     },
-    append: async ({ block, headerBytes, bodyBytes }: OrderedBlock): Promise<ExecutedBlock> => {
-      const { tip, receipts } = await writer.append({
-        height: block.header.height,
-        header: headerBytes,
-        body: bodyBytes,
+    append: async (ordered: OrderedBlock): Promise<ExecutedBlock> => {
+      const { block, hash, ids } = ordered;
+      const { header, bundles } = block;
+      const stored = {
+        height: header.height,
+        header: ordered.headerBytes,
+        body: ordered.bodyBytes,
         certificate: encodeCertificate(block.certificate),
-      });
-      return { block, receipts: receipts.map(decodeReceipt), tip };
+      };
+      const { tip, receipts } = await writer.append({ stored, header, hash, bundles, ids });
+      return { block, receipts: receipts.map(({ receipt }) => receipt), tip };
     },
   };
 }

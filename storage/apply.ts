@@ -6,8 +6,8 @@
 
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import { SqlError, StorageError, isSqlError } from '../ledger/error.ts';
-import { coreOf, decodeOperations, decodeTransaction, encodeReceipt } from '../ledger/encoding.ts';
-import { chunkHash, receiptHash, transactionId } from '../ledger/hash.ts';
+import { decodeIdentified, decodeOperations, encodeReceipt } from '../ledger/encoding.ts';
+import { chunkHash, receiptHash } from '../ledger/hash.ts';
 import { merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { equal, hex } from '../ledger/bytes.ts';
@@ -34,6 +34,23 @@ export interface BlockToApply {
   readonly height: number;
   readonly timeMs: number;
   readonly bundles: readonly Bundle[];
+  readonly transactions: readonly DecodedTransaction[];
+}
+
+export interface DecodedTransaction {
+  readonly id: Uint8Array;
+  /** Null for one that is malformed. */
+  readonly transaction: Transaction | null;
+}
+
+/** The transactions of all bundles, in order. */
+export function decodeTransactions(
+  crypto: Crypto,
+  bundles: readonly Bundle[],
+): DecodedTransaction[] {
+  return bundles.flatMap(({ transactions }) =>
+    transactions.map((bytes) => decodeIdentified(crypto, bytes)),
+  );
 }
 
 /** Where operations of large transactions come from. @throws StorageError when a chunk is missing */
@@ -62,10 +79,11 @@ export function applyBlock(
   const transactions: AppliedTransaction[] = [];
   for (const bundle of block.bundles) {
     const bundleAbort = checkAuthor(store, bundle);
-    for (const bytes of bundle.transactions) {
+    for (let i = 0; i < bundle.transactions.length; i++) {
       const stamp = stampOf(block.height, transactions.length);
-      const step = { store, crypto, chunks, bundle, bytes, stamp, timeMs: block.timeMs };
-      transactions.push(applyTransaction(step, bundleAbort));
+      const step = { store, crypto, chunks, bundle, stamp, timeMs: block.timeMs };
+      const decoded = block.transactions[transactions.length]!;
+      transactions.push(applyTransaction(step, decoded, bundleAbort));
     }
   }
   const hashes = transactions.map(({ encoded }) => receiptHash(crypto, encoded));
@@ -87,19 +105,20 @@ interface Step {
   readonly crypto: Crypto;
   readonly chunks: ChunkSource;
   readonly bundle: Bundle;
-  readonly bytes: Uint8Array;
   readonly stamp: bigint;
   readonly timeMs: number;
 }
 
-function applyTransaction(step: Step, bundleAbort: Abort | null): AppliedTransaction {
-  const { store, crypto, bundle, bytes, stamp } = step;
-  const id = transactionId(crypto, coreOf(bytes));
+function applyTransaction(
+  step: Step,
+  { id, transaction }: DecodedTransaction,
+  bundleAbort: Abort | null,
+): AppliedTransaction {
+  const { store, crypto, bundle, stamp } = step;
   let abort = bundleAbort;
   let counts: readonly OperationCounts[] = [];
   let leaves: Uint8Array = NO_BYTES;
   if (abort === null) {
-    const transaction = tryDecode(bytes);
     abort =
       transaction === null ? abortOf('22P03', 'malformed transaction') : admit(step, transaction);
     if (abort === null && transaction !== null) {
@@ -118,15 +137,6 @@ function applyTransaction(step: Step, bundleAbort: Abort | null): AppliedTransac
   const applied = { stamp, author: bundle.author, receipt, encoded: encodeReceipt(receipt) };
   store.writeReceipt(applied, leaves);
   return applied;
-}
-
-function tryDecode(bytes: Uint8Array): Transaction | null {
-  try {
-    return decodeTransaction(bytes);
-  } catch (error) {
-    if (Error.isError(error) && error.name === 'FormatError') return null;
-    throw error;
-  }
 }
 
 /** Validity and idempotency; takes the key when all is well. */

@@ -1,28 +1,28 @@
-// The blocks: appended to the newest of `chain/blocks-<first height>.sqlite`, durable when append returns. Shell.
+// The blocks: durable in the journal first, then moved into the newest of `chain/blocks-<first height>.sqlite`. Shell.
 //
-// (1) The open file's log is synced once a block, and nothing is acknowledged before that.
-// (2) A file that has grown over SEGMENT_BYTES_MAX is sealed by the next append: its WAL is folded in, and
-//     it is never written again. One with chunks that no block names yet waits until they are named or gone.
-// (3) Heights are gapless from 0 over all files.
-// (4) Chunks of large transactions lie beside the blocks and are durable before the block that names them;
-//     see unnamed-chunks.ts for those that no block names.
+// (1) A block is on disk, in the journal, when `append` returns or `appendSoon` resolves.
+// (2) When a file of the journal is full its blocks are moved, a few at a time; it is written over when their log
+//     is synced. What both have is the same; the block file counts.
+// (3) A block file that has grown over SEGMENT_BYTES_MAX is sealed before the next blocks are moved: its WAL is folded
+//     in, and it is never written again. One with chunks that no block names yet waits until they are named or gone.
+// (4) Heights are gapless from 0 over all files, and from there through the journal.
 
+import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { StorageError } from '../ledger/error.ts';
 import { hex } from '../ledger/bytes.ts';
 import { blockFile, blockFiles, syncFolder } from './data-directory.ts';
-import { guard, openDatabase, ReservedLog } from './sqlite.ts';
-import { UNNAMED_TABLE, UnnamedChunks } from './unnamed-chunks.ts';
-import { dirname } from 'node:path';
+import { Journal } from './journal.ts';
+import { guard, openDatabase } from './sqlite.ts';
+import { UNNAMED_TABLE, hasUnnamed } from './unnamed-chunks.ts';
 import type { Database, Statement } from './sqlite.ts';
 
 /** A file beyond this is sealed: small enough to copy, compress and move. */
 export const SEGMENT_BYTES_MAX = 1 << 30;
 
-/** Log of the open file, reserved; it is folded in when this much of it is used. */
-const LOG_BYTES = 16 * 1024 * 1024;
-const LOG_BYTES_USED_MAX = 12 * 1024 * 1024;
-/** What a block writes into the log beside itself: parts of pages and inner pages. */
-const LOG_BYTES_PER_BLOCK = 16 * 1024;
+/** Blocks, and bytes of them, that are moved at a time. */
+const MOVE_BLOCKS_MAX = 128;
+const MOVE_BYTES_MAX = 512 * 1024;
 
 const TABLES = `
   CREATE TABLE block (height INTEGER PRIMARY KEY, header BLOB, body BLOB, certificate BLOB);
@@ -38,6 +38,13 @@ export interface StoredBlock {
   readonly certificate: Uint8Array;
 }
 
+export interface BlockStoreOptions {
+  readonly readonly?: boolean;
+  readonly segmentBytesMax?: number;
+  /** Length of the journal's files, for tests. */
+  readonly journalBytes?: number;
+}
+
 interface Segment {
   readonly firstHeight: number;
   readonly path: string;
@@ -50,31 +57,63 @@ export class BlockStore {
   readonly #directory: string;
   readonly #readonly: boolean;
   readonly #segmentBytesMax: number;
+  readonly #journal: Journal;
   #firstHeights: number[];
   readonly #open = new Map<number, Segment>();
   #tip = -1;
-  #insert: Statement | null = null;
-  /** Of the open file. */
-  #unnamed: UnnamedChunks | null = null;
-  #appendedBytes = 0;
-  #log: ReservedLog | null = null;
-  #logBytes = 0;
+  /** Newest height in the block files. */
+  #moved = -1;
+  /** See `gap`. */
+  #gap: number | null = null;
+  /** Of the open file; null before it was measured. */
+  #segmentBytes: number | null = null;
+  #syncing = false;
+  /** What the journal held when it was opened is in the block files. */
+  #settled = false;
 
   /** Opens the blocks of a data directory; without any, the store is empty. */
-  constructor(
-    directory: string,
-    options: { readonly readonly?: boolean; readonly segmentBytesMax?: number } = {},
-  ) {
+  constructor(directory: string, options: BlockStoreOptions = {}) {
+    const { readonly = false, segmentBytesMax = SEGMENT_BYTES_MAX, journalBytes } = options;
     this.#directory = directory;
-    this.#readonly = options.readonly ?? false;
-    this.#segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
+    this.#readonly = readonly;
+    this.#segmentBytesMax = segmentBytesMax;
     this.#firstHeights = [...blockFiles(directory)];
+    const fileBytes = journalBytes === undefined ? {} : { fileBytes: journalBytes };
+    this.#journal = new Journal(directory, { readonly, ...fileBytes });
     this.refresh();
+  }
+
+  /**
+   * Moves all that the journal holds into the block files, durably; the journal begins anew.
+   *
+   * @throws StorageError damaged when a block is missing before others
+   */
+  settle(): void {
+    if (this.#gap !== null) {
+      const message = `${this.fileOf(this.#gap)}: block ${this.#gap} is missing or was changed`;
+      throw new StorageError('damaged', message);
+    }
+    if (this.#moved < this.#tip) {
+      this.#moveTo(this.#tip + 1);
+      this.#syncMoved();
+    }
+    this.#journal.restart(this.#moved);
+    this.#settled = true;
   }
 
   /** Height of the newest block, -1 when there is none. */
   get tip(): number {
     return this.#tip;
+  }
+
+  /** A height that is missing although it or later ones were stored: bytes were changed. Null when all are there. */
+  get gap(): number | null {
+    return this.#gap;
+  }
+
+  /** Newest height in the block files; later ones are in the journal. */
+  get moved(): number {
+    return this.#moved;
   }
 
   /** First heights of the files, ascending. */
@@ -84,62 +123,92 @@ export class BlockStore {
 
   /** Path of the file that holds, or would hold, a height. */
   fileOf(height: number): string {
-    return blockFile(this.#directory, this.#firstHeightOf(height) ?? height);
+    const journal = height > this.#moved ? this.#journal.fileOf(height) : null;
+    return journal ?? blockFile(this.#directory, this.#firstHeightOf(height) ?? height);
   }
 
   /** Learns of blocks that another process has appended. */
   refresh(): void {
     if (this.#readonly) this.#firstHeights = [...blockFiles(this.#directory)];
-    // A file made just before a crash may be empty; the tip then lies in the one before.
+    // Twice, should blocks be moved between the two looks.
+    for (let look = 0; look < 2; look++) {
+      const journal = this.#journal.scan();
+      this.#moved = this.#newestInFiles();
+      this.#gap = null;
+      this.#tip = this.#moved;
+      if (this.#journal.settled > this.#moved) this.#gap = this.#moved + 1;
+      for (const height of journal) {
+        if (height <= this.#moved) continue;
+        if (height === this.#tip + 1) this.#tip = height;
+        else this.#gap ??= this.#tip + 1;
+      }
+      if (this.#gap === null) return;
+    }
+  }
+
+  #newestInFiles(): number {
+    // A file made just before a crash may be empty; the newest then lies in the one before.
     for (let i = this.#firstHeights.length - 1; i >= 0; i--) {
       const segment = this.#segment(this.#firstHeights[i]!);
       const max = guard(segment.path, () =>
         segment.database.prepare('SELECT max(height) FROM block').pluck().get(),
       ) as bigint | null;
-      if (max !== null) {
-        this.#tip = Number(max);
-        return;
-      }
+      if (max !== null) return Number(max);
     }
-    this.#tip = -1;
+    return -1;
   }
 
   /**
-   * Appends the block after the tip and makes it durable.
+   * Appends the block after the tip; it is durable when this returns.
    *
-   * @param chunks  hashes of those that its transactions name
-   * @throws StorageError full or io: nothing was appended
+   * @throws StorageError full or io: nothing was appended, or it is not known
    */
-  append(block: StoredBlock, chunks: readonly Uint8Array[] = []): void {
+  append(block: StoredBlock): void {
+    this.#write(block);
+    this.#journal.sync();
+    this.#tip = block.height;
+  }
+
+  /** As `append`, without keeping the thread: one after the other. */
+  async appendSoon(block: StoredBlock): Promise<void> {
+    this.#write(block);
+    await this.#journal.synced();
+    this.#tip = block.height;
+  }
+
+  #write(block: StoredBlock): void {
     if (block.height !== this.#tip + 1) {
       throw new StorageError('io', `block ${block.height} does not follow ${this.#tip}`);
     }
-    const insert = this.#insert ?? this.#writable(block.height);
-    const append = (): void =>
-      void insert.run(BigInt(block.height), block.header, block.body, block.certificate);
-    guard(this.fileOf(block.height), () => {
-      if (chunks.length === 0) append();
-      else this.#unnamed!.name(chunks, append);
-    });
-    this.#log!.sync();
-    this.#tip = block.height;
-    const bytes = block.header.length + block.body.length + block.certificate.length;
-    this.#appendedBytes += bytes;
-    this.#logBytes += bytes + LOG_BYTES_PER_BLOCK;
-    // Measured again by the next append, which seals the file if it is full.
-    if (this.#appendedBytes >= this.#segmentBytesMax) this.#insert = null;
+    if (!this.#settled) this.settle();
+    if (this.#journal.isFull(block)) {
+      this.tidy();
+      this.#journal.turn(this.#moved);
+    }
+    this.#journal.write(block);
   }
 
   /** Writes block 0 of a ledger in the making, over what an attempt before has left. */
   replaceGenesis(block: StoredBlock): void {
-    this.#writable(0);
+    if (this.#firstHeights.length === 0) this.#make(0);
     const { database, path } = this.#segment(0);
     guard(path, () => database.exec('DELETE FROM block'));
-    this.#tip = -1;
-    this.append(block);
+    this.#insert([block]);
+    guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)'));
+    this.#journal.restart(0);
+    this.#tip = 0;
   }
 
   read(height: number): StoredBlock | null {
+    if (height <= this.#moved) return this.#readMoved(height);
+    const found = this.#journal.read(height);
+    if (found !== null || !this.#readonly) return found;
+    // The process that writes may have gone on.
+    this.refresh();
+    return this.#journal.read(height) ?? this.#readMoved(height);
+  }
+
+  #readMoved(height: number): StoredBlock | null {
     const firstHeight = this.#firstHeightOf(height);
     if (firstHeight === undefined) return null;
     const segment = this.#segment(firstHeight);
@@ -155,47 +224,15 @@ export class BlockStore {
     return { height, header, body, certificate };
   }
 
-  /** Stores a chunk of a transaction to come; durable when it returns. */
-  putChunk(hash: Uint8Array, bytes: Uint8Array): void {
-    if (this.#insert === null) this.#writable(this.#tip + 1);
-    guard(this.fileOf(this.#tip + 1), () => this.#unnamed!.put(hash, bytes));
-    this.#log!.sync();
-    this.#logBytes += bytes.length + LOG_BYTES_PER_BLOCK;
-  }
-
-  /** Whether there are chunks that no block names. */
-  get hasUnnamed(): boolean {
-    return (this.#unnamed?.size ?? 0) > 0;
-  }
-
-  /** Removes chunks that whoever stored them will not name; not one that a block names, or that another holds. */
-  dropChunks(hashes: readonly Uint8Array[]): void {
-    if (this.#unnamed === null) return;
-    guard(this.fileOf(this.#tip + 1), () => this.#unnamed!.drop(hashes));
-    this.#logBytes += hashes.length * LOG_BYTES_PER_BLOCK;
-  }
-
-  /** Removes chunks that a process before has left and no block names. */
-  clearChunks(): void {
-    const last = this.#firstHeights.at(-1);
-    if (last === undefined) return;
-    const { database, path } = this.#segment(last);
-    guard(path, () => new UnnamedChunks(database).clear());
-  }
-
-  /** Whether `tidy` has something to do. */
-  get untidy(): boolean {
-    return this.#logBytes > LOG_BYTES_USED_MAX;
-  }
-
   /** @throws StorageError damaged when there is no such chunk */
   chunk(hash: Uint8Array): Uint8Array {
+    if (this.#readonly) this.#firstHeights = [...blockFiles(this.#directory)];
     for (let i = this.#firstHeights.length - 1; i >= 0; i--) {
       const segment = this.#segment(this.#firstHeights[i]!);
       const found = guard(segment.path, () => segment.chunk.get(hash));
       if (found !== undefined) return (found as { bytes: Uint8Array }).bytes;
     }
-    const path = this.fileOf(this.#tip);
+    const path = blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0);
     throw new StorageError('damaged', `${path}: chunk ${hex(hash)} is missing`);
   }
 
@@ -204,21 +241,43 @@ export class BlockStore {
     return this.#segment(firstHeight).database;
   }
 
-  /** Folds the WAL into the open file when it has grown; call it when nobody waits. */
+  /** Whether a file of the journal waits to be written over. */
+  get untidy(): boolean {
+    return this.#journal.held !== null;
+  }
+
+  /** Whether `tidySome` has something to do at once. */
+  get moving(): boolean {
+    const { held } = this.#journal;
+    return held !== null && this.#moved + 1 < held[1];
+  }
+
+  /** Moves some of the blocks that wait, in a few milliseconds; call it when nobody waits. */
+  tidySome(): void {
+    const { held } = this.#journal;
+    if (held === null || this.#syncing) return;
+    if (this.#moved + 1 < held[1]) this.#moveSome(held[1]);
+    else this.#syncSoon(held);
+  }
+
+  /** Moves all blocks that wait. */
   tidy(): void {
-    if (this.#readonly || this.#firstHeights.length === 0) return;
-    const { database, path } = this.#segment(this.#firstHeights.at(-1)!);
-    guard(path, () => database.pragma('wal_checkpoint(PASSIVE)'));
-    this.#logBytes = 0;
+    const { held } = this.#journal;
+    if (held === null) return;
+    this.#moveTo(held[1]);
+    this.#syncMoved();
+    this.#journal.release();
   }
 
   close(): void {
-    this.#log?.close();
-    this.#log = null;
-    for (const { database } of this.#open.values()) database.close();
-    this.#open.clear();
-    this.#insert = null;
-    this.#unnamed = null;
+    try {
+      if (this.#settled) this.settle();
+      this.#settled = false;
+    } finally {
+      this.#journal.close();
+      for (const { database } of this.#open.values()) database.close();
+      this.#open.clear();
+    }
   }
 
   #firstHeightOf(height: number): number | undefined {
@@ -228,24 +287,96 @@ export class BlockStore {
     return undefined;
   }
 
-  /** Statement that appends, after sealing the open file when it is full. */
-  #writable(height: number): Statement {
-    const last = this.#firstHeights.at(-1);
-    if (last === undefined) {
-      this.#make(height);
-    } else {
-      const { database } = this.#segment(last);
-      this.#appendedBytes = bytesUsed(database);
-      if (this.#appendedBytes > this.#segmentBytesMax && height > last && !this.hasUnnamed) {
-        this.#seal(last);
-        this.#make(height);
+  /** Moves blocks before `end` into the block files. */
+  #moveTo(end: number): void {
+    while (this.#moved + 1 < end) this.#moveSome(end);
+  }
+
+  #moveSome(end: number): void {
+    const blocks: StoredBlock[] = [];
+    let bytes = 0;
+    for (let height = this.#moved + 1; height < end; height++) {
+      const block = this.#journal.read(height);
+      if (block === null) {
+        const message = `${this.fileOf(height)}: block ${height} was changed on its way into the block files`;
+        throw new StorageError('damaged', message);
       }
+      blocks.push(block);
+      bytes += block.header.length + block.body.length + block.certificate.length;
+      if (blocks.length === MOVE_BLOCKS_MAX || bytes > MOVE_BYTES_MAX) break;
     }
+    this.#sealIfFull();
+    this.#insert(blocks);
+    this.#segmentBytes = (this.#segmentBytes ?? 0) + bytes;
+  }
+
+  #insert(blocks: readonly StoredBlock[]): void {
     const { database, path } = this.#segment(this.#firstHeights.at(-1)!);
-    this.#log ??= new ReservedLog(path, LOG_BYTES);
-    this.#unnamed ??= new UnnamedChunks(database);
-    this.#insert = database.prepare('INSERT INTO block VALUES(?,?,?,?)');
-    return this.#insert;
+    guard(path, () => {
+      const insert = database.prepare('INSERT INTO block VALUES(?,?,?,?)');
+      database.transaction(() => {
+        for (const { height, header, body, certificate } of blocks) {
+          insert.run(BigInt(height), header, body, certificate);
+        }
+      })();
+    });
+    this.#moved = blocks.at(-1)!.height;
+  }
+
+  /** Makes what was moved durable: whatever of the log is not on disk yet; what is folded in was synced with that. */
+  #syncMoved(): void {
+    this.#withLog((file) => {
+      try {
+        fdatasyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    });
+  }
+
+  /** As `#syncMoved`, in another thread; the journal then may go on in the file whose blocks these were. */
+  #syncSoon(held: readonly [number, number]): void {
+    this.#withLog((file) => {
+      this.#syncing = true;
+      fdatasync(file, (error) => {
+        closeSync(file);
+        this.#syncing = false;
+        // It fails again, where somebody hears of it, at the latest when the journal is full.
+        if (error === null && this.#journal.held === held) this.#journal.release();
+      });
+    });
+  }
+
+  #withLog(work: (file: number) => void): void {
+    const path = `${blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0)}-wal`;
+    try {
+      if (existsSync(path)) work(openSync(path, 'r+'));
+    } catch (cause) {
+      throw new StorageError('io', `${path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #sealIfFull(): void {
+    const last = this.#firstHeights.at(-1);
+    if (last === undefined) throw new StorageError('damaged', `${this.#directory}: no block file`);
+    const { database } = this.#segment(last);
+    this.#segmentBytes ??= bytesUsed(database);
+    if (this.#segmentBytes <= this.#segmentBytesMax || this.#moved < last || hasUnnamed(database))
+      return;
+    this.#segmentBytes = bytesUsed(database);
+    if (this.#segmentBytes > this.#segmentBytesMax && this.#seal(last)) this.#make(this.#moved + 1);
+  }
+
+  /** @returns whether it is sealed: not while somebody reads or writes it */
+  #seal(firstHeight: number): boolean {
+    const { database, path } = this.#segment(firstHeight);
+    const [folded] = guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)')) as {
+      busy: bigint;
+    }[];
+    if (folded!.busy !== 0n) return false;
+    database.close();
+    this.#open.delete(firstHeight);
+    return true;
   }
 
   #make(height: number): void {
@@ -254,18 +385,7 @@ export class BlockStore {
     const { database } = this.#segment(height);
     guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)'));
     syncFolder(dirname(path));
-    this.#appendedBytes = 0;
-  }
-
-  #seal(firstHeight: number): void {
-    const { database, path } = this.#segment(firstHeight);
-    guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)'));
-    this.#log?.close();
-    this.#log = null;
-    this.#unnamed = null;
-    this.#logBytes = 0;
-    database.close();
-    this.#open.delete(firstHeight);
+    this.#segmentBytes = 0;
   }
 
   #segment(firstHeight: number): Segment {

@@ -7,7 +7,7 @@
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { equal } from '../ledger/bytes.ts';
 import { isFormatError } from '../ledger/error.ts';
-import { STAMP_POSITIONS, stampOf } from '../ledger/operation.ts';
+import { STAMP_POSITIONS, heightOf, stampOf } from '../ledger/operation.ts';
 import { idInReceipt } from './state-schema.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Header } from '../ledger/block.ts';
@@ -22,8 +22,22 @@ export interface IndexedHeader {
 
 /** Ids that wait at most; a search reads through those that do. */
 const UNSORTED_MAX = 32_768;
+/** Receipts whose ids are sorted in at a time. */
+const SORT_MAX = 8_192;
 /** Blocks between two frontiers stored; who needs the history tree appends the headers since. */
 const FRONTIER_BLOCKS = 64;
+
+/** The history tree over as many headers as `size` says. */
+export interface Frontier {
+  readonly size: number;
+  readonly hashes: Uint8Array;
+}
+
+/** The history tree as the index keeps it; null where it keeps none. */
+export function frontierAt(history: HistoryTree): Frontier | null {
+  const { size } = history;
+  return size % FRONTIER_BLOCKS === 0 ? { size, hashes: history.serialise() } : null;
+}
 
 export class ChainIndex {
   readonly #block: Statement;
@@ -45,13 +59,11 @@ export class ChainIndex {
     return height === null ? -1 : Number(height);
   }
 
-  /** @param before the history tree over the headers before this one */
-  put(header: Header, { hash, header: bytes }: IndexedHeader, before: HistoryTree): void {
+  /** @param before the history tree over the headers before this one, where it is kept */
+  put(header: Header, { hash, header: bytes }: IndexedHeader, before: Frontier | null): void {
     const { height, timeMs, transactionCount } = header;
     this.#block.run(BigInt(height), hash, BigInt(timeMs), BigInt(transactionCount), bytes);
-    if (height % FRONTIER_BLOCKS === 0) {
-      this.#frontier.run(BigInt(before.size), before.serialise());
-    }
+    if (before !== null) this.#frontier.run(BigInt(before.size), before.hashes);
     this.#unsorted += transactionCount;
   }
 
@@ -60,16 +72,28 @@ export class ChainIndex {
     return this.#unsorted >= UNSORTED_MAX;
   }
 
-  /** Sorts in the ids of all transactions up to a height. */
+  /** Ids that wait to be sorted in. */
+  get waiting(): number {
+    return this.#unsorted;
+  }
+
+  /** Sorts in ids of some of the transactions up to a height, by whole blocks, the oldest first. */
   sortIds(height: number): void {
-    this.#database
+    const waiting = this.#database
+      .prepare(
+        `SELECT stamp FROM main._receipt WHERE stamp>=${UNSORTED_FROM} ORDER BY stamp LIMIT 1 OFFSET ${SORT_MAX}`,
+      )
+      .pluck()
+      .get() as bigint | undefined;
+    const to = waiting === undefined ? height : Math.min(height, heightOf(waiting));
+    const { changes } = this.#database
       .prepare(
         `INSERT INTO chain.transaction_id SELECT substr(${idInReceipt('receipt')}, 1, 8), stamp` +
           ` FROM main._receipt WHERE stamp>=${UNSORTED_FROM} AND stamp<? ORDER BY 1, 2`,
       )
-      .run(stampOf(height + 1, 0));
-    this.#database.prepare('UPDATE chain.sorted SET height=?').run(BigInt(height));
-    this.#unsorted = 0;
+      .run(stampOf(to + 1, 0));
+    this.#database.prepare('UPDATE chain.sorted SET height=?').run(BigInt(to));
+    this.#unsorted = to === height ? 0 : Math.max(this.#unsorted - changes, 0);
   }
 
   header(height: number): IndexedHeader | null {

@@ -1,43 +1,48 @@
-// The writer: makes blocks durable and executes them; recovers after a crash. Shell, synchronous.
+// The writer: makes blocks durable and executes them; recovers after a crash. Shell.
 //
-// Order of a block: execute in an open SQLite transaction of the state → append to the block file, which is the
-// one fsync → commit the state and the block index. So nothing is visible that is not durable, and what is
-// durable and not yet committed is executed again at the next start. (Syncing in another thread meanwhile was
-// tried: waking it takes as long as the disk.) Recovery is that one path:
+// Order of a block: admitted (checked against the one before), stored (durable, in the journal), executed in an
+// SQLite transaction of the state and the block index. The transaction is committed when somebody wants to read
+// (`settle`) or has grown: what it holds is durable already, so many blocks may share a commit, as in any database
+// with a log. What is durable and not committed is executed again at the next start. Recovery is that one path:
 //
 // (1) m is the lowest height that a state shard has applied. Shards ahead of m are taken back to m through
 //     their history; if the catalog changed in between, the state is made anew from the chain.
 // (2) Blocks m+1 … tip go through the normal apply. The receipts root of each must be what later headers
 //     say; otherwise the data is damaged, and the node does not start.
 
-import { StorageError } from '../ledger/error.ts';
+import { StorageError, assert } from '../ledger/error.ts';
 import { checkBlock, checkHeader } from '../ledger/block-check.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
-import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { stampOf } from '../ledger/operation.ts';
+import { decodeBlock, decodeOwn, decoded, namesChunks } from './decoded-block.ts';
 import { BlockStore } from './block-store.ts';
-import { indexFile, lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
+import { frontierAt } from './chain-index.ts';
+import { lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
 import { Executor } from './executor.ts';
+import { foldState, logsAreLong } from './fold.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
 import { removeDatabase, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
-import { guard, logBytes, storageErrorOf } from './sqlite.ts';
-import { chunksNamedBy } from './unnamed-chunks.ts';
-import type { Bundle } from '../ledger/transaction.ts';
+import { isHeavy } from './weight.ts';
+import { storageErrorOf } from './sqlite.ts';
+import { UnnamedChunks, chunksNamedBy, chunksNamedIn } from './unnamed-chunks.ts';
 import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
 import type { Catalog } from '../ledger/catalog.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
-import type { AppliedBlock } from './apply.ts';
+import type { AppliedBlock, AppliedTransaction } from './apply.ts';
 import type { ChainIndex } from './chain-index.ts';
+import type { AdmittedBlock, DecodedBlock, OwnBlock } from './decoded-block.ts';
+import type { Database } from './sqlite.ts';
 import type { DataDirectory, DirectoryLock } from './data-directory.ts';
 import type { StoredBlock } from './block-store.ts';
 
 /** Moments in the life of a block, for tests that stop the process there. */
-export type Step = 'begun' | 'executed' | 'durable' | 'committed';
+export type Step = 'durable' | 'executed' | 'committed';
 
 export interface WriterOptions {
   readonly crypto: Crypto;
@@ -45,6 +50,10 @@ export interface WriterOptions {
   readonly node?: Uint8Array;
   readonly onStep?: (step: Step, height: number) => void;
   readonly segmentBytesMax?: number;
+  /** Length of the journal's files. */
+  readonly journalBytes?: number;
+  /** Called before the connection is used for writing: whoever reads through it ends his snapshot. */
+  readonly beforeWrite?: () => void;
 }
 
 /** The newest block, durable and executed. */
@@ -57,8 +66,6 @@ export interface Tip {
   readonly covered: Executed;
   /** What was executed after that, one result for each height up to the tip's. */
   readonly uncovered: readonly Executed[];
-  /** Root of the history tree over all headers up to and including the tip's. */
-  readonly historyRoot: Uint8Array;
   /** Whether a block with receipts is executed that no header covers yet. */
   readonly unproved: boolean;
   /** Of the catalog after the tip. */
@@ -67,66 +74,63 @@ export interface Tip {
 
 export interface Appended {
   readonly tip: Tip;
-  /** Encoded receipts, in the order of the block's transactions. */
-  readonly receipts: readonly Uint8Array[];
+  /** In the order of the block's transactions. */
+  readonly receipts: readonly AppliedTransaction[];
 }
 
-/** A block with its parts decoded. */
-interface BlockAtWork {
-  readonly stored: StoredBlock;
-  readonly header: Header;
-  /** Of the header. */
-  readonly hash: Uint8Array;
-  readonly bundles: readonly Bundle[];
-}
-
-/** What SQLite says of a checkpoint: frames in the log, and how many of them are in the file. */
-interface Checkpointed {
-  readonly busy: bigint;
-  readonly log: bigint;
-  readonly checkpointed: bigint;
-}
-
-/** Log of a state shard, in bytes, beyond which it is folded into the file. */
-const LOG_BYTES_MAX = 128 * 1024 * 1024;
 /** Blocks between two looks at the length of the logs. */
 const LOG_CHECK_BLOCKS = 64;
+/** Blocks, and transactions in them, that share a commit of the state. */
+const COMMIT_BLOCKS_MAX = 256;
+const COMMIT_TRANSACTIONS_MAX = 2_048;
 
 export class ChainWriter {
   readonly data: DataDirectory;
   readonly genesis: Genesis;
+  readonly blocks: BlockStore;
   readonly #crypto: Crypto;
   readonly #options: WriterOptions;
-  readonly #lock: DirectoryLock;
-  readonly #blocks: BlockStore;
+  readonly #lock: DirectoryLock | null;
+  readonly #chunks: UnnamedChunks;
   #executor: Executor;
+  /** Of the newest block admitted. */
   #parent!: CheckedParent;
+  /** The newest header executed. */
+  #executed!: { readonly header: Header; readonly hash: Uint8Array };
   /** Results after the one that the newest header says. */
   #uncovered: Executed[] = [];
   /** Newest height with receipts. */
   #receiptsAt = 0;
+  /** Blocks and transactions executed and not committed. */
+  #openBlocks = 0;
+  #openTransactions = 0;
   #blocksSinceLook = 0;
+  #longLogs = false;
   #broken = false;
 
   /**
    * Opens a data directory for writing, and recovers.
    *
+   * @param lock  whether to take the directory's lock, which the caller may hold already
    * @throws StorageError locked, foreign, damaged, full, io
    */
-  static open(directory: string, options: WriterOptions): ChainWriter {
+  static open(directory: string, options: WriterOptions, lock = true): ChainWriter {
     const data = readDataDirectory(directory);
-    const lock = lockDataDirectory(directory);
+    const locked = lock ? lockDataDirectory(directory) : null;
     let blocks: BlockStore | null = null;
     let state: StateStore | null = null;
     try {
-      const { segmentBytesMax } = options;
-      blocks = new BlockStore(directory, segmentBytesMax === undefined ? {} : { segmentBytesMax });
+      const { segmentBytesMax, journalBytes } = options;
+      blocks = new BlockStore(directory, {
+        ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
+        ...(journalBytes === undefined ? {} : { journalBytes }),
+      });
       state = StateStore.open(data, { create: true });
-      return new ChainWriter(data, options, lock, blocks, state);
+      return new ChainWriter(data, options, locked, blocks, state);
     } catch (error) {
       state?.close();
       blocks?.close();
-      lock.release();
+      locked?.release();
       throw storageErrorOf(error, directory);
     }
   }
@@ -134,7 +138,7 @@ export class ChainWriter {
   private constructor(
     data: DataDirectory,
     options: WriterOptions,
-    lock: DirectoryLock,
+    lock: DirectoryLock | null,
     blocks: BlockStore,
     state: StateStore,
   ) {
@@ -142,155 +146,257 @@ export class ChainWriter {
     this.#options = options;
     this.#crypto = options.crypto;
     this.#lock = lock;
-    this.#blocks = blocks;
+    this.blocks = blocks;
+    this.#chunks = new UnnamedChunks(data.path);
     this.#executor = this.#executorOf(state);
     const first = blocks.read(0);
     if (first === null) throw new StorageError('damaged', `${blocks.fileOf(0)}: no block 0`);
     this.genesis = decoded(() => decodeGenesis(first.body), blocks.fileOf(0), 0);
+    this.#settleBlocks();
     this.#recover();
-    this.#blocks.clearChunks();
   }
 
-  /** As the newest block has left it. */
+  /** What the journal holds goes into the block files; chunks that no block names go. */
+  #settleBlocks(): void {
+    for (let height = this.blocks.moved + 1; height <= this.blocks.tip; height++) {
+      this.#chunks.name(chunksNamedIn(this.#stored(height).body));
+    }
+    this.blocks.settle();
+    this.#chunks.clear();
+  }
+
+  /** The connection that writes the state: what it reads it need not read from the files again. */
+  get database(): Database {
+    return this.#state.database;
+  }
+
+  /** As the newest block executed has left it. */
   get catalog(): Catalog {
     return this.#state.catalog;
   }
 
+  /** The newest block executed. */
   get tip(): Tip {
-    const { header, hash, history } = this.#parent;
+    const { header, hash } = this.#executed;
     return {
       height: header.height,
       hash,
       timeMs: header.timeMs,
       covered: header.executed,
       uncovered: [...this.#uncovered],
-      historyRoot: history.root(),
       unproved: this.#receiptsAt > header.executed.height,
       catalogVersion: this.catalog.version,
     };
   }
 
-  /** The history tree over all headers up to the tip's. */
+  /** The history tree over all headers admitted. */
   get history(): HistoryTree {
     return this.#parent.history;
   }
 
   /**
-   * Checks a block, makes it durable and executes it.
+   * Checks a block, makes it durable, executes it, and commits.
    *
    * @throws StorageError after which nothing more may be appended; SqlError never
    */
   append(stored: StoredBlock): Appended {
+    const block = this.admit(stored);
+    try {
+      this.blocks.append(stored);
+    } catch (error) {
+      throw this.broke(error);
+    }
+    const appended = this.execute(block);
+    this.settle();
+    return appended;
+  }
+
+  /**
+   * Checks a block in its place after the one admitted before it. It is to be stored and executed next.
+   *
+   * @throws StorageError damaged
+   */
+  admit(stored: StoredBlock): AdmittedBlock {
     if (this.#broken)
       throw new StorageError('io', `${this.data.path}: the writer has failed before`);
-    const { height } = stored;
-    const block = this.#decoded(stored);
+    const block = decodeBlock(this.#crypto, stored, this.blocks.fileOf(stored.height));
     this.#check(block);
+    return this.#follows(block);
+  }
+
+  /** As `admit` for a block that this process has made, and made to follow: nothing is checked or decoded twice. */
+  admitOwn(block: OwnBlock): AdmittedBlock {
+    if (this.#broken)
+      throw new StorageError('io', `${this.data.path}: the writer has failed before`);
+    return this.#follows(decodeOwn(block));
+  }
+
+  #follows(block: DecodedBlock): AdmittedBlock {
+    const { header, hash } = block;
+    const { history } = this.#parent;
+    assert(header.height === this.#parent.header.height + 1, 'blocks follow one another');
+    const frontier = frontierAt(history);
+    history.append(hash);
+    this.#parent = { header, hash, history };
+    return { ...block, frontier };
+  }
+
+  /** Whether a block may take long to execute. */
+  isHeavy({ transactions }: AdmittedBlock): boolean {
+    return isHeavy(this.#state, transactions);
+  }
+
+  /** Executes an admitted block that is stored. What it does is for others to see after `settle`. */
+  execute(block: AdmittedBlock): Appended {
+    const { stored, header, hash, bundles, transactions, frontier } = block;
+    const { height } = stored;
+    this.#step('durable', height);
     try {
-      this.#state.begin();
-      this.#step('begun', height);
-      const applied = this.#execute(block);
+      this.#begin();
+      const headerBytes = stored.header;
+      const executing = { header, headerBytes, hash, bundles, transactions, frontier };
+      const applied = this.#executor.execute(executing);
+      this.#state.endBlock(height);
+      if (transactions.some(namesChunks)) this.#chunks.name(chunksNamedBy(bundles));
       this.#step('executed', height);
-      this.#blocks.append(stored, this.#blocks.hasUnnamed ? chunksNamedBy(block.bundles) : []);
-      this.#step('durable', height);
-      this.#state.commit(height);
-      this.#step('committed', height);
-      this.#advance(block, applied);
-      return { tip: this.tip, receipts: applied.transactions.map(({ encoded }) => encoded) };
+      return this.#advance(block, applied);
     } catch (error) {
-      throw this.#broke(error);
+      throw this.broke(error);
     }
   }
 
-  /** Whatever it was: a block that may be durable and is not executed is repaired at the next start. */
-  #broke(error: unknown): unknown {
-    this.#broken = true;
-    if (this.#state.database.inTransaction) this.#state.rollback();
-    return storageErrorOf(error, shardFile(this.data.path, 0));
+  /** Takes over an admitted and stored block that another connection has executed since the last `settle`. */
+  follow(block: AdmittedBlock, applied: AppliedBlock): Appended {
+    try {
+      const { stored, header, hash, frontier } = block;
+      this.#state.follow(stored.height);
+      this.#begin();
+      this.#index.put(header, { height: stored.height, hash, header: stored.header }, frontier);
+      return this.#advance(block, applied);
+    } catch (error) {
+      throw this.broke(error);
+    }
   }
 
-  #execute({ stored, header, hash, bundles }: BlockAtWork): AppliedBlock {
-    const { history } = this.#parent;
-    const headerBytes = stored.header;
-    return this.#executor.execute({ header, headerBytes, hash, bundles, history });
+  /** Commits what was executed, so that other connections see it. */
+  settle(): void {
+    if (this.#openBlocks === 0) return;
+    const { height } = this.#executed.header;
+    try {
+      this.#state.commit(height);
+    } catch (error) {
+      throw this.broke(error);
+    }
+    this.#openBlocks = 0;
+    this.#openTransactions = 0;
+    this.#step('committed', height);
+  }
+
+  #begin(): void {
+    if (this.#openBlocks === 0) {
+      this.#options.beforeWrite?.();
+      this.#state.begin();
+    }
+    this.#openBlocks++;
+  }
+
+  /** Whatever it was: a block that may be durable and is not executed is repaired at the next start. */
+  broke(error: unknown): unknown {
+    this.#broken = true;
+    if (this.#state.database.inTransaction) this.#state.rollback();
+    this.#openBlocks = 0;
+    return storageErrorOf(error, shardFile(this.data.path, 0));
   }
 
   /** Stores a chunk of operations; durable when it returns. Its hash goes into the manifest. */
   putChunk(bytes: Uint8Array): Uint8Array {
     const hash = chunkHash(this.#crypto, bytes);
-    this.#blocks.putChunk(hash, bytes);
+    this.#chunks.put(hash, bytes);
     return hash;
   }
 
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   dropChunks(hashes: readonly Uint8Array[]): void {
-    this.#blocks.dropChunks(hashes);
+    this.#chunks.drop(hashes);
   }
 
   /** Whether `tidy` has something to do. */
   get untidy(): boolean {
-    if (this.#blocks.untidy || this.#index.unsorted) return true;
-    if (this.#blocksSinceLook < LOG_CHECK_BLOCKS) return false;
-    this.#blocksSinceLook = 0;
-    const files = [indexFile(this.data.path), ...shardsOf(this.data).map(([, file]) => file)];
-    return files.some((file) => logBytes(file) > LOG_BYTES_MAX);
+    return this.blocks.untidy || this.#index.unsorted || this.logsAreLong;
   }
 
-  /** Between two blocks: folds logs into their files, sorts ids, forgets what only recovery could have needed. */
+  /** Whether the log of a file is to be folded in. */
+  get logsAreLong(): boolean {
+    if (this.#blocksSinceLook >= LOG_CHECK_BLOCKS) {
+      this.#blocksSinceLook = 0;
+      this.#longLogs = logsAreLong(this.data);
+    }
+    return this.#longLogs;
+  }
+
+  /** Between two blocks: moves blocks, folds logs into their files, sorts ids, forgets what only recovery needs. */
   tidy(): void {
-    const { height, timeMs } = this.tip;
     try {
-      this.#blocks.tidy();
-      const synced = this.#sync();
-      this.#state.begin();
-      if (synced) this.#state.forget(height, timeMs);
-      this.#index.sortIds(height);
-      this.#state.commit(height);
+      this.blocks.tidy();
+      this.settle();
+      this.#chunks.fold();
+      this.fold();
+      while (this.#index.waiting > 0) this.sortSome();
     } catch (error) {
-      throw this.#broke(error);
+      throw this.broke(error);
+    }
+  }
+
+  /** A part of `tidy` that takes a few milliseconds. @returns whether there is more to do at once */
+  tidySome(): boolean {
+    try {
+      this.blocks.tidySome();
+      if (this.#index.unsorted) this.sortSome();
+      return this.blocks.moving || this.#index.unsorted;
+    } catch (error) {
+      throw this.broke(error);
+    }
+  }
+
+  /** Sorts some ids in. */
+  sortSome(): void {
+    this.#begin();
+    this.#index.sortIds(this.#executed.header.height);
+    this.settle();
+  }
+
+  /**
+   * Folds the log of every state file into it. Readers may hold one back. When all that was committed is on disk, in
+   * every shard, no power loss can take one of them back, and what only that could have needed is forgotten.
+   */
+  fold(): void {
+    this.settle();
+    const { height, timeMs } = this.tip;
+    this.#longLogs = false;
+    this.#options.beforeWrite?.();
+    try {
+      if (!foldState(this.#state.database, this.data)) return;
+      this.#begin();
+      this.#state.forget(height, timeMs);
+      this.settle();
+    } catch (error) {
+      throw this.broke(error);
     }
   }
 
   close(): void {
+    if (!this.#broken) this.settle();
     this.#state.close();
-    this.#blocks.close();
-    this.#lock.release();
-  }
-
-  /**
-   * Folds the log of every state shard into its file. Readers may hold one back.
-   *
-   * @returns whether all that was applied so far is on disk, in every shard: only then can no power loss take one
-   *   of them back
-   */
-  #sync(): boolean {
-    const { database } = this.#state;
-    const folded = (schema: string, file: string): boolean => {
-      const checkpoint = (): unknown => database.pragma(`${schema}.wal_checkpoint(PASSIVE)`);
-      const [result] = guard(file, checkpoint) as Checkpointed[];
-      return result!.busy === 0n && result!.log === result!.checkpointed;
-    };
-    folded('chain', indexFile(this.data.path));
-    const shards = shardsOf(this.data).map(([schema, file]) => folded(schema, file));
-    return !shards.includes(false);
+    this.#chunks.close();
+    this.blocks.close();
+    this.#lock?.release();
   }
 
   #step(step: Step, height: number): void {
     this.#options.onStep?.(step, height);
   }
 
-  #decoded(stored: StoredBlock): BlockAtWork {
-    const { height } = stored;
-    const file = this.#blocks.fileOf(height);
-    return {
-      stored,
-      header: decoded(() => decodeHeader(stored.header), file, height),
-      hash: headerHash(this.#crypto, stored.header),
-      bundles: decoded(() => decodeBody(stored.body), file, height),
-    };
-  }
-
-  #check({ stored, header, bundles }: BlockAtWork): void {
+  #check({ stored, header, bundles }: DecodedBlock): void {
     const context: CheckContext = {
       crypto: this.#crypto,
       chainId: this.data.chainId,
@@ -299,7 +405,7 @@ export class ChainWriter {
     };
     const own = this.#options.node !== undefined && equal(this.#options.node, header.proposer);
     if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body))) {
-      const file = this.#blocks.fileOf(stored.height);
+      const file = this.blocks.fileOf(stored.height);
       throw new StorageError('damaged', `${file}: body of block ${stored.height} was changed`);
     }
     const certificate = decodeCertificate(stored.certificate);
@@ -311,7 +417,7 @@ export class ChainWriter {
   }
 
   #executorOf(state: StateStore): Executor {
-    return new Executor(state, this.#crypto, (hash) => this.#blocks.chunk(hash));
+    return new Executor(state, this.#crypto, (hash) => this.blocks.chunk(hash));
   }
 
   get #state(): StateStore {
@@ -322,19 +428,25 @@ export class ChainWriter {
     return this.#executor.index;
   }
 
-  #advance({ header, hash }: BlockAtWork, applied: AppliedBlock): void {
-    const { history } = this.#parent;
-    history.append(hash);
-    this.#parent = { header, hash, history };
+  #advance({ header, hash }: DecodedBlock, applied: AppliedBlock): Appended {
     const { height, executed } = header;
+    this.#executed = { header, hash };
     this.#uncovered = this.#uncovered.filter((result) => result.height > executed.height);
     this.#uncovered.push({ height, receiptsRoot: applied.receiptsRoot });
     this.#blocksSinceLook++;
-    if (applied.transactions.length > 0) this.#receiptsAt = header.height;
+    this.#openTransactions += applied.transactions.length;
+    if (applied.transactions.length > 0) this.#receiptsAt = height;
+    if (
+      this.#openBlocks >= COMMIT_BLOCKS_MAX ||
+      this.#openTransactions >= COMMIT_TRANSACTIONS_MAX
+    ) {
+      this.settle();
+    }
+    return { tip: this.tip, receipts: applied.transactions };
   }
 
   #recover(): void {
-    const tip = this.#blocks.tip;
+    const tip = this.blocks.tip;
     const heights = this.#state.heights();
     const lowest = Math.min(...heights);
     if (Math.max(...heights) > tip) {
@@ -381,15 +493,16 @@ export class ChainWriter {
   /** Takes its place behind the block of `height`, whose header must carry the root of what was executed. */
   #startAt(height: number): void {
     const stored = this.#stored(height);
-    const header = decoded(() => decodeHeader(stored.header), this.#blocks.fileOf(height), height);
+    const header = decoded(() => decodeHeader(stored.header), this.blocks.fileOf(height), height);
     const hash = headerHash(this.#crypto, stored.header);
     const history = this.#index.history(this.#crypto, header) ?? this.#historyBefore(height);
     if (!equal(history.root(), header.historyRoot)) {
-      const file = this.#blocks.fileOf(height);
+      const file = this.blocks.fileOf(height);
       throw new StorageError('damaged', `${file}: headers before block ${height} were changed`);
     }
     history.append(hash);
     this.#parent = { header, hash, history };
+    this.#executed = { header, hash };
     this.#uncovered = [];
     for (let at = header.executed.height + 1; at <= height; at++) {
       this.#uncovered.push({ height: at, receiptsRoot: this.#receiptsRoot(at) });
@@ -408,9 +521,9 @@ export class ChainWriter {
   }
 
   #stored(height: number): StoredBlock {
-    const stored = this.#blocks.read(height);
+    const stored = this.blocks.read(height);
     if (stored !== null) return stored;
-    throw new StorageError('damaged', `${this.#blocks.fileOf(height)}: block ${height} is missing`);
+    throw new StorageError('damaged', `${this.blocks.fileOf(height)}: block ${height} is missing`);
   }
 
   /** Writes the entries of the index that are missing, for blocks already executed. */
@@ -424,20 +537,17 @@ export class ChainWriter {
       const { header: bytes } = this.#stored(height);
       const header = decodeHeader(bytes);
       const hash = headerHash(this.#crypto, bytes);
-      this.#index.put(header, { height, hash, header: bytes }, history);
+      this.#index.put(header, { height, hash, header: bytes }, frontierAt(history));
       history.append(hash);
     }
     this.#state.database.exec('COMMIT');
   }
 
   #replay(height: number): void {
-    const block = this.#decoded(this.#stored(height));
-    this.#check(block);
+    const block = this.admit(this.#stored(height));
     this.#checkExecuted(block.header);
-    this.#state.begin();
-    const applied = this.#execute(block);
-    this.#state.commit(height);
-    this.#advance(block, applied);
+    this.execute(block);
+    this.settle();
   }
 
   /** What a header says was executed is what this state has executed. */
@@ -455,15 +565,5 @@ export class ChainWriter {
       .receiptsAt(height)
       .map((receipt) => receiptHash(this.#crypto, receipt));
     return merkleRoot(this.#crypto, hashes);
-  }
-}
-
-/** Decodes a part of a block; bytes that do not decode are damage, named by file and height. */
-function decoded<T>(decode: () => T, file: string, height: number): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (!Error.isError(error) || error.name !== 'FormatError') throw error;
-    throw new StorageError('damaged', `${file}: block ${height}: ${error.message}`);
   }
 }

@@ -3,6 +3,7 @@
 //   trustsql.json                what this directory is: format version and chain id
 //   lock.sqlite                  held exclusively by the process that writes here
 //   chain/blocks-<height>.sqlite bodies from that height on; the newest is open, older ones are sealed
+//   chain/journal-<0|1>          newest blocks, on their way into the file above
 //   chain/index.sqlite           headers and transactions by height and id; derivable
 //   state/shard-<nn>.sqlite      current rows and history
 //
@@ -40,6 +41,11 @@ export interface DataDirectory {
 export function blockFile(directory: string, firstHeight: number): string {
   const name = `blocks-${String(firstHeight).padStart(HEIGHT_DIGITS, '0')}.sqlite`;
   return join(directory, 'chain', name);
+}
+
+/** @param which 0 or 1 */
+export function journalFile(directory: string, which: number): string {
+  return join(directory, 'chain', `journal-${which}`);
 }
 
 export function indexFile(directory: string): string {

@@ -10,8 +10,8 @@ import { createTables } from './schema-change.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Genesis, Header } from '../ledger/block.ts';
-import type { HistoryTree } from '../ledger/history-tree.ts';
-import type { AppliedBlock, ChunkSource } from './apply.ts';
+import type { AppliedBlock, BlockToApply, ChunkSource, DecodedTransaction } from './apply.ts';
+import type { Frontier } from './chain-index.ts';
 import type { StateStore } from './state-store.ts';
 
 export interface BlockToExecute {
@@ -20,8 +20,10 @@ export interface BlockToExecute {
   readonly headerBytes: Uint8Array;
   readonly hash: Uint8Array;
   readonly bundles: readonly Bundle[];
-  /** The history tree over the headers before this one. */
-  readonly history: HistoryTree;
+  /** As `decodeTransactions` gives them. */
+  readonly transactions: readonly DecodedTransaction[];
+  /** The history tree over the headers before this one, where the index keeps it. */
+  readonly frontier: Frontier | null;
 }
 
 export class Executor {
@@ -46,11 +48,16 @@ export class Executor {
   }
 
   /** Inside the state's open transaction. Block 0 has nothing to apply and is only indexed. */
-  execute({ header, headerBytes, hash, bundles, history }: BlockToExecute): AppliedBlock {
+  execute(block: BlockToExecute): AppliedBlock {
+    const { header, headerBytes, hash, frontier } = block;
     const { height, timeMs } = header;
-    const block = { height, timeMs, bundles };
-    const applied = applyBlock(this.state, this.#crypto, block, this.#chunks);
-    this.index.put(header, { height, hash, header: headerBytes }, history);
+    const applied = this.apply({ ...block, height, timeMs });
+    this.index.put(header, { height, hash, header: headerBytes }, frontier);
     return applied;
+  }
+
+  /** The same without the index. */
+  apply(block: BlockToApply): AppliedBlock {
+    return applyBlock(this.state, this.#crypto, block, this.#chunks);
   }
 }

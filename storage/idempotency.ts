@@ -65,15 +65,29 @@ export class IdempotencyKeys {
 
   /** Reads again what is kept in memory. */
   reload(): void {
+    this.forgetAll();
+    this.#read(0);
+  }
+
+  /** Holds nothing in memory until the next `reload`. */
+  forgetAll(): void {
     this.#recent = new Map();
     this.#older = new Map();
     this.#nextLookMs = 0;
     this.#count = 0;
     this.#untilMax = 0;
+  }
+
+  /** Learns what a block has taken that another connection has applied. */
+  follow(height: number): void {
+    this.#read(height);
+  }
+
+  #read(fromHeight: number): void {
     const rows = this.#database
-      .prepare('SELECT keys FROM main._idempotency ORDER BY height')
+      .prepare('SELECT keys FROM main._idempotency WHERE height>=? ORDER BY height')
       .pluck()
-      .iterate() as Iterable<Uint8Array>;
+      .iterate(BigInt(fromHeight)) as Iterable<Uint8Array>;
     for (const keys of rows) {
       const view = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
       for (let at = 0; at + ENTRY_BYTES <= keys.length; at += ENTRY_BYTES) {

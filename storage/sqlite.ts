@@ -2,18 +2,10 @@
 //
 // (1) Integers come and go as bigint everywhere: a JS number binds as REAL and would change a value's type.
 // (2) WAL everywhere. Files that can be rebuilt run synchronous=NORMAL: a commit is on disk after the next
-//     checkpoint. Where a loss cannot be repaired it is FULL, or NORMAL with a `ReservedLog` that is synced.
+//     checkpoint. Where a loss cannot be repaired it is FULL, or the log is synced by hand.
 // (3) An error of the library leaves this directory as a StorageError, so nobody above knows SQLite's codes.
 
-import {
-  closeSync,
-  fdatasyncSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { StorageError } from '../ledger/error.ts';
 import type { StorageFault } from '../ledger/error.ts';
@@ -106,49 +98,6 @@ export function lockFile(path: string): Database {
     }
     return database;
   });
-}
-
-/**
- * The write-ahead log of an open database, made long enough beforehand to be written over in place.
- *
- * SQLite's own synchronous=FULL calls fsync, which writes the file's new size and time through the journal of the
- * file system: 0.4 ms, and 4 ms while others write (ext4, measured). fdatasync of a file that neither grows nor
- * moves writes its data only: 0.15 ms either way. Frames behind the last commit are ignored by SQLite: their
- * salts and sums do not fit.
- */
-export class ReservedLog {
-  readonly #path: string;
-  readonly #file: number;
-
-  /** @param path of the database, which is open and has its log */
-  constructor(path: string, bytes: number) {
-    this.#path = path;
-    this.#file = this.#guarded(() => openSync(`${path}-wal`, 'r+'));
-    this.#guarded(() => {
-      const { size } = fstatSync(this.#file);
-      if (size < bytes) writeSync(this.#file, new Uint8Array(bytes - size), 0, bytes - size, size);
-      fsyncSync(this.#file);
-    });
-  }
-
-  /** Every commit so far is on disk when it returns. @throws StorageError */
-  sync(): void {
-    this.#guarded(() => fdatasyncSync(this.#file));
-  }
-
-  #guarded<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      const fault = code === 'ENOSPC' ? 'full' : 'io';
-      throw new StorageError(fault, `${this.#path}-wal: ${message}`, { cause });
-    }
-  }
-
-  close(): void {
-    closeSync(this.#file);
-  }
 }
 
 /** Where the index of a log says how many frames are in use, and how many of them are folded in (sqlite.org/walformat.html). */

@@ -89,14 +89,20 @@ export class StateStore {
     this.#statement('BEGIN IMMEDIATE').run();
   }
 
-  /** Stores what the block changed beside rows, and commits. */
+  /** Stores what blocks up to this one have changed beside rows, and commits. */
   commit(height: number): void {
     this.finish(height);
     this.#statement('COMMIT').run();
   }
 
-  /** Stores what the block changed beside rows; further blocks may follow before the commit. */
+  /** Ends a block: further ones may follow before the commit, which then speaks for all of them. */
+  endBlock(height: number): void {
+    this.idempotency.store(height);
+  }
+
+  /** Stores what blocks up to this one have changed beside rows; further blocks may follow before the commit. */
   finish(height: number): void {
+    this.endBlock(height);
     for (const relation of this.#dirty) {
       const table = this.catalog.relations.get(relation);
       const counters = this.#counters.get(relation);
@@ -109,7 +115,6 @@ export class StateStore {
       );
     }
     this.#dirty.clear();
-    this.idempotency.store(height);
     for (let shard = 0; shard < this.data.stateShards; shard++) {
       const schema = shardSchema(shard);
       this.#statement(`UPDATE ${schema}._meta SET value=? WHERE key='height'`).run(BigInt(height));
@@ -129,6 +134,13 @@ export class StateStore {
     this.#stores = new WeakMap();
     this.catalog = readCatalog(this.database);
     this.idempotency.reload();
+  }
+
+  /** Learns of the block of that height, which another connection has applied. */
+  follow(height: number): void {
+    this.#counters.clear();
+    this.catalog = followCatalog(this.database, this.catalog);
+    this.idempotency.follow(height);
   }
 
   protect(): void {
@@ -268,11 +280,16 @@ export class StateStore {
  * @param database a connection whose main file is shard 0
  */
 export function readCatalog(database: Database, stamp: bigint | null = null): Catalog {
+  return followCatalog(database, EMPTY_CATALOG, stamp);
+}
+
+/** `catalog` with the changes made to it since, up to `stamp`; the same object when there are none. */
+function followCatalog(database: Database, from: Catalog, stamp: bigint | null = null): Catalog {
   const rows = database
-    .prepare('SELECT changes FROM main._catalog WHERE stamp<=? ORDER BY version')
+    .prepare('SELECT changes FROM main._catalog WHERE version>? AND stamp<=? ORDER BY version')
     .pluck()
-    .all(stamp ?? 1n << 62n) as Uint8Array[];
-  let catalog = EMPTY_CATALOG;
+    .all(BigInt(from.version), stamp ?? 1n << 62n) as Uint8Array[];
+  let catalog = from;
   for (const changes of rows) {
     try {
       catalog = applyChanges(catalog, decodeChanges(changes));

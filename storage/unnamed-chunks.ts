@@ -2,63 +2,96 @@
 //
 // A chunk is stored before the transaction that names it is ordered, and that may never be: its session rolls
 // back, or dies. So the file lists chunks without a block (`unnamed`), in the same SQLite transactions that store
-// them and that append the block which names them.
+// them; a block that names them takes them from the list when it is executed.
 //
-// (1) What a block names is not in the list, and only what is in the list is ever removed.
+// (1) What a block in the block files names is not in the list, and only what is in the list is ever removed.
 // (2) Equal chunks of two transactions are stored once: the chunk goes when all that stored it have dropped it.
-// (3) After a crash nobody holds a chunk: all that are listed go.
+// (3) After a crash nobody holds a chunk: those go that are listed and that no block in the journal names.
 
-import { decodeTransaction } from '../ledger/encoding.ts';
+import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
 import { hex } from '../ledger/bytes.ts';
 import { isFormatError } from '../ledger/error.ts';
+import { blockFile, blockFiles } from './data-directory.ts';
+import { guard, openDatabase } from './sqlite.ts';
 import type { Bundle, Transaction } from '../ledger/transaction.ts';
 import type { Database, Statement } from './sqlite.ts';
 
 /** `chunk` is the id of a chunk that no block names. */
 export const UNNAMED_TABLE = 'CREATE TABLE IF NOT EXISTS unnamed (chunk INTEGER PRIMARY KEY);';
 
+/** Whether a block file, which has its tables, holds chunks that no block names. */
+export function hasUnnamed(database: Database): boolean {
+  return database.prepare('SELECT EXISTS (SELECT 1 FROM unnamed)').pluck().get() === 1n;
+}
+
+/** Statements on the open block file. */
+interface OpenFile {
+  readonly firstHeight: number;
+  readonly path: string;
+  readonly database: Database;
+  readonly put: Statement;
+  readonly list: Statement;
+  readonly find: Statement;
+  readonly strike: Statement;
+  readonly delete: Statement;
+}
+
 export class UnnamedChunks {
-  readonly #database: Database;
-  readonly #put: Statement;
-  readonly #list: Statement;
-  readonly #find: Statement;
-  readonly #strike: Statement;
-  readonly #delete: Statement;
+  readonly #directory: string;
+  #file: OpenFile | null = null;
   /** How often each was stored, by its hash in hexadecimal. */
   readonly #holders = new Map<string, number>();
 
-  /** @param database the open block file */
-  constructor(database: Database) {
-    this.#database = database;
-    this.#put = database.prepare(
-      'INSERT INTO chunk(hash, bytes) VALUES(?,?) ON CONFLICT(hash) DO NOTHING',
-    );
-    this.#list = database.prepare('INSERT INTO unnamed VALUES(?)');
-    const chunk = '(SELECT id FROM chunk WHERE hash=?)';
-    this.#find = database.prepare(`SELECT 1 FROM unnamed WHERE chunk=${chunk}`);
-    this.#strike = database.prepare(`DELETE FROM unnamed WHERE chunk=${chunk}`);
-    this.#delete = database.prepare('DELETE FROM chunk WHERE hash=?');
+  /** @param directory of a ledger; its newest block file is opened, by a connection of its own, when it is needed */
+  constructor(directory: string) {
+    this.#directory = directory;
   }
 
-  /** How many there are. */
-  get size(): number {
-    return this.#holders.size;
+  /** The newest block file: one that holds unnamed chunks is not sealed. */
+  get #open(): OpenFile {
+    const firstHeight = blockFiles(this.#directory).at(-1) ?? 0;
+    if (this.#file?.firstHeight === firstHeight) return this.#file;
+    this.#file?.database.close();
+    const path = blockFile(this.#directory, firstHeight);
+    // FULL: a chunk is durable when it is stored.
+    const database = openDatabase(path, { mustExist: true, synchronous: 'FULL' });
+    const chunk = '(SELECT id FROM chunk WHERE hash=?)';
+    this.#file = {
+      firstHeight,
+      path,
+      database,
+      put: database.prepare(
+        'INSERT INTO chunk(hash, bytes) VALUES(?,?) ON CONFLICT(hash) DO NOTHING',
+      ),
+      list: database.prepare('INSERT INTO unnamed VALUES(?)'),
+      find: database.prepare(`SELECT 1 FROM unnamed WHERE chunk=${chunk}`),
+      strike: database.prepare(`DELETE FROM unnamed WHERE chunk=${chunk}`),
+      delete: database.prepare('DELETE FROM chunk WHERE hash=?'),
+    };
+    return this.#file;
+  }
+
+  /** Runs `work` in a transaction of the open file. @throws StorageError */
+  #change<T>(work: (file: OpenFile) => T): T {
+    const file = this.#open;
+    return guard(file.path, () => file.database.transaction(() => work(file)).immediate());
   }
 
   /** Removes what a process before has left. */
   clear(): void {
-    this.#database.transaction(() => {
-      this.#database.exec('DELETE FROM chunk WHERE id IN (SELECT chunk FROM unnamed)');
-      this.#database.exec('DELETE FROM unnamed');
-    })();
+    this.#change(({ database }) => {
+      database.exec('DELETE FROM chunk WHERE id IN (SELECT chunk FROM unnamed)');
+      database.exec('DELETE FROM unnamed');
+    });
   }
 
+  /** Stores a chunk of a transaction to come; durable when it returns. */
   put(hash: Uint8Array, bytes: Uint8Array): void {
-    const listed = this.#database.transaction(() => {
-      const { changes, lastInsertRowid } = this.#put.run(hash, bytes);
-      if (changes === 1) this.#list.run(lastInsertRowid);
-      return changes === 1 || this.#find.get(hash) !== undefined;
-    })();
+    const listed = this.#change(({ put, list, find }) => {
+      const { changes, lastInsertRowid } = put.run(hash, bytes);
+      if (changes === 1) list.run(lastInsertRowid);
+      return changes === 1 || find.get(hash) !== undefined;
+    });
     // Any other has been named before.
     if (!listed) return;
     const name = hex(hash);
@@ -75,21 +108,33 @@ export class UnnamedChunks {
       else this.#holders.set(name, holders - 1);
       return holders === 1;
     });
-    this.#database.transaction(() => {
+    if (dropped.length === 0) return;
+    this.#change((file) => {
       for (const hash of dropped) {
-        this.#strike.run(hash);
-        this.#delete.run(hash);
+        file.strike.run(hash);
+        file.delete.run(hash);
       }
-    })();
+    });
   }
 
-  /** Runs `append`, which appends the block that names these chunks, and takes them from the list. */
-  name(hashes: readonly Uint8Array[], append: () => void): void {
-    this.#database.transaction(() => {
-      append();
-      for (const hash of hashes) this.#strike.run(hash);
-    })();
+  /** A durable block names these chunks: they stay. */
+  name(hashes: readonly Uint8Array[]): void {
+    if (hashes.length === 0) return;
+    this.#change(({ strike }) => {
+      for (const hash of hashes) strike.run(hash);
+    });
     for (const hash of hashes) this.#holders.delete(hex(hash));
+  }
+
+  /** Folds the log of the open file into it, as far as readers let it. */
+  fold(): void {
+    const { database, path } = this.#open;
+    guard(path, () => database.pragma('wal_checkpoint(PASSIVE)'));
+  }
+
+  close(): void {
+    this.#file?.database.close();
+    this.#file = null;
   }
 }
 
@@ -115,6 +160,16 @@ export function chunksNamedBy(bundles: readonly Bundle[]): Uint8Array[] {
       ),
     ),
   );
+}
+
+/** As `chunksNamedBy`, for a block's encoded body; the genesis record names none. */
+export function chunksNamedIn(body: Uint8Array): Uint8Array[] {
+  try {
+    return chunksNamedBy(decodeBody(body));
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    return [];
+  }
 }
 
 function operationsOf(transaction: Uint8Array): Transaction['operations'] {

@@ -1,16 +1,26 @@
-// The writer's worker thread: owns the ChainWriter and answers storage/writer.ts. Shell.
+// The writer's worker thread: recovers the ledger, then does for storage/writer.ts what takes long. Shell.
 //
-// Requests are answered in their order; the files are put in order between them.
+// It executes blocks that are too big for the main thread, stores the chunks of large transactions, and folds logs
+// into their files. Requests are answered in their order. It holds connections of its own; who writes to the state at a
+// time, it or the main thread, is the main thread's to say.
 
 import { parentPort, workerData } from 'node:worker_threads';
+import { decodeBody } from '../ledger/encoding.ts';
 import { assert, isStorageError } from '../ledger/error.ts';
+import { chunkHash } from '../ledger/hash.ts';
+import { decodeTransactions } from './apply.ts';
+import { BlockStore } from './block-store.ts';
 import { ChainWriter } from './chain-writer.ts';
+import { readDataDirectory } from './data-directory.ts';
+import { Executor } from './executor.ts';
+import { foldState } from './fold.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import { checkAtStart } from './start-check.ts';
-import type { StoredBlock } from './block-store.ts';
-import type { Tip } from './chain-writer.ts';
-import type { Genesis } from '../ledger/block.ts';
+import { StateStore } from './state-store.ts';
+import { UnnamedChunks, chunksNamedBy } from './unnamed-chunks.ts';
 import type { StorageFault } from '../ledger/error.ts';
+import type { AppliedBlock } from './apply.ts';
+import type { DataDirectory } from './data-directory.ts';
 
 export interface WriterThreadData {
   readonly directory: string;
@@ -18,10 +28,18 @@ export interface WriterThreadData {
   readonly node: Uint8Array;
 }
 
+/** What the thread needs of a block. */
+export interface BlockAway {
+  readonly height: number;
+  readonly timeMs: number;
+  readonly body: Uint8Array;
+}
+
 export type WriterRequest =
-  | { readonly id: number; readonly kind: 'append'; readonly block: StoredBlock }
+  | { readonly id: number; readonly kind: 'execute'; readonly block: BlockAway }
   | { readonly id: number; readonly kind: 'chunk'; readonly bytes: Uint8Array }
   | { readonly id: number; readonly kind: 'drop'; readonly hashes: readonly Uint8Array[] }
+  | { readonly id: number; readonly kind: 'fold' }
   | { readonly id: number; readonly kind: 'close' };
 
 /**
@@ -40,22 +58,15 @@ export interface WriterFailure {
 }
 
 export type WriterReply =
+  | { readonly kind: 'recovered' }
   | {
-      readonly kind: 'open';
-      readonly tip: Tip;
-      readonly genesis: Genesis;
-      /** Frontier of the history tree over all headers up to the tip's. */
-      readonly frontier: Uint8Array;
-    }
-  | {
-      readonly kind: 'appended';
+      readonly kind: 'executed';
       readonly id: number;
-      readonly tip: Tip;
       readonly receipts: PackedReceipts;
+      readonly receiptsRoot: Uint8Array;
     }
   | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
-  | { readonly kind: 'dropped'; readonly id: number }
-  | { readonly kind: 'closed'; readonly id: number }
+  | { readonly kind: 'done'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number | null; readonly failure: WriterFailure };
 
 const port = parentPort;
@@ -71,46 +82,102 @@ function failureOf(error: unknown): WriterFailure {
   return { fault: null, message };
 }
 
-function serve(writer: ChainWriter): void {
-  port!.on('message', (request: WriterRequest) => work(writer, request));
+/** The connections of this thread, each opened when it is first needed. */
+class Hand {
+  readonly #data: DataDirectory;
+  readonly #chunks: UnnamedChunks;
+  #blocks: BlockStore | null = null;
+  #executor: Executor | null = null;
+
+  constructor(data: DataDirectory) {
+    this.#data = data;
+    this.#chunks = new UnnamedChunks(data.path);
+  }
+
+  /** Executes a durable block and commits. The main thread has committed what it has executed before. */
+  execute({ height, timeMs, body }: BlockAway): AppliedBlock {
+    const executor = this.#executorNow();
+    const { state } = executor;
+    const bundles = decodeBody(body);
+    state.follow(0);
+    state.begin();
+    try {
+      const transactions = decodeTransactions(nativeCrypto, bundles);
+      const applied = executor.apply({ height, timeMs, bundles, transactions });
+      this.#chunks.name(chunksNamedBy(bundles));
+      state.commit(height);
+      return applied;
+    } catch (error) {
+      state.rollback();
+      throw error;
+    } finally {
+      // Whoever executes most of the blocks, the main thread, keeps them in memory.
+      state.idempotency.forgetAll();
+    }
+  }
+
+  putChunk(bytes: Uint8Array): Uint8Array {
+    const hash = chunkHash(nativeCrypto, bytes);
+    this.#chunks.put(hash, bytes);
+    return hash;
+  }
+
+  dropChunks(hashes: readonly Uint8Array[]): void {
+    this.#chunks.drop(hashes);
+  }
+
+  fold(): void {
+    this.#chunks.fold();
+    foldState(this.#executorNow().state.database, this.#data);
+  }
+
+  close(): void {
+    this.#chunks.close();
+    this.#blocks?.close();
+    this.#executor?.state.close();
+  }
+
+  #executorNow(): Executor {
+    this.#blocks ??= new BlockStore(this.#data.path, { readonly: true });
+    const blocks = this.#blocks;
+    this.#executor ??= new Executor(StateStore.open(this.#data), nativeCrypto, (hash) =>
+      blocks.chunk(hash),
+    );
+    return this.#executor;
+  }
 }
 
-/** Answers a request, then puts the files in order, which so the answer does not wait for. */
-function work(writer: ChainWriter, request: WriterRequest): void {
+function work(hand: Hand, request: WriterRequest): void {
   const { id } = request;
   try {
-    answer(writer, request);
+    reply(answer(hand, request));
   } catch (error) {
-    return reply({ kind: 'failed', id, failure: failureOf(error) });
+    reply({ kind: 'failed', id, failure: failureOf(error) });
   }
-  try {
-    if (request.kind !== 'close' && writer.untidy) writer.tidy();
-  } catch (error) {
-    reply({ kind: 'failed', id: null, failure: failureOf(error) });
-  }
+  if (request.kind === 'close') port!.close();
 }
 
-function answer(writer: ChainWriter, request: WriterRequest): void {
-  switch (request.kind) {
-    case 'append': {
-      const { tip, receipts } = writer.append(request.block);
-      reply({ kind: 'appended', id: request.id, tip, receipts: packed(receipts) });
-      return;
+function answer(hand: Hand, request: WriterRequest): WriterReply {
+  const { id, kind } = request;
+  switch (kind) {
+    case 'execute': {
+      const { transactions, receiptsRoot } = hand.execute(request.block);
+      const receipts = packed(transactions.map(({ encoded }) => encoded));
+      return { kind: 'executed', id, receipts, receiptsRoot };
     }
     case 'chunk':
-      reply({ kind: 'chunk', id: request.id, hash: writer.putChunk(request.bytes) });
-      return;
+      return { kind, id, hash: hand.putChunk(request.bytes) };
     case 'drop':
-      writer.dropChunks(request.hashes);
-      reply({ kind: 'dropped', id: request.id });
-      return;
+      hand.dropChunks(request.hashes);
+      return { kind: 'done', id };
+    case 'fold':
+      hand.fold();
+      return { kind: 'done', id };
     case 'close':
-      writer.close();
-      reply({ kind: 'closed', id: request.id });
-      port!.close();
-      return;
+      hand.close();
+      return { kind: 'done', id };
     default:
-      request satisfies never;
+      return request satisfies never;
   }
 }
 
@@ -125,16 +192,12 @@ function packed(receipts: readonly Uint8Array[]): PackedReceipts {
 
 try {
   const { directory, node } = workerData as WriterThreadData;
-  const writer = ChainWriter.open(directory, { crypto: nativeCrypto, node });
-  try {
-    checkAtStart(directory, nativeCrypto);
-  } catch (error) {
-    writer.close();
-    throw error;
-  }
-  serve(writer);
-  const { tip, genesis, history } = writer;
-  reply({ kind: 'open', tip, genesis, frontier: history.serialise() });
+  // The main thread holds the directory's lock.
+  ChainWriter.open(directory, { crypto: nativeCrypto, node }, false).close();
+  checkAtStart(directory, nativeCrypto);
+  const hand = new Hand(readDataDirectory(directory));
+  port.on('message', (request: WriterRequest) => work(hand, request));
+  reply({ kind: 'recovered' });
 } catch (error) {
   reply({ kind: 'failed', id: null, failure: failureOf(error) });
   port.close();

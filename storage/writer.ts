@@ -1,16 +1,43 @@
-// The main thread's side of the writer thread. Shell.
+// The writer as the main thread has it: durable in the journal, executed here, or in its thread when that is long.
+// Shell.
 //
-// Big blocks are transferred, not copied: the caller may not use the bytes afterwards.
+// To hand a block to another thread and its result back takes, on a machine whose cores sleep, longer than to execute
+// it; and with one connection that executes and lets others read when they want to, many blocks share a commit. So
+// small blocks are executed in this thread, ADR 0008. The thread beside it does what would keep clients waiting.
+//
+// (1) One block is stored at a time, while the one before it may be executed: see storage/journal.ts.
+// (2) Blocks are executed in their order, each when it is durable.
+// (3) While the thread executes, nothing is written to the state here, and nothing is left uncommitted.
 
 import { Worker } from 'node:worker_threads';
 import { AssertionError, StorageError } from '../ledger/error.ts';
+import { decodeReceipt } from '../ledger/encoding.ts';
+import { stampOf } from '../ledger/operation.ts';
+import { ChainWriter } from './chain-writer.ts';
+import { lockDataDirectory } from './data-directory.ts';
+import { nativeCrypto } from './native-crypto.ts';
+import type { Genesis } from '../ledger/block.ts';
+import type { HistoryTree } from '../ledger/history-tree.ts';
+import type { AppliedBlock } from './apply.ts';
 import type { StoredBlock } from './block-store.ts';
 import type { Appended, Tip } from './chain-writer.ts';
-import type { Genesis } from '../ledger/block.ts';
+import type { AdmittedBlock, OwnBlock } from './decoded-block.ts';
+import type { DirectoryLock } from './data-directory.ts';
+import type { Database } from './sqlite.ts';
 import type { PackedReceipts, WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
 
-/** Below it a copy is cheaper: handing a buffer over costs 7 µs, whatever its size. */
-const TRANSFER_BYTES_MIN = 32_768;
+/** A disk that takes longer to sync, in ms, does so in another thread, to wake which takes a quarter of that. */
+const SYNC_HERE_MS_MAX = 1;
+/** Weight of the newest sync in the mean. */
+const SYNC_WEIGHT = 0.1;
+/** What was executed is committed after so long, in ms, if nobody has wanted to read before. */
+const SETTLE_AFTER_MS = 100;
+
+type Request = WriterRequest extends infer R
+  ? R extends { readonly id: number }
+    ? Omit<R, 'id'>
+    : never
+  : never;
 
 interface Waiting {
   resolve(reply: WriterReply): void;
@@ -18,126 +45,279 @@ interface Waiting {
 }
 
 export class Writer {
-  readonly genesis: Genesis;
-  /** Frontier of the history tree over all headers up to the tip at which the ledger was opened. */
-  readonly frontier: Uint8Array;
-  /** Of the newest block appended. */
-  tip: Tip;
+  readonly #writer: ChainWriter;
+  readonly #lock: DirectoryLock;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #failure: Error | null = null;
   readonly #onFailure: (error: Error) => void;
+  /** Resolve when the newest block is stored, and when it is executed; null when they are. */
+  #storing: Promise<void> | null = null;
+  #executing: Promise<unknown> | null = null;
+  /** The thread executes a block. */
+  #away = false;
+  #folding = false;
+  #tending = false;
+  #settleTimer: NodeJS.Timeout | null = null;
+  /** Mean time of the last syncs, in ms. */
+  #syncMs = 0;
+  /** The newest block executed. */
+  tip: Tip;
+  /** Called before the connection is used for writing: whoever reads through it ends his snapshot. */
+  beforeWrite: () => void = () => undefined;
 
   /**
-   * Starts the thread, which opens and recovers the ledger.
+   * Takes the directory, has the thread recover the ledger, and opens it.
    *
    * @param node       public key of this node
    * @param onFailure  told once when the thread fails while nobody waits for it; the node must stop
    * @throws StorageError
    */
-  static open(
+  static async open(
     directory: string,
     node: Uint8Array,
     onFailure: (error: Error) => void,
   ): Promise<Writer> {
+    const lock = lockDataDirectory(directory);
     const worker = new Worker(new URL('writer-thread.ts', import.meta.url), {
       workerData: { directory, node },
       name: 'writer',
     });
-    return new Promise((resolve, reject) => {
-      worker.once('error', reject);
-      worker.once('message', (first: WriterReply) => {
-        worker.off('error', reject);
-        if (first.kind === 'open') resolve(new Writer(worker, first, onFailure));
-        else reject(first.kind === 'failed' ? errorOf(first.failure) : unexpected(first));
-      });
-    });
+    try {
+      await recovered(worker);
+      const open = (beforeWrite: () => void): ChainWriter =>
+        ChainWriter.open(directory, { crypto: nativeCrypto, node, beforeWrite }, false);
+      return new Writer(open, lock, worker, onFailure);
+    } catch (error) {
+      await worker.terminate();
+      lock.release();
+      throw error;
+    }
   }
 
   private constructor(
+    open: (beforeWrite: () => void) => ChainWriter,
+    lock: DirectoryLock,
     worker: Worker,
-    { tip, genesis, frontier }: Extract<WriterReply, { kind: 'open' }>,
     onFailure: (error: Error) => void,
   ) {
+    const writer = open(() => this.beforeWrite());
+    this.#writer = writer;
+    this.#lock = lock;
     this.#worker = worker;
-    this.tip = tip;
-    this.genesis = genesis;
-    this.frontier = frontier;
+    this.tip = writer.tip;
     this.#onFailure = onFailure;
     worker.on('message', (message: WriterReply) => this.#receive(message));
     worker.on('error', (error: Error) => this.#fail(error));
     worker.on('exit', () => this.#fail(new StorageError('io', 'the writer thread has ended')));
   }
 
+  /** The connection that writes the state, to read by while nothing is uncommitted: after `settle`. */
+  get database(): Database {
+    return this.#writer.database;
+  }
+
+  get genesis(): Genesis {
+    return this.#writer.genesis;
+  }
+
+  /** The history tree over all headers that were appended. */
+  get history(): HistoryTree {
+    return this.#writer.history;
+  }
+
   /**
-   * Appends and executes a block; see ChainWriter.append.
+   * Makes a block of this process durable and executes it, after those that were appended before. What it has done is
+   * for other connections to see after `settle`.
    *
    * @throws StorageError the block may or may not be durable; nothing more can be appended
    */
-  async append(block: StoredBlock): Promise<Appended> {
-    const transfer = [...new Set([block.header, block.body, block.certificate].map(wholeBuffer))];
-    const message = await this.#ask({ kind: 'append', block }, transfer.filter(isPresent));
-    if (message.kind !== 'appended') throw unexpected(message);
-    return { tip: message.tip, receipts: unpacked(message.receipts) };
+  async append(own: OwnBlock): Promise<Appended> {
+    if (this.#failure !== null) throw this.#failure;
+    const block = this.#writer.admitOwn(own);
+    const { stored } = block;
+    if (this.#storing === null && this.#syncMs < SYNC_HERE_MS_MAX) {
+      this.#storeNow(stored);
+      if (this.#executing === null && !this.#writer.isHeavy(block)) return this.#execute(block);
+    } else {
+      await this.#store(block);
+    }
+    return this.#inOrder(block);
+  }
+
+  #storeNow(stored: StoredBlock): void {
+    const began = performance.now();
+    try {
+      this.#writer.blocks.append(stored);
+    } catch (error) {
+      throw this.#writer.broke(error);
+    }
+    this.#synced(began);
+  }
+
+  #synced(began: number): void {
+    this.#syncMs += (performance.now() - began - this.#syncMs) * SYNC_WEIGHT;
+  }
+
+  async #store({ stored }: AdmittedBlock): Promise<void> {
+    const before = this.#storing;
+    const storing = (async () => {
+      if (before !== null) await before;
+      const began = performance.now();
+      await this.#writer.blocks.appendSoon(stored).catch((error: unknown) => {
+        throw this.#writer.broke(error);
+      });
+      this.#synced(began);
+    })();
+    this.#storing = storing;
+    try {
+      await storing;
+    } finally {
+      if (this.#storing === storing) this.#storing = null;
+    }
+  }
+
+  /** Executes a stored block after those before it. */
+  async #inOrder(block: AdmittedBlock): Promise<Appended> {
+    const before = this.#executing;
+    if (before === null && !this.#writer.isHeavy(block)) return this.#execute(block);
+    const executing = (async () => {
+      if (before !== null) await before;
+      return this.#writer.isHeavy(block) ? this.#executeAway(block) : this.#execute(block);
+    })();
+    this.#executing = executing;
+    try {
+      return await executing;
+    } finally {
+      if (this.#executing === executing) this.#executing = null;
+    }
+  }
+
+  #execute(block: AdmittedBlock): Appended {
+    const appended = this.#writer.execute(block);
+    this.tip = appended.tip;
+    this.#tend();
+    return appended;
+  }
+
+  async #executeAway(block: AdmittedBlock): Promise<Appended> {
+    const { height, timeMs } = block.header;
+    this.#writer.settle();
+    this.#away = true;
+    try {
+      // A copy of its own: of a view the whole buffer behind it would go.
+      const away = { height, timeMs, body: block.stored.body.slice() };
+      const message = await this.#ask({ kind: 'execute', block: away });
+      if (message.kind !== 'executed') throw unexpected(message);
+      const appended = this.#writer.follow(block, unpacked(block, message));
+      this.tip = appended.tip;
+      return appended;
+    } catch (error) {
+      throw this.#writer.broke(error);
+    } finally {
+      this.#away = false;
+      this.#tend();
+    }
+  }
+
+  /** Lets other connections see all that was executed. */
+  settle(): void {
+    if (!this.#away && this.#failure === null) this.#writer.settle();
+  }
+
+  /** Keeps the files in order, a few milliseconds at a time, when nobody waits. */
+  #tend(): void {
+    this.#settleTimer ??= setTimeout(() => {
+      this.#settleTimer = null;
+      this.#guarded(() => this.settle());
+    }, SETTLE_AFTER_MS).unref();
+    if (this.#tending || !this.#writer.untidy) return;
+    this.#tending = true;
+    setImmediate(() => {
+      this.#tending = false;
+      if (this.#away || this.#failure !== null) return;
+      this.#guarded(() => {
+        if (this.#writer.tidySome()) this.#tend();
+      });
+      if (this.#writer.logsAreLong) void this.#fold();
+    });
+  }
+
+  /** Most of the log is folded in by the thread, the rest, written meanwhile, here: only then it begins anew. */
+  async #fold(): Promise<void> {
+    if (this.#folding) return;
+    this.#folding = true;
+    try {
+      await this.#ask({ kind: 'fold' });
+      if (!this.#away && this.#failure === null) this.#writer.fold();
+    } catch (error) {
+      this.#fail(error as Error);
+    } finally {
+      this.#folding = false;
+    }
+  }
+
+  /** A failure beside a block ends the node as one of a block does. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error as Error);
+      throw error;
+    }
   }
 
   /** Stores a chunk of operations and resolves to its hash, when it is durable. */
   async putChunk(bytes: Uint8Array): Promise<Uint8Array> {
-    const message = await this.#ask({ kind: 'chunk', bytes }, []);
+    const message = await this.#ask({ kind: 'chunk', bytes });
     if (message.kind !== 'chunk') throw unexpected(message);
     return message.hash;
   }
 
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   async dropChunks(hashes: readonly Uint8Array[]): Promise<void> {
-    const message = await this.#ask({ kind: 'drop', hashes }, []);
-    if (message.kind !== 'dropped') throw unexpected(message);
+    await this.#ask({ kind: 'drop', hashes });
   }
 
   /** Finishes what was asked for, closes the files and ends the thread. */
   async close(): Promise<void> {
+    if (this.#settleTimer !== null) clearTimeout(this.#settleTimer);
     if (this.#failure !== null) {
       // It may still hold its files and, with them, the process.
       await this.#worker.terminate();
-      return;
+    } else {
+      const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+      const closed = this.#ask({ kind: 'close' });
+      // Whoever asks from now on is refused, and the end of the thread is no failure.
+      this.#failure = new StorageError('io', 'the writer is closed');
+      await Promise.race([closed, ended]);
+      await ended;
     }
-    const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-    const closed = this.#ask({ kind: 'close' }, []);
-    // Whoever asks from now on is refused, and the end of the thread is no failure.
-    this.#failure = new StorageError('io', 'the writer is closed');
-    await Promise.race([closed, ended]);
-    await ended;
+    this.#writer.close();
+    this.#lock.release();
   }
 
-  #ask(
-    request:
-      | { kind: 'append'; block: StoredBlock }
-      | { kind: 'chunk'; bytes: Uint8Array }
-      | { kind: 'drop'; hashes: readonly Uint8Array[] }
-      | { kind: 'close' },
-    transfer: readonly ArrayBuffer[],
-  ): Promise<WriterReply> {
+  #ask(request: Request): Promise<WriterReply> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, ...request } satisfies WriterRequest, transfer);
+      this.#worker.postMessage({ id, ...request } as WriterRequest);
     });
   }
 
   #receive(message: WriterReply): void {
+    if (message.kind === 'recovered') return;
+    const waiting = message.id === null ? undefined : this.#waiting.get(message.id);
     if (message.kind === 'failed') {
       const error = errorOf(message.failure);
-      if (message.id === null) return this.#fail(error);
-      this.#waiting.get(message.id)?.reject(error);
-      this.#waiting.delete(message.id);
-      return;
+      if (waiting === undefined) return this.#fail(error);
+      waiting.reject(error);
+    } else {
+      waiting?.resolve(message);
     }
-    if (message.kind === 'open') return;
-    if (message.kind === 'appended') this.tip = message.tip;
-    this.#waiting.get(message.id)?.resolve(message);
-    this.#waiting.delete(message.id);
+    if (message.id !== null) this.#waiting.delete(message.id);
   }
 
   #fail(error: Error): void {
@@ -150,20 +330,29 @@ export class Writer {
   }
 }
 
-/** The buffer behind bytes that fill it, worth transferring; a small one or a view of a bigger one is copied. */
-function wholeBuffer(bytes: Uint8Array): ArrayBuffer | null {
-  const { buffer, byteLength } = bytes;
-  if (byteLength < TRANSFER_BYTES_MIN) return null;
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? buffer : null;
+function recovered(worker: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once('error', reject);
+    worker.once('message', (first: WriterReply) => {
+      worker.off('error', reject);
+      if (first.kind === 'recovered') resolve();
+      else reject(first.kind === 'failed' ? errorOf(first.failure) : unexpected(first));
+    });
+  });
 }
 
-/** Views, one for each receipt. */
-function unpacked({ bytes, ends }: PackedReceipts): Uint8Array[] {
-  return Array.from(ends, (end, i) => bytes.subarray(i === 0 ? 0 : ends[i - 1], end));
-}
-
-function isPresent(buffer: ArrayBuffer | null): buffer is ArrayBuffer {
-  return buffer !== null;
+/** The thread's answer as if the block had been executed here. */
+function unpacked(
+  { header, bundles }: AdmittedBlock,
+  message: { readonly receipts: PackedReceipts; readonly receiptsRoot: Uint8Array },
+): AppliedBlock {
+  const { bytes, ends } = message.receipts;
+  const authors = bundles.flatMap(({ author, transactions }) => transactions.map(() => author));
+  const transactions = authors.map((author, i) => {
+    const encoded = bytes.subarray(i === 0 ? 0 : ends[i - 1], ends[i]);
+    return { stamp: stampOf(header.height, i), author, receipt: decodeReceipt(encoded), encoded };
+  });
+  return { transactions, receiptsRoot: message.receiptsRoot };
 }
 
 function errorOf({ fault, message }: WriterFailure): Error {

@@ -34,6 +34,8 @@ export interface ReaderPoolOptions {
   readonly memoryMib: number;
   /** Called before anybody hears of a reader's answer. */
   readonly onAnswer: () => void;
+  /** Makes all that was executed visible to other connections. */
+  readonly settle: () => void;
   readonly onDeath: (code: number | null, signal: string | null) => void;
 }
 
@@ -44,6 +46,7 @@ const ENTRY = fileURLToPath(new URL('./reader-process.ts', import.meta.url));
 /** One process and the answer that is awaited from it. */
 class Reader {
   readonly process: ChildProcess;
+  readonly #options: ReaderPoolOptions;
   /** Settles the answer that is awaited, if any. */
   #settle: ((answer: Answer | SqlError) => void) | null = null;
   dead = false;
@@ -53,6 +56,7 @@ class Reader {
     options: ReaderPoolOptions,
     onExit: (reader: Reader, code: number | null, signal: string | null) => void,
   ) {
+    this.#options = options;
     this.process = fork(ENTRY, [options.dataDirectory], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -90,6 +94,7 @@ class Reader {
 
   /** Sends a query, after the catalog it is compiled for if the reader has another. */
   start(catalog: Catalog, run: Run): void {
+    this.#options.settle();
     if (catalog !== this.#catalog) this.tell({ kind: 'catalog', catalog });
     this.#catalog = catalog;
     this.tell(run);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { nativeCrypto } from '../../../storage/native-crypto.ts';
 import { createLedger } from '../../../storage/create-ledger.ts';
 import { ChainWriter } from '../../../storage/chain-writer.ts';
-import { decodeReceipt, encodeBody, encodeCertificate } from '../../../ledger/encoding.ts';
+import { encodeBody, encodeCertificate } from '../../../ledger/encoding.ts';
 import { encodeHeader, encodeTransaction, transactionIdOf } from '../../../ledger/encoding.ts';
 import { FORMAT_VERSION } from '../../../ledger/block.ts';
 import { ID } from '../../../ledger/catalog.ts';
@@ -228,7 +228,7 @@ export class TestLedger {
       transactionCount: ids.length,
       bodyHash: bodyHash(crypto, body),
       executed: tip.uncovered[0] ?? tip.covered,
-      historyRoot: tip.historyRoot,
+      historyRoot: this.writer.history.root(),
       proposer: crypto.publicKeyOf(NODE_SEED),
       term: 0,
     });
@@ -240,7 +240,7 @@ export class TestLedger {
   }
 
   append(bundles: readonly Bundle[]): Receipt[] {
-    return this.writer.append(this.block(bundles)).receipts.map((bytes) => decodeReceipt(bytes));
+    return this.writer.append(this.block(bundles)).receipts.map(({ receipt }) => receipt);
   }
 
   /** One block with one transaction. */

@@ -95,7 +95,7 @@ test('a version in history is proved with the columns it had, and under a checkp
     crypto,
     data.chainId,
     tip.height + 1,
-    tip.historyRoot,
+    ledger.writer.history.root(),
     NODE_SEED,
   );
   reader.begin();

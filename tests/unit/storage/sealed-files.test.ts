@@ -16,7 +16,7 @@ let ledger: TestLedger;
 let other: TestLedger;
 
 function fill(filled: TestLedger, from: number): void {
-  filled.reopen({ segmentBytesMax: SEGMENT_BYTES });
+  filled.reopen({ segmentBytesMax: SEGMENT_BYTES, journalBytes: 16 * 1024 });
   for (let id = from; id < from + BLOCKS; id++) filled.run([insertNote(0, BigInt(id))]);
 }
 

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { checkAtStart } from '../../../storage/start-check.ts';
+import { decodeBody, decodeHeader } from '../../../ledger/encoding.ts';
+import { headerHash } from '../../../ledger/hash.ts';
+import { decodeTransactions } from '../../../storage/apply.ts';
 import { Writer } from '../../../storage/writer.ts';
 import { blockFile, shardFile } from '../../../storage/data-directory.ts';
-import { decodeReceipt } from '../../../ledger/encoding.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { insertNote, makeNotes } from './notes-fixture.ts';
 import { NODE_SEED, column, crypto, INT4 } from './ledger-fixture.ts';
@@ -47,6 +49,7 @@ test.each([
 });
 
 test('a block that was edited is found', () => {
+  ledger.writer.close();
   const database = openDatabase(blockFile(ledger.directory, 0));
   database.exec("UPDATE block SET body=CAST(body||x'00' AS BLOB) WHERE height=2");
   database.close();
@@ -62,14 +65,15 @@ test('the writer thread checks, appends, and answers with receipts', async () =>
     failures.push(e),
   );
   expect(writer.tip).toEqual(tip);
-  const { receipts } = await writer.append(block);
-  expect(receipts.map((bytes) => decodeReceipt(bytes).abort?.sqlstate)).toEqual([
-    undefined,
-    '23505',
-  ]);
+  const header = decodeHeader(block.header);
+  const bundles = decodeBody(block.body);
+  const ids = decodeTransactions(crypto, bundles).map(({ id }) => id);
+  const hash = headerHash(crypto, block.header);
+  const { receipts } = await writer.append({ stored: block, header, hash, bundles, ids });
+  expect(receipts.map(({ receipt }) => receipt.abort?.sqlstate)).toEqual([undefined, '23505']);
   expect(writer.tip.height).toBe(tip.height + 1);
-  const hash = await writer.putChunk(new Uint8Array([1, 2, 3]));
-  expect(hash).toHaveLength(32);
+  const chunk = await writer.putChunk(new Uint8Array([1, 2, 3]));
+  expect(chunk).toHaveLength(32);
   await writer.close();
   expect(failures).toEqual([]);
   const database = openDatabase(shardFile(ledger.directory, 0));

@@ -1,0 +1,305 @@
+// The journal in front of the block files: where a block becomes durable. Shell.
+//
+// Two files of fixed length, `chain/journal-0` and `-1`, written in turn. A block is one record, one write and one
+// fdatasync of bytes that were there before, which no file system has to note down: a third of what a commit of
+// SQLite costs, and the block files are filled many blocks at a time (storage/block-store.ts). docs/formats/journal.md
+// has the bytes.
+//
+// A file begins with a mark: up to which height the block files hold all blocks. Records up to there are void, whatever
+// lies there still.
+//
+// (1) A record is written only when the one before it is on disk: after a power loss only the newest can be torn.
+// (2) A file is written over only when the block files hold all its blocks, on disk. So whatever is read from
+//     both files beyond the newest block there follows it without a gap, or bytes were changed.
+
+import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
+import { fstatSync, readSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { StorageError, assert } from '../ledger/error.ts';
+import { journalFile, syncFolder } from './data-directory.ts';
+import type { StoredBlock } from './block-store.ts';
+
+/** Length of each of the two files unless an option says otherwise; a block may have LIMITS.blockBodyBytesMax. */
+const FILE_BYTES = 16 * 1024 * 1024;
+const FILES = 2;
+/** Records begin at multiples of it: a sector holds parts of one record only. */
+const SECTOR_BYTES = 512;
+const BLOCK_MAGIC = 0x5453_4a31;
+const MARK_MAGIC = 0x5453_4a30;
+/** Magic, checksum of what follows, height (8), lengths of header, body and certificate. */
+const HEAD_BYTES = 28;
+
+export interface JournalOptions {
+  readonly readonly?: boolean;
+  /** Length of a new file, for tests. */
+  readonly fileBytes?: number;
+}
+
+interface Place {
+  readonly file: number;
+  readonly offset: number;
+}
+
+export class Journal {
+  /** Null where a file is missing, which only a reader finds. */
+  readonly #handles: (number | null)[];
+  readonly #paths: string[];
+  readonly #fileBytes: number;
+  /** The file that is written, and where its next record goes. */
+  #active = 0;
+  #offset = 0;
+  /** The block files hold all blocks up to there; -1 for none. */
+  #settled = -1;
+  /** Heights in the other file that it must keep: from the first to before the second; null for none. */
+  #held: readonly [number, number] | null = null;
+  /** First height in the file that is written, and the height that is written next; -1 for none. */
+  #first = -1;
+  #next = -1;
+  /** Where the records lie that were found or written, by height. */
+  readonly #places = new Map<number, Place>();
+
+  /** Opens the two files; makes those that are missing unless `readonly`. @throws StorageError full, io */
+  constructor(directory: string, options: JournalOptions = {}) {
+    const { readonly = false, fileBytes = FILE_BYTES } = options;
+    this.#fileBytes = fileBytes;
+    this.#paths = Array.from({ length: FILES }, (_, i) => journalFile(directory, i));
+    this.#handles = this.#paths.map((path) =>
+      guarded(path, () => (readonly ? openReadonly(path) : openReserved(path, fileBytes))),
+    );
+    if (!readonly) syncFolder(dirname(this.#paths[0]!));
+  }
+
+  /** Height up to which the block files hold all blocks, as the files say; -1 for none. */
+  get settled(): number {
+    return this.#settled;
+  }
+
+  /** Looks for records anew. @returns the heights found that are not settled, ascending */
+  scan(): readonly number[] {
+    this.#places.clear();
+    this.#settled = -1;
+    for (let file = 0; file < FILES; file++) this.#scanFile(file);
+    const heights = [...this.#places.keys()].filter((height) => height > this.#settled);
+    return heights.sort((a, b) => a - b);
+  }
+
+  #scanFile(file: number): void {
+    const handle = this.#handles[file]!;
+    if (handle === null) return;
+    const bytes = guarded(this.#paths[file]!, () => {
+      const all = Buffer.allocUnsafe(fstatSync(handle).size);
+      return all.subarray(0, readSync(handle, all, 0, all.length, 0));
+    });
+    for (let offset = 0; offset + HEAD_BYTES <= bytes.length;) {
+      const length = recordIn(bytes, offset);
+      if (length === null) {
+        offset += SECTOR_BYTES;
+        continue;
+      }
+      const height = heightIn(bytes, offset);
+      if (bytes.readUInt32BE(offset) === MARK_MAGIC) {
+        this.#settled = Math.max(this.#settled, height);
+      } else {
+        // Of two records of a height either will do: there are two only where the block files have it too.
+        this.#places.set(height, { file, offset });
+      }
+      offset += Math.ceil(length / SECTOR_BYTES) * SECTOR_BYTES;
+    }
+  }
+
+  /** The block of that height, if its record is here. */
+  read(height: number): StoredBlock | null {
+    const place = this.#places.get(height);
+    if (place === undefined) return null;
+    const { file, offset } = place;
+    const handle = this.#handles[file]!;
+    return guarded(this.#paths[file]!, () => {
+      const head = Buffer.alloc(HEAD_BYTES);
+      readSync(handle!, head, 0, HEAD_BYTES, offset);
+      // Another process may have written over it.
+      const length = Math.min(lengthIn(head, 0), fstatSync(handle!).size - offset);
+      const record = Buffer.alloc(length);
+      readSync(handle!, record, 0, length, offset);
+      const block = decodeRecord(record);
+      return block?.height === height ? block : null;
+    });
+  }
+
+  /** Path of the file with the record of that height. */
+  fileOf(height: number): string | null {
+    const place = this.#places.get(height);
+    return place === undefined ? null : this.#paths[place.file]!;
+  }
+
+  /** Whether the file that is written has no room for the block. */
+  isFull(block: StoredBlock): boolean {
+    return this.#offset + recordBytes(block) > this.#fileBytes;
+  }
+
+  /** Heights in the other file that it must keep until `release`: from the first to before the second. */
+  get held(): readonly [number, number] | null {
+    return this.#held;
+  }
+
+  /** Says that the block files hold what the other file holds, on disk: it may be written over. */
+  release(): void {
+    const [from, to] = this.#held ?? [0, 0];
+    for (let height = from; height < to; height++) this.#places.delete(height);
+    this.#held = null;
+  }
+
+  /** Goes on in the other file, which holds nothing. @param settled up to where the block files hold all blocks */
+  turn(settled: number): void {
+    assert(this.#held === null, 'a journal file that is held is not written over');
+    if (this.#first >= 0) this.#held = [this.#first, this.#next];
+    this.#active = FILES - 1 - this.#active;
+    this.#begin(settled);
+  }
+
+  /** Begins anew: the block files hold all blocks up to that height, and there are no others. */
+  restart(settled: number): void {
+    this.#places.clear();
+    this.#held = null;
+    this.#active = 0;
+    this.#begin(settled);
+    this.sync();
+  }
+
+  /** Marks the beginning of the file that is written from now on. */
+  #begin(settled: number): void {
+    const file = this.#active;
+    guarded(this.#paths[file]!, () => {
+      writeSync(this.#handles[file]!, encodeMark(settled), 0, HEAD_BYTES, 0);
+    });
+    this.#settled = settled;
+    this.#offset = SECTOR_BYTES;
+    this.#first = -1;
+  }
+
+  /** Writes a record, which is durable after the next sync. @throws StorageError full, io */
+  write(block: StoredBlock): void {
+    const record = encodeRecord(block);
+    const place = { file: this.#active, offset: this.#offset };
+    const path = this.#paths[place.file]!;
+    guarded(path, () => {
+      const written = writeSync(this.#handles[place.file]!, record, 0, record.length, place.offset);
+      if (written !== record.length) throw new StorageError('full', `${path}: written in part`);
+    });
+    this.#places.set(block.height, place);
+    this.#offset += recordBytes(block);
+    if (this.#first < 0) this.#first = block.height;
+    this.#next = block.height + 1;
+  }
+
+  /** Waits until the newest record is on disk. @throws StorageError */
+  sync(): void {
+    guarded(this.#paths[this.#active]!, () => fdatasyncSync(this.#handles[this.#active]!));
+  }
+
+  /** As `sync`, without keeping the thread. */
+  synced(): Promise<void> {
+    const path = this.#paths[this.#active]!;
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#handles[this.#active]!, (error) => {
+        if (error === null) resolve();
+        else reject(errorOf(path, error));
+      });
+    });
+  }
+
+  close(): void {
+    for (const handle of this.#handles.splice(0)) if (handle !== null) closeSync(handle);
+  }
+}
+
+function openReadonly(path: string): number | null {
+  return existsSync(path) ? openSync(path, 'r') : null;
+}
+
+/** Made at full length, with bytes on disk: writing over them moves nothing and needs no room. */
+function openReserved(path: string, bytes: number): number {
+  const file = openSync(path, 'a', 0o600);
+  try {
+    const missing = bytes - fstatSync(file).size;
+    if (missing > 0) writeSync(file, new Uint8Array(missing));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  return openSync(path, 'r+');
+}
+
+/** Where a record ends and the next may begin. */
+function recordBytes({ header, body, certificate }: StoredBlock): number {
+  const length = HEAD_BYTES + header.length + body.length + certificate.length;
+  return Math.ceil(length / SECTOR_BYTES) * SECTOR_BYTES;
+}
+
+function encodeRecord({ height, header, body, certificate }: StoredBlock): Buffer {
+  const parts = [header, body, certificate];
+  const length = HEAD_BYTES + header.length + body.length + certificate.length;
+  const record = Buffer.allocUnsafe(length);
+  record.writeUInt32BE(BLOCK_MAGIC, 0);
+  record.writeBigInt64BE(BigInt(height), 8);
+  let at = HEAD_BYTES;
+  for (const [i, part] of parts.entries()) {
+    record.writeUInt32BE(part.length, 16 + 4 * i);
+    record.set(part, at);
+    at += part.length;
+  }
+  record.writeUInt32BE(crc32(record.subarray(8)), 4);
+  return record;
+}
+
+/** A head without parts. */
+function encodeMark(height: number): Buffer {
+  const mark = Buffer.alloc(HEAD_BYTES);
+  mark.writeUInt32BE(MARK_MAGIC, 0);
+  mark.writeBigInt64BE(BigInt(height), 8);
+  mark.writeUInt32BE(crc32(mark.subarray(8)), 4);
+  return mark;
+}
+
+function lengthIn(bytes: Buffer, at: number): number {
+  const lengths = [16, 20, 24].map((place) => bytes.readUInt32BE(at + place));
+  return lengths.reduce((sum, length) => sum + length, HEAD_BYTES);
+}
+
+function heightIn(bytes: Buffer, at: number): number {
+  return Number(bytes.readBigInt64BE(at + 8));
+}
+
+/** Length of the record that begins there; null when none does, or when it was torn or changed. */
+function recordIn(bytes: Buffer, at: number): number | null {
+  if (bytes.length - at < HEAD_BYTES) return null;
+  const magic = bytes.readUInt32BE(at);
+  if (magic !== BLOCK_MAGIC && magic !== MARK_MAGIC) return null;
+  const length = lengthIn(bytes, at);
+  if (length > bytes.length - at) return null;
+  return crc32(bytes.subarray(at + 8, at + length)) === bytes.readUInt32BE(at + 4) ? length : null;
+}
+
+/** The block of the record that these bytes are; null when they are none. */
+function decodeRecord(bytes: Buffer): StoredBlock | null {
+  if (recordIn(bytes, 0) === null || bytes.readUInt32BE(0) !== BLOCK_MAGIC) return null;
+  let at = HEAD_BYTES;
+  const [header, body, certificate] = [16, 20, 24].map(
+    (place) => new Uint8Array(bytes.subarray(at, (at += bytes.readUInt32BE(place)))),
+  );
+  return { height: heightIn(bytes, 0), header: header!, body: body!, certificate: certificate! };
+}
+
+function guarded<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw errorOf(path, error);
+  }
+}
+
+function errorOf(path: string, cause: unknown): unknown {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (code === undefined) return cause;
+  return new StorageError(code === 'ENOSPC' ? 'full' : 'io', `${path}: ${message}`, { cause });
+}

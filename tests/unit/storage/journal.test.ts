@@ -1,0 +1,140 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BlockStore } from '../../../storage/block-store.ts';
+import { journalFile } from '../../../storage/data-directory.ts';
+import { verifyLedger } from '../../../storage/verify.ts';
+import { insertNote, makeNotes, openNotes } from './notes-fixture.ts';
+import type { TestLedger } from './ledger-fixture.ts';
+
+let ledger: TestLedger;
+const copies: string[] = [];
+
+beforeEach(() => {
+  ledger = makeNotes();
+});
+
+afterEach(() => {
+  ledger.destroy();
+  for (const directory of copies.splice(0)) rmSync(directory, { recursive: true });
+});
+
+function fill(from: number, to: number): void {
+  for (let id = from; id <= to; id++) ledger.run([insertNote(id % 2, BigInt(id))]);
+}
+
+/** What a kill at this moment leaves behind. */
+function killed(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'trustsql-killed-'));
+  copies.push(directory);
+  cpSync(ledger.directory, directory, { recursive: true });
+  return directory;
+}
+
+/** Where the record of a block begins, and in which file: the height is written in its head. */
+function recordOf(directory: string, height: number): { file: string; offset: number } {
+  for (const which of [0, 1]) {
+    const file = journalFile(directory, which);
+    const bytes = readFileSync(file);
+    for (let offset = 0; offset < bytes.length; offset += 512) {
+      const isBlock = bytes.readUInt32BE(offset) === 0x54534a31;
+      if (isBlock && bytes.readBigInt64BE(offset + 8) === BigInt(height)) return { file, offset };
+    }
+  }
+  throw new Error(`block ${height} is not in the journal`);
+}
+
+function flip(file: string, offset: number): void {
+  const bytes = readFileSync(file);
+  bytes[offset]! ^= 1 << (offset % 8);
+  writeFileSync(file, bytes);
+}
+
+test('blocks are read by others while they lie in the journal, and after they were moved', () => {
+  ledger.reopen({ journalBytes: 8 * 1024 });
+  const reader = new BlockStore(ledger.directory, { readonly: true });
+  const headers: Uint8Array[] = [];
+  for (let id = 1; id <= 60; id++) {
+    const block = ledger.block([ledger.bundle([[insertNote(0, BigInt(id))]])]);
+    ledger.writer.append(block);
+    headers.push(block.header);
+    expect(reader.read(id)?.header).toEqual(block.header);
+  }
+  expect(ledger.writer.blocks.moved).toBeGreaterThan(20);
+  expect(ledger.writer.blocks.moved).toBeLessThan(60);
+  for (let id = 1; id <= 60; id++) expect(reader.read(id)?.header).toEqual(headers[id - 1]);
+  reader.refresh();
+  expect([reader.tip, reader.gap]).toEqual([60, null]);
+  reader.close();
+});
+
+test('a kill at any moment of many turns of the journal loses nothing', async () => {
+  ledger.reopen({ journalBytes: 4 * 1024 });
+  for (let id = 1; id <= 40; id++) {
+    fill(id, id);
+    const copy = killed();
+    const opened = openNotes(copy, { journalBytes: 4 * 1024 });
+    expect(opened.writer.tip.height).toBe(id);
+    opened.writer.close();
+    expect((await verifyLedger(copy)).damage).toBeNull();
+    rmSync(copy, { recursive: true });
+    copies.pop();
+  }
+});
+
+test('blocks are moved a few at a time while others are appended', async () => {
+  ledger.reopen({ journalBytes: 8 * 1024 });
+  let steps = 0;
+  for (let id = 1; id <= 80; id++) {
+    fill(id, id);
+    for (; ledger.writer.tidySome(); steps++);
+    // The log is synced in another thread.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    ledger.writer.tidySome();
+  }
+  expect(ledger.writer.blocks.moved).toBeGreaterThan(50);
+  expect((await verifyLedger(killed())).damage).toBeNull();
+});
+
+test('a torn newest record is a block that was not acknowledged', async () => {
+  fill(1, 5);
+  const copy = killed();
+  const { file, offset } = recordOf(copy, 5);
+  writeFileSync(file, readFileSync(file).fill(0, offset + 40, offset + 200));
+  const blocks = new BlockStore(copy, { readonly: true });
+  expect([blocks.tip, blocks.gap]).toEqual([4, null]);
+  blocks.close();
+  // The state had applied it, so here it was acknowledged, and something has changed it since.
+  expect((await verifyLedger(copy)).damage?.message).toContain('state has applied block 5');
+  expect(() => openNotes(copy)).toThrow('has applied block 5, but the newest block is 4');
+});
+
+test('a record that was changed before others is damage, named', async () => {
+  fill(1, 5);
+  const copy = killed();
+  const { file, offset } = recordOf(copy, 3);
+  flip(file, offset + 100);
+  const { damage } = await verifyLedger(copy);
+  expect(damage).toMatchObject({ message: 'block 3 is missing or was changed', height: 3 });
+  expect(() => openNotes(copy)).toThrow('block 3 is missing or was changed');
+});
+
+test('whatever byte of the journal is flipped: found, or it carried nothing', async () => {
+  fill(1, 6);
+  const copy = killed();
+  const end = recordOf(copy, 6).offset + 2_048;
+  let found = 0;
+  for (let i = 0; i < 60; i++) {
+    // A fixed walk over both files, most of it where records lie.
+    const file = journalFile(copy, i % 7 === 0 ? 1 : 0);
+    const offset = (i * 7_919 + 13) % end;
+    flip(file, offset);
+    const { damage, height } = await verifyLedger(copy);
+    if (damage === null) expect(height).toBe(6);
+    else found += 1;
+    flip(file, offset);
+  }
+  expect(found).toBeGreaterThan(10);
+  expect((await verifyLedger(copy)).damage).toBeNull();
+}, 60_000);
