@@ -2,6 +2,8 @@
 //
 // (1) Small messages are gathered and go out in one write; large ones go as they come, in the same order.
 // (2) Everything handed to `write` is copied before it returns, so its buffer may be used again.
+//     Answers to what came in one turn of the event loop leave together at its end: to wake a client costs the kernel more
+//     than to write, and who is still awake from the write before need not be woken.
 // (3) In: above RECEIVE_AHEAD_BYTES_MAX unread bytes the socket is not read while the owner is at work. Out:
 //     above SEND_QUEUE_BYTES_MAX the channel is congested, and its owner stops producing until `drained`.
 // (4) After `end` nothing more is written; what still comes is read and dropped, because a socket closed with
@@ -22,6 +24,16 @@ import { Framer } from './framer.ts';
 
 /** The name of our protocol in TLS' ALPN extension. */
 export const ALPN_PROTOCOL = 'postgresql';
+
+/** Whether bytes have come in this turn of the event loop, on any channel; and who has answers for its end. */
+let receiving = false;
+const answering = new Set<Channel>();
+
+function turnEnds(): void {
+  receiving = false;
+  for (const channel of answering) channel.flush();
+  answering.clear();
+}
 
 export interface ChannelOwner {
   /** Bytes have come: the framer may have messages. */
@@ -98,6 +110,10 @@ export class Channel {
 
   #receive(chunk: Buffer): void {
     if (this.#over) return;
+    if (!receiving) {
+      receiving = true;
+      setImmediate(turnEnds);
+    }
     this.framer.push(chunk);
     this.#owner?.received();
     if (this.#paused || this.#over) return;
@@ -148,6 +164,12 @@ export class Channel {
     }
     slab.set(bytes, this.#to);
     this.#to += size;
+  }
+
+  /** As `flush`, with the answers to whatever else has come in this turn of the event loop. */
+  flushInTurn(): void {
+    if (receiving) answering.add(this);
+    else this.flush();
   }
 
   /** Hands everything written to the socket. */

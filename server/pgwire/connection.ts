@@ -148,7 +148,7 @@ export class Connection implements ChannelOwner, SessionEvents {
     this.#pumping = false;
     if (!this.#flushDue) return;
     this.#flushDue = false;
-    this.#channel.flush();
+    this.#channel.flushInTurn();
   }
 
   #work(): void {
