@@ -21,11 +21,19 @@ import { callSessionFunction } from './session/sql-functions.ts';
 import type { SessionContext } from './session/context.ts';
 import { valueContext } from './session/value-context.ts';
 
+/** The writer, as far as it is read by its connection. */
+export interface InlineSource {
+  /** To be called before a read: what is executed and not yet durable must not be seen. */
+  beforeRead(): void;
+  /** Of the catalog as the connection shows it; null when that may change at any moment. */
+  readonly catalogVersion: number | null;
+}
+
 export class Inline {
   readonly #runner: QueryRunner;
   readonly #statementText: (stamp: bigint) => string | null;
   readonly #height: () => number;
-  readonly #settle: () => void;
+  readonly #source: InlineSource;
   #session: SessionContext | null = null;
   #catalog: Catalog = EMPTY_CATALOG;
   /** Height of the newest block this process had heard of when the snapshot was taken; -1: there is none. */
@@ -35,18 +43,17 @@ export class Inline {
   /**
    * @param database  that of the writer, who calls `renew` before he uses it: its pages need not be read again
    * @param height    of the newest block this process has heard of
-   * @param settle    makes all that was executed visible to other connections
    */
   constructor(
     database: Database,
     height: () => number,
-    settle: () => void,
+    source: InlineSource,
     statementText: (stamp: bigint) => string | null,
   ) {
     this.#height = height;
-    this.#settle = settle;
+    this.#source = source;
     this.#statementText = statementText;
-    this.#runner = new QueryRunner(database);
+    this.#runner = new QueryRunner(database, () => source.catalogVersion);
     registerFunctions(database, this.#functions());
   }
 
@@ -82,7 +89,7 @@ export class Inline {
     const height = this.#height();
     if (this.#snapshot === height) return;
     this.renew();
-    this.#settle();
+    this.#source.beforeRead();
     this.#runner.hold();
     this.#snapshot = height;
     if (this.#turnEnds) return;

@@ -176,7 +176,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const inline = new Inline(
     writer.database,
     () => writer.tip.height,
-    settle,
+    writer,
     statementTexts(config.data),
   );
   writer.beforeWrite = () => inline.renew();

@@ -176,6 +176,11 @@ export class BlockStore {
     this.#tip = block.height;
   }
 
+  /** Waits until what `appendSoon` has written is on disk. */
+  sync(): void {
+    this.#journal.sync();
+  }
+
   #write(block: StoredBlock): void {
     if (block.height !== this.#tip + 1) {
       throw new StorageError('io', `block ${block.height} does not follow ${this.#tip}`);

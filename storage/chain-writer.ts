@@ -283,6 +283,7 @@ export class ChainWriter {
     if (this.#openBlocks === 0) return;
     const { height } = this.#executed.header;
     try {
+      this.#assertOpen();
       this.#state.commit(height);
     } catch (error) {
       throw this.broke(error);
@@ -292,7 +293,21 @@ export class ChainWriter {
     this.#step('committed', height);
   }
 
+  /** As `settle`, when enough was executed. */
+  settleWhenGrown(): void {
+    const blocks = this.#openBlocks >= COMMIT_BLOCKS_MAX;
+    if (blocks || this.#openTransactions >= COMMIT_TRANSACTIONS_MAX) this.settle();
+  }
+
+  /** SQLite undoes a transaction by itself when the disk is full or fails, also under a read of somebody else. */
+  #assertOpen(): void {
+    if (this.#openBlocks === 0 || this.#state.database.inTransaction) return;
+    const file = shardFile(this.data.path, 0);
+    throw new StorageError('io', `${file}: an open transaction was undone; the disk may be full`);
+  }
+
   #begin(): void {
+    this.#assertOpen();
     if (this.#openBlocks === 0) {
       this.#options.beforeWrite?.();
       this.#state.begin();
@@ -436,12 +451,6 @@ export class ChainWriter {
     this.#blocksSinceLook++;
     this.#openTransactions += applied.transactions.length;
     if (applied.transactions.length > 0) this.#receiptsAt = height;
-    if (
-      this.#openBlocks >= COMMIT_BLOCKS_MAX ||
-      this.#openTransactions >= COMMIT_TRANSACTIONS_MAX
-    ) {
-      this.settle();
-    }
     return { tip: this.tip, receipts: applied.transactions };
   }
 

@@ -13,7 +13,7 @@
 //     both files beyond the newest block there follows it without a gap, or bytes were changed.
 
 import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
-import { fstatSync, readSync, writeSync } from 'node:fs';
+import { fstatSync, readSync, writeSync, writevSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StorageError, assert } from '../ledger/error.ts';
@@ -179,12 +179,13 @@ export class Journal {
 
   /** Writes a record, which is durable after the next sync. @throws StorageError full, io */
   write(block: StoredBlock): void {
-    const record = encodeRecord(block);
+    const parts = encodeRecord(block);
+    const bytes = recordLength(block);
     const place = { file: this.#active, offset: this.#offset };
     const path = this.#paths[place.file]!;
     guarded(path, () => {
-      const written = writeSync(this.#handles[place.file]!, record, 0, record.length, place.offset);
-      if (written !== record.length) throw new StorageError('full', `${path}: written in part`);
+      const written = writevSync(this.#handles[place.file]!, parts, place.offset);
+      if (written !== bytes) throw new StorageError('full', `${path}: written in part`);
     });
     this.#places.set(block.height, place);
     this.#offset += recordBytes(block);
@@ -230,26 +231,25 @@ function openReserved(path: string, bytes: number): number {
   return openSync(path, 'r+');
 }
 
-/** Where a record ends and the next may begin. */
-function recordBytes({ header, body, certificate }: StoredBlock): number {
-  const length = HEAD_BYTES + header.length + body.length + certificate.length;
-  return Math.ceil(length / SECTOR_BYTES) * SECTOR_BYTES;
+function recordLength({ header, body, certificate }: StoredBlock): number {
+  return HEAD_BYTES + header.length + body.length + certificate.length;
 }
 
-function encodeRecord({ height, header, body, certificate }: StoredBlock): Buffer {
+/** Where a record ends and the next may begin. */
+function recordBytes(block: StoredBlock): number {
+  return Math.ceil(recordLength(block) / SECTOR_BYTES) * SECTOR_BYTES;
+}
+
+/** The record in parts, so that the body, which may be long, is not copied. */
+function encodeRecord({ height, header, body, certificate }: StoredBlock): Uint8Array[] {
   const parts = [header, body, certificate];
-  const length = HEAD_BYTES + header.length + body.length + certificate.length;
-  const record = Buffer.allocUnsafe(length);
-  record.writeUInt32BE(BLOCK_MAGIC, 0);
-  record.writeBigInt64BE(BigInt(height), 8);
-  let at = HEAD_BYTES;
-  for (const [i, part] of parts.entries()) {
-    record.writeUInt32BE(part.length, 16 + 4 * i);
-    record.set(part, at);
-    at += part.length;
-  }
-  record.writeUInt32BE(crc32(record.subarray(8)), 4);
-  return record;
+  const head = Buffer.allocUnsafe(HEAD_BYTES);
+  head.writeUInt32BE(BLOCK_MAGIC, 0);
+  head.writeBigInt64BE(BigInt(height), 8);
+  parts.forEach((part, i) => head.writeUInt32BE(part.length, 16 + 4 * i));
+  const sum = parts.reduce((before, part) => crc32(part, before), crc32(head.subarray(8)));
+  head.writeUInt32BE(sum, 4);
+  return [head, ...parts];
 }
 
 /** A head without parts. */

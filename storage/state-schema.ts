@@ -5,7 +5,7 @@
 
 /**
  * In every shard. `_table` says, for each table placed here, the next row id and the last stamp written; its
- * newest `height` counts, older ones are kept until all shards are on disk.
+ * newest `height`, of the block that wrote to it last, counts; older ones are kept until all shards are on disk.
  */
 const SHARD_TABLES = `
   CREATE TABLE _meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -45,7 +45,7 @@ const INDEX_TABLES = `
  * Of the tables above, kept as `user_version` of each file. Files of another layout are thrown away and made
  * again from the blocks.
  */
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 
 /** SQL for the transaction id in an encoded receipt, whose first field it is (docs/formats/receipt.md). */
 export function idInReceipt(receipt: string): string {

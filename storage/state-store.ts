@@ -8,7 +8,7 @@ import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
 import { StorageError, assert } from '../ledger/error.ts';
 import { decodeChanges, encodeChanges } from '../ledger/encoding.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
-import { stampOf } from '../ledger/operation.ts';
+import { heightOf, stampOf } from '../ledger/operation.ts';
 import { equal } from '../ledger/bytes.ts';
 import { guard } from './sqlite.ts';
 import { attachState, makeState } from './state-files.ts';
@@ -107,9 +107,12 @@ export class StateStore {
       const table = this.catalog.relations.get(relation);
       const counters = this.#counters.get(relation);
       if (table?.kind !== 'table' || counters === undefined) continue;
-      this.#statement(`INSERT INTO ${shardSchema(table.shard)}._table VALUES(?,?,?,?)`).run(
+      // The height of the last write, not of the commit: how many blocks share one is the node's own affair.
+      this.#statement(
+        `INSERT OR REPLACE INTO ${shardSchema(table.shard)}._table VALUES(?,?,?,?)`,
+      ).run(
         BigInt(relation),
-        BigInt(height),
+        BigInt(heightOf(counters.written)),
         counters.nextRow,
         counters.written,
       );

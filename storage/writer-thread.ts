@@ -11,10 +11,11 @@ import { chunkHash } from '../ledger/hash.ts';
 import { decodeTransactions } from './apply.ts';
 import { BlockStore } from './block-store.ts';
 import { ChainWriter } from './chain-writer.ts';
-import { readDataDirectory } from './data-directory.ts';
+import { readDataDirectory, shardFile } from './data-directory.ts';
 import { Executor } from './executor.ts';
 import { foldState } from './fold.ts';
 import { nativeCrypto } from './native-crypto.ts';
+import { storageErrorOf } from './sqlite.ts';
 import { checkAtStart } from './start-check.ts';
 import { StateStore } from './state-store.ts';
 import { UnnamedChunks, chunksNamedBy } from './unnamed-chunks.ts';
@@ -99,9 +100,9 @@ class Hand {
     const executor = this.#executorNow();
     const { state } = executor;
     const bundles = decodeBody(body);
-    state.follow(0);
-    state.begin();
     try {
+      state.follow(0);
+      state.begin();
       const transactions = decodeTransactions(nativeCrypto, bundles);
       const applied = executor.apply({ height, timeMs, bundles, transactions });
       this.#chunks.name(chunksNamedBy(bundles));
@@ -109,7 +110,7 @@ class Hand {
       return applied;
     } catch (error) {
       state.rollback();
-      throw error;
+      throw storageErrorOf(error, shardFile(this.#data.path, 0));
     } finally {
       // Whoever executes most of the blocks, the main thread, keeps them in memory.
       state.idempotency.forgetAll();

@@ -19,14 +19,20 @@ import { nativeCrypto } from './native-crypto.ts';
 import type { Genesis } from '../ledger/block.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import type { AppliedBlock } from './apply.ts';
-import type { StoredBlock } from './block-store.ts';
 import type { Appended, Tip } from './chain-writer.ts';
 import type { AdmittedBlock, OwnBlock } from './decoded-block.ts';
 import type { DirectoryLock } from './data-directory.ts';
 import type { Database } from './sqlite.ts';
 import type { PackedReceipts, WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
 
-/** A disk that takes longer to sync, in ms, does so in another thread, to wake which takes a quarter of that. */
+/**
+ * A block of fewer transactions is synced in this thread: to wake another one takes as long as a quick disk. With more
+ * there is something to do meanwhile, to execute it.
+ */
+const AHEAD_TRANSACTIONS_MIN = 6;
+/** Where others want to read meanwhile, they wait for the disk all the same: so many blocks are executed after it. */
+const BLOCKS_AFTER_READ = 32;
+/** A disk that takes longer to sync, in ms, does so in another thread in any case. */
 const SYNC_HERE_MS_MAX = 1;
 /** Weight of the newest sync in the mean. */
 const SYNC_WEIGHT = 0.1;
@@ -57,6 +63,10 @@ export class Writer {
   #executing: Promise<unknown> | null = null;
   /** The thread executes a block. */
   #away = false;
+  /** A block is executed that may not be durable yet. */
+  #ahead = false;
+  /** Counts from -BLOCKS_AFTER_READ when somebody has waited for the disk to read what was executed ahead. */
+  #blocksSinceRead = 0;
   #folding = false;
   #tending = false;
   #settleTimer: NodeJS.Timeout | null = null;
@@ -113,9 +123,21 @@ export class Writer {
     worker.on('exit', () => this.#fail(new StorageError('io', 'the writer thread has ended')));
   }
 
-  /** The connection that writes the state, to read by while nothing is uncommitted: after `settle`. */
+  /** The connection that writes the state, to read by: see `beforeRead`. */
   get database(): Database {
     return this.#writer.database;
+  }
+
+  /** To be called before a read by that connection: what is executed and not yet durable must not be seen. */
+  beforeRead(): void {
+    if (!this.#ahead) return;
+    this.#guarded(() => this.#writer.blocks.sync());
+    this.#blocksSinceRead = -BLOCKS_AFTER_READ;
+  }
+
+  /** Of the catalog as that connection shows it; null while the thread may change it. */
+  get catalogVersion(): number | null {
+    return this.#away ? null : this.#writer.catalog.version;
   }
 
   get genesis(): Genesis {
@@ -136,17 +158,18 @@ export class Writer {
   async append(own: OwnBlock): Promise<Appended> {
     if (this.#failure !== null) throw this.#failure;
     const block = this.#writer.admitOwn(own);
-    const { stored } = block;
-    if (this.#storing === null && this.#syncMs < SYNC_HERE_MS_MAX) {
-      this.#storeNow(stored);
-      if (this.#executing === null && !this.#writer.isHeavy(block)) return this.#execute(block);
-    } else {
+    if (this.#storing !== null || this.#executing !== null || this.#writer.isHeavy(block)) {
       await this.#store(block);
+      return this.#inOrder(block);
     }
-    return this.#inOrder(block);
+    const pays = block.transactions.length >= AHEAD_TRANSACTIONS_MIN && this.#blocksSinceRead > 0;
+    this.#blocksSinceRead += 1;
+    if (pays || this.#syncMs > SYNC_HERE_MS_MAX) return this.#executeAhead(block);
+    this.#storeNow(block);
+    return this.#execute(block);
   }
 
-  #storeNow(stored: StoredBlock): void {
+  #storeNow({ stored }: AdmittedBlock): void {
     const began = performance.now();
     try {
       this.#writer.blocks.append(stored);
@@ -154,6 +177,24 @@ export class Writer {
       throw this.#writer.broke(error);
     }
     this.#synced(began);
+  }
+
+  /** Executes a block while it is stored. Nobody hears of it before it is durable. */
+  async #executeAhead(block: AdmittedBlock): Promise<Appended> {
+    const storing = this.#store(block);
+    // Whoever waits hears of a failure below.
+    storing.catch(() => undefined);
+    const executing = (async () => {
+      this.#ahead = true;
+      try {
+        const appended = this.#writer.execute(block);
+        await storing;
+        return appended;
+      } finally {
+        this.#ahead = false;
+      }
+    })();
+    return this.#published(await this.#alone(executing));
   }
 
   #synced(began: number): void {
@@ -181,11 +222,15 @@ export class Writer {
   /** Executes a stored block after those before it. */
   async #inOrder(block: AdmittedBlock): Promise<Appended> {
     const before = this.#executing;
-    if (before === null && !this.#writer.isHeavy(block)) return this.#execute(block);
     const executing = (async () => {
       if (before !== null) await before;
       return this.#writer.isHeavy(block) ? this.#executeAway(block) : this.#execute(block);
     })();
+    return this.#alone(executing);
+  }
+
+  /** Whoever executes next waits for this. */
+  async #alone<T>(executing: Promise<T>): Promise<T> {
     this.#executing = executing;
     try {
       return await executing;
@@ -195,8 +240,13 @@ export class Writer {
   }
 
   #execute(block: AdmittedBlock): Appended {
-    const appended = this.#writer.execute(block);
+    return this.#published(this.#writer.execute(block));
+  }
+
+  /** A durable block was executed. */
+  #published(appended: Appended): Appended {
     this.tip = appended.tip;
+    this.#writer.settleWhenGrown();
     this.#tend();
     return appended;
   }
@@ -210,20 +260,19 @@ export class Writer {
       const away = { height, timeMs, body: block.stored.body.slice() };
       const message = await this.#ask({ kind: 'execute', block: away });
       if (message.kind !== 'executed') throw unexpected(message);
-      const appended = this.#writer.follow(block, unpacked(block, message));
-      this.tip = appended.tip;
-      return appended;
-    } catch (error) {
-      throw this.#writer.broke(error);
-    } finally {
       this.#away = false;
-      this.#tend();
+      return this.#published(this.#writer.follow(block, unpacked(block, message)));
+    } catch (error) {
+      this.#away = false;
+      throw this.#writer.broke(error);
     }
   }
 
-  /** Lets other connections see all that was executed. */
+  /** Lets other connections see all that was executed; waits until it is durable. */
   settle(): void {
-    if (!this.#away && this.#failure === null) this.#writer.settle();
+    if (this.#away || this.#failure !== null) return;
+    this.beforeRead();
+    this.#writer.settle();
   }
 
   /** Keeps the files in order, a few milliseconds at a time, when nobody waits. */
@@ -236,7 +285,7 @@ export class Writer {
     this.#tending = true;
     setImmediate(() => {
       this.#tending = false;
-      if (this.#away || this.#failure !== null) return;
+      if (this.#away || this.#ahead || this.#failure !== null) return;
       this.#guarded(() => {
         if (this.#writer.tidySome()) this.#tend();
       });
@@ -250,7 +299,7 @@ export class Writer {
     this.#folding = true;
     try {
       await this.#ask({ kind: 'fold' });
-      if (!this.#away && this.#failure === null) this.#writer.fold();
+      if (!this.#away && !this.#ahead && this.#failure === null) this.#writer.fold();
     } catch (error) {
       this.#fail(error as Error);
     } finally {

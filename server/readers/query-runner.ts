@@ -59,13 +59,18 @@ export class QueryRunner {
   readonly #version: Statement;
   readonly #begin: Statement;
   readonly #end: Statement;
+  readonly #knownVersion: () => number | null;
   /** Version of the catalog in the snapshot that is held; null: none is. */
-  #held: bigint | null = null;
+  #held: number | null = null;
+  /** The snapshot is a transaction of ours, not one that writes. */
+  #began = false;
   /** Stand-ins in place, by their text. */
   readonly #standIns = new Map<string, StandIn>();
 
-  constructor(database: Database) {
+  /** @param knownVersion version of the catalog, where it is known without asking the files */
+  constructor(database: Database, knownVersion: () => number | null = () => null) {
     this.#database = database;
+    this.#knownVersion = knownVersion;
     this.#begin = database.prepare('BEGIN');
     this.#end = database.prepare('COMMIT');
     const shards = database.pragma('database_list') as { readonly name: string }[];
@@ -76,9 +81,10 @@ export class QueryRunner {
     this.#version = database.prepare(`SELECT ${columns.join(', ')}`).raw(true);
   }
 
-  /** Takes a snapshot for all queries until `release`. */
+  /** Takes a snapshot for all queries until `release`; an open transaction is one. */
   hold(): void {
-    this.#begin.run();
+    this.#began = !this.#database.inTransaction;
+    if (this.#began) this.#begin.run();
     this.#held = this.#versionNow();
   }
 
@@ -86,6 +92,7 @@ export class QueryRunner {
   release(): void {
     if (this.#held === null) return;
     this.#held = null;
+    if (!this.#began) return;
     try {
       this.#end.run();
     } catch {
@@ -102,8 +109,8 @@ export class QueryRunner {
     this.#statements.clear();
   }
 
-  #versionNow(): bigint {
-    return (this.#version.get() as bigint[]).at(-1)!;
+  #versionNow(): number {
+    return this.#knownVersion() ?? Number((this.#version.get() as bigint[]).at(-1)!);
   }
 
   /** All rows of the answer. */
@@ -126,7 +133,7 @@ export class QueryRunner {
    */
   check({ catalogVersion }: QueryRequest): void {
     if (catalogVersion === null) return;
-    if (Number(this.#held ?? this.#versionNow()) === catalogVersion) return;
+    if ((this.#held ?? this.#versionNow()) === catalogVersion) return;
     throw new SqlError(SQLSTATE.catalogChanged, 'the schema has changed meanwhile', {
       hint: 'Run the statement again.',
     });

@@ -14,6 +14,9 @@ import path from 'node:path';
 export const PROJECT = path.resolve(import.meta.dirname, '../..');
 const MAIN = path.join(PROJECT, 'cli/main.ts');
 
+/** As `npm start` has them. */
+const NODE_FLAGS = ['--use-largepages=silent'];
+
 /** A start or a stop that takes longer, in ms, has failed. */
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
@@ -89,7 +92,7 @@ export class NodeProcess {
   async start(...flags: string[]): Promise<void> {
     const child = spawn(
       process.execPath,
-      [MAIN, 'start', ...this.flags, '--port', String(this.port), ...flags],
+      [...NODE_FLAGS, MAIN, 'start', ...this.flags, '--port', String(this.port), ...flags],
       { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.#child = child;

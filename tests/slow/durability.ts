@@ -4,7 +4,7 @@
 //     node tests/slow/durability.ts
 //
 // For each of a number of INSERTs: between the reply before and this one's CommandComplete, the node has
-// written to the write-ahead log of the open block file and then synced it, and the sync had returned.
+// written to the journal and then synced it, and the sync had returned.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -46,11 +46,11 @@ function fault(calls: readonly Call[]): string | null {
   let written = false;
   let synced = false;
   for (const { name, text } of calls) {
-    const blocks = /<[^>]*\/chain\/blocks-\d+\.sqlite(-wal)?>/.test(text);
-    if (blocks && name.startsWith('pwrite')) {
+    const journal = /<[^>]*\/chain\/journal-[01]>/.test(text);
+    if (journal && name.startsWith('pwrite')) {
       written = true;
       synced = false;
-    } else if (blocks && /^f(data)?sync$/.test(name) && / = 0\b/.test(text)) {
+    } else if (journal && /^f(data)?sync$/.test(name) && / = 0\b/.test(text)) {
       synced = written;
     } else if (/<(socket|TCP)/.test(text) && text.includes(String.raw`INSERT 0 1\0`)) {
       replies += 1;

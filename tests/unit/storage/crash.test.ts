@@ -9,6 +9,7 @@ import { openDatabase } from '../../../storage/sqlite.ts';
 import { shardFile } from '../../../storage/data-directory.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
 import { NOTES, insertNote, makeNotes, openNotes } from './notes-fixture.ts';
+import type { Operation } from '../../../ledger/operation.ts';
 
 let directory: string;
 
@@ -181,6 +182,43 @@ test('nothing is forgotten that a shard held back by a reader would need after a
   expect(counters()).toBeLessThan(kept);
   recovered.writer.close();
   expect((await verifyLedger(directory)).damage).toBeNull();
+});
+
+test('blocks that share a commit leave what blocks by themselves do', async () => {
+  const ledger = openNotes(directory);
+  const { writer } = ledger;
+  const together = (...operations: Operation[]): void => {
+    for (const operation of operations) {
+      const stored = ledger.block([ledger.bundle([[operation]])]);
+      const block = writer.admit(stored);
+      writer.blocks.append(stored);
+      writer.execute(block);
+    }
+    writer.settle();
+  };
+  // The last block of a commit is not the last to write to each table; one aborts.
+  together(insertNote(0, 1n), insertNote(0, 2n), insertNote(1, 1n));
+  together(insertNote(1, 2n), insertNote(0, 2n), insertNote(0, 3n), insertNote(1, 2n));
+  expect((await verifyLedger(directory)).damage).toBeNull();
+  // Taken back to the first commit, and on from there.
+  const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+  ledger.reopen();
+  cpSync(directory, old, { recursive: true });
+  const { writer: reopened } = ledger;
+  for (const operation of [insertNote(0, 4n), insertNote(1, 4n), insertNote(0, 5n)]) {
+    const stored = ledger.block([ledger.bundle([[operation]])]);
+    const block = reopened.admit(stored);
+    reopened.blocks.append(stored);
+    reopened.execute(block);
+  }
+  reopened.close();
+  for (const lost of [0, 1]) {
+    cpSync(shardFile(old, lost), shardFile(directory, lost));
+    openNotes(directory).writer.close();
+    expect((await verifyLedger(directory)).damage).toBeNull();
+  }
+  expect(ids(0)).toEqual([1n, 2n, 3n, 4n, 5n]);
+  rmSync(old, { recursive: true });
 });
 
 test('a state that is gone, and an index that is gone, are made again', async () => {
