@@ -376,7 +376,7 @@ export class ChainWriter {
   /** Sorts some ids in. */
   sortSome(): void {
     this.#begin();
-    this.#index.sortIds(this.#executed.header.height);
+    this.#index.sortIds(this.#index.someUpTo(this.#executed.header.height));
     this.settle();
   }
 

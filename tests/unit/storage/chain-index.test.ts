@@ -30,6 +30,31 @@ test('a transaction is found by its id, sorted in or waiting', () => {
   ledger.destroy();
 });
 
+test('ids are sorted in some at a time, and verified as far as they are', async () => {
+  const ledger = makeNotes();
+  const ids: Uint8Array[] = [];
+  for (let block = 0; block < 6; block++) {
+    const transactions = Array.from({ length: 1_900 }, (_, i) => [
+      insertNote(0, BigInt(block * 1_900 + i)),
+    ]);
+    ids.push(...ledger.append([ledger.bundle(transactions)]).map((each) => each.transactionId));
+  }
+  ledger.writer.sortSome();
+  const reader = StateReader.open(ledger.directory);
+  const sorted = reader.database.prepare('SELECT count(*) FROM chain.transaction_id').pluck();
+  expect(sorted.get()).toBe(5n * 1_900n);
+  expect((await verifyLedger(ledger.directory)).damage).toBeNull();
+  ledger.writer.tidy();
+  expect(sorted.get()).toBe(6n * 1_900n);
+  expect((await verifyLedger(ledger.directory)).damage).toBeNull();
+  expect(ids.slice(-2).map((id) => stampOfId(reader.database, id))).toEqual([
+    stampOf(6, 1_898),
+    stampOf(6, 1_899),
+  ]);
+  reader.close();
+  ledger.destroy();
+});
+
 test('an id that was moved is damage', async () => {
   const ledger = makeNotes();
   idsOf(ledger);
