@@ -21,8 +21,8 @@ export interface EvidenceOptions {
   readonly chainId: Uint8Array;
   readonly dataDirectory: string;
   readonly nodeSeed: Uint8Array;
-  /** The history tree over all headers. */
-  readonly history: () => { readonly size: number; root(): Uint8Array };
+  /** The history tree over all headers, when they are durable. */
+  readonly history: () => Promise<{ readonly size: number; root(): Uint8Array }>;
   /** Makes all that was executed visible to other connections. */
   readonly settle: () => void;
   /** Makes sure that the newest results are covered by a header. */
@@ -46,7 +46,8 @@ export class Evidence {
   async digest(): Promise<string> {
     const { crypto, chainId, nodeSeed, history, prove } = this.#options;
     await prove();
-    return makeCheckpoint(crypto, chainId, history().size, history().root(), nodeSeed);
+    const tree = await history();
+    return makeCheckpoint(crypto, chainId, tree.size, tree.root(), nodeSeed);
   }
 
   /**

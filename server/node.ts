@@ -13,6 +13,7 @@ import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
+import type { HistoryTree } from '../ledger/history-tree.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -199,7 +200,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     chainId,
     nodeSeed: secrets.nodeKey.seed,
     nodePublicKey: secrets.nodeKey.publicKey,
-    ledger: ledgerOver(writer),
+    ledger: ledgerOver(writer, await writer.durableHistory()),
     now: () => systemClock.now(),
     idleProofMs: config.idleProofMs,
     onFailure,
@@ -251,7 +252,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     chainId,
     dataDirectory: config.data,
     nodeSeed: secrets.nodeKey.seed,
-    history: () => writer.history,
+    history: () => writer.durableHistory(),
     settle,
     prove: () => consensus.prove(),
   });
@@ -337,9 +338,9 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
 }
 
 /** The writer as the consensus wants its ledger. */
-function ledgerOver(writer: Writer): Ledger {
+function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
   return {
-    history: writer.history.copy(),
+    history,
     get tip(): Tip {
       return writer.tip;
     },

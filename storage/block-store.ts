@@ -274,9 +274,10 @@ export class BlockStore {
     this.#journal.release();
   }
 
-  close(): void {
+  /** @param settle whether the journal is to be emptied, as at an orderly end */
+  close(settle = true): void {
     try {
-      if (this.#settled) this.settle();
+      if (this.#settled && settle) this.settle();
       this.#settled = false;
     } finally {
       this.#journal.close();

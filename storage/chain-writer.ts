@@ -158,7 +158,9 @@ export class ChainWriter {
 
   /** What the journal holds goes into the block files; chunks that no block names go. */
   #settleBlocks(): void {
-    for (let height = this.blocks.moved + 1; height <= this.blocks.tip; height++) {
+    // A block takes its chunks from the list before any shard has committed it.
+    const lowest = Math.min(this.blocks.moved, ...this.#state.heights());
+    for (let height = lowest + 1; height <= this.blocks.tip && this.#chunks.any; height++) {
       this.#chunks.name(chunksNamedIn(this.#stored(height).body));
     }
     this.blocks.settle();
@@ -403,7 +405,8 @@ export class ChainWriter {
     if (!this.#broken) this.settle();
     this.#state.close();
     this.#chunks.close();
-    this.blocks.close();
+    // After a failure the journal keeps what it has for the next start.
+    this.blocks.close(!this.#broken);
     this.#lock?.release();
   }
 

@@ -77,6 +77,12 @@ export class UnnamedChunks {
     return guard(file.path, () => file.database.transaction(() => work(file)).immediate());
   }
 
+  /** Whether any chunk is listed. */
+  get any(): boolean {
+    const { path, database } = this.#open;
+    return guard(path, () => hasUnnamed(database));
+  }
+
   /** Removes what a process before has left. */
   clear(): void {
     this.#change(({ database }) => {

@@ -81,7 +81,7 @@ export class Writer {
    * Takes the directory, has the thread recover the ledger, and opens it.
    *
    * @param node       public key of this node
-   * @param onFailure  told once when the thread fails while nobody waits for it; the node must stop
+   * @param onFailure  told once when the thread fails, or what nobody waits for; the node must stop
    * @throws StorageError
    */
   static async open(
@@ -131,8 +131,13 @@ export class Writer {
   /** To be called before a read by that connection: what is executed and not yet durable must not be seen. */
   beforeRead(): void {
     if (!this.#ahead) return;
-    this.#guarded(() => this.#writer.blocks.sync());
     this.#blocksSinceRead = -BLOCKS_AFTER_READ;
+    try {
+      this.#writer.blocks.sync();
+    } catch (error) {
+      this.#fail(error as Error);
+      throw error;
+    }
   }
 
   /** Of the catalog as that connection shows it; null while the thread may change it. */
@@ -144,9 +149,11 @@ export class Writer {
     return this.#writer.genesis;
   }
 
-  /** The history tree over all headers that were appended. */
-  get history(): HistoryTree {
-    return this.#writer.history;
+  /** A copy of the history tree over all headers appended so far, when they are durable and executed. */
+  async durableHistory(): Promise<HistoryTree> {
+    const history = this.#writer.history.copy();
+    await Promise.all([this.#storing, this.#executing]);
+    return history;
   }
 
   /**
@@ -186,15 +193,16 @@ export class Writer {
     storing.catch(() => undefined);
     const executing = (async () => {
       this.#ahead = true;
+      let appended: Appended;
       try {
-        const appended = this.#writer.execute(block);
+        appended = this.#writer.execute(block);
         await storing;
-        return appended;
       } finally {
         this.#ahead = false;
       }
+      return this.#published(appended);
     })();
-    return this.#published(await this.#alone(executing));
+    return this.#alone(executing);
   }
 
   #synced(began: number): void {
@@ -279,17 +287,17 @@ export class Writer {
   #tend(): void {
     this.#settleTimer ??= setTimeout(() => {
       this.#settleTimer = null;
-      this.#guarded(() => this.settle());
+      this.#beside(() => this.settle());
     }, SETTLE_AFTER_MS).unref();
     if (this.#tending || !this.#writer.untidy) return;
     this.#tending = true;
     setImmediate(() => {
       this.#tending = false;
       if (this.#away || this.#ahead || this.#failure !== null) return;
-      this.#guarded(() => {
+      this.#beside(() => {
         if (this.#writer.tidySome()) this.#tend();
+        if (this.#writer.logsAreLong) void this.#fold();
       });
-      if (this.#writer.logsAreLong) void this.#fold();
     });
   }
 
@@ -307,13 +315,12 @@ export class Writer {
     }
   }
 
-  /** A failure beside a block ends the node as one of a block does. */
-  #guarded(work: () => void): void {
+  /** Work that nobody waits for: its failure ends the node as one of a block does. */
+  #beside(work: () => void): void {
     try {
       work();
     } catch (error) {
       this.#fail(error as Error);
-      throw error;
     }
   }
 
@@ -375,7 +382,7 @@ export class Writer {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     for (const { reject } of waiting) reject(error);
-    if (waiting.length === 0) this.#onFailure(error);
+    this.#onFailure(error);
   }
 }
 
