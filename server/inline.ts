@@ -86,10 +86,10 @@ export class Inline {
 
   /** Makes sure that there is a snapshot, and that it is not older than what this process has heard of. */
   #look(): void {
+    this.#source.beforeRead();
     const height = this.#height();
     if (this.#snapshot === height) return;
     this.renew();
-    this.#source.beforeRead();
     this.#runner.hold();
     this.#snapshot = height;
     if (this.#turnEnds) return;

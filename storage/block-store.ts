@@ -68,6 +68,8 @@ export class BlockStore {
   /** Of the open file; null before it was measured. */
   #segmentBytes: number | null = null;
   #syncing = false;
+  /** Of a sync that nobody waited for: a second one would succeed, because the kernel reports a failure once. */
+  #syncError: Error | null = null;
   /** What the journal held when it was opened is in the block files. */
   #settled = false;
 
@@ -93,10 +95,9 @@ export class BlockStore {
       const message = `${this.fileOf(this.#gap)}: block ${this.#gap} is missing or was changed`;
       throw new StorageError('damaged', message);
     }
-    if (this.#moved < this.#tip) {
-      this.#moveTo(this.#tip + 1);
-      this.#syncMoved();
-    }
+    this.#moveTo(this.#tip + 1);
+    // Also what a process before has moved and not synced.
+    this.#syncMoved();
     this.#journal.restart(this.#moved);
     this.#settled = true;
   }
@@ -123,6 +124,8 @@ export class BlockStore {
 
   /** Path of the file that holds, or would hold, a height. */
   fileOf(height: number): string {
+    const { damaged } = this.#journal;
+    if (height === this.#gap && damaged !== null) return damaged;
     const journal = height > this.#moved ? this.#journal.fileOf(height) : null;
     return journal ?? blockFile(this.#directory, this.#firstHeightOf(height) ?? height);
   }
@@ -136,7 +139,9 @@ export class BlockStore {
       this.#moved = this.#newestInFiles();
       this.#gap = null;
       this.#tip = this.#moved;
-      if (this.#journal.settled > this.#moved) this.#gap = this.#moved + 1;
+      if (this.#journal.settled > this.#moved || this.#journal.damaged !== null) {
+        this.#gap = this.#moved + 1;
+      }
       for (const height of journal) {
         if (height <= this.#moved) continue;
         if (height === this.#tip + 1) this.#tip = height;
@@ -347,13 +352,16 @@ export class BlockStore {
       fdatasync(file, (error) => {
         closeSync(file);
         this.#syncing = false;
-        // It fails again, where somebody hears of it, at the latest when the journal is full.
-        if (error === null && this.#journal.held === held) this.#journal.release();
+        if (error !== null) this.#syncError = error;
+        else if (this.#journal.held === held) this.#journal.release();
       });
     });
   }
 
   #withLog(work: (file: number) => void): void {
+    if (this.#syncError !== null) {
+      throw new StorageError('io', `a block file could not be synced: ${this.#syncError.message}`);
+    }
     const path = `${blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0)}-wal`;
     try {
       if (existsSync(path)) work(openSync(path, 'r+'));

@@ -271,8 +271,10 @@ export class ChainWriter {
   follow(block: AdmittedBlock, applied: AppliedBlock): Appended {
     try {
       const { stored, header, hash, frontier } = block;
-      this.#state.follow(stored.height);
       this.#begin();
+      this.#state.follow(stored.height);
+      const heights = this.#state.heights();
+      assert(Math.min(...heights) === stored.height, 'what is followed was committed');
       this.#index.put(header, { height: stored.height, hash, header: stored.header }, frontier);
       return this.#advance(block, applied);
     } catch (error) {
@@ -285,7 +287,7 @@ export class ChainWriter {
     if (this.#openBlocks === 0) return;
     const { height } = this.#executed.header;
     try {
-      this.#assertOpen();
+      this.assertOpen();
       this.#state.commit(height);
     } catch (error) {
       throw this.broke(error);
@@ -302,18 +304,16 @@ export class ChainWriter {
   }
 
   /** SQLite undoes a transaction by itself when the disk is full or fails, also under a read of somebody else. */
-  #assertOpen(): void {
+  assertOpen(): void {
     if (this.#openBlocks === 0 || this.#state.database.inTransaction) return;
     const file = shardFile(this.data.path, 0);
     throw new StorageError('io', `${file}: an open transaction was undone; the disk may be full`);
   }
 
   #begin(): void {
-    this.#assertOpen();
-    if (this.#openBlocks === 0) {
-      this.#options.beforeWrite?.();
-      this.#state.begin();
-    }
+    this.assertOpen();
+    this.#options.beforeWrite?.();
+    if (this.#openBlocks === 0) this.#state.begin();
     this.#openBlocks++;
   }
 

@@ -5,8 +5,9 @@
 // SQLite costs, and the block files are filled many blocks at a time (storage/block-store.ts). docs/formats/journal.md
 // has the bytes.
 //
-// A file begins with a mark: up to which height the block files hold all blocks. Records up to there are void, whatever
-// lies there still.
+// A file begins with a mark: up to which height the block files hold all blocks, and a number made by chance that goes into
+// the checksums of the records behind it. Records up to that height are void, and so is whatever was there before the
+// mark, or lies inside a record and looks like one: who writes rows cannot know the number.
 //
 // (1) A record is written only when the one before it is on disk: after a power loss only the newest can be torn.
 // (2) A file is written over only when the block files hold all its blocks, on disk. So whatever is read from
@@ -15,6 +16,7 @@
 import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
 import { fstatSync, readSync, writeSync, writevSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { StorageError, assert } from '../ledger/error.ts';
 import { journalFile, syncFolder } from './data-directory.ts';
@@ -29,6 +31,8 @@ const BLOCK_MAGIC = 0x5453_4a31;
 const MARK_MAGIC = 0x5453_4a30;
 /** Magic, checksum of what follows, height (8), lengths of header, body and certificate. */
 const HEAD_BYTES = 28;
+/** The part of a mark. */
+const NONCE_BYTES = 16;
 
 export interface JournalOptions {
   readonly readonly?: boolean;
@@ -46,9 +50,14 @@ export class Journal {
   readonly #handles: (number | null)[];
   readonly #paths: string[];
   readonly #fileBytes: number;
+  /** For syncs in this thread: the kernel reports a failure once to each. */
+  readonly #syncHandles: number[];
+  /** Where the checksums of a file's records begin, after its mark; null: it has none. */
+  readonly #seeds: (number | null)[] = Array.from({ length: FILES }, () => null);
   /** The file that is written, and where its next record goes. */
   #active = 0;
   #offset = 0;
+  #damaged: string | null = null;
   /** The block files hold all blocks up to there; -1 for none. */
   #settled = -1;
   /** Heights in the other file that it must keep: from the first to before the second; null for none. */
@@ -67,6 +76,7 @@ export class Journal {
     this.#handles = this.#paths.map((path) =>
       guarded(path, () => (readonly ? openReadonly(path) : openReserved(path, fileBytes))),
     );
+    this.#syncHandles = readonly ? [] : this.#paths.map((path) => openSync(path, 'r+'));
     if (!readonly) syncFolder(dirname(this.#paths[0]!));
   }
 
@@ -75,10 +85,16 @@ export class Journal {
     return this.#settled;
   }
 
+  /** Path of a file whose mark was changed, so that what it holds is not known; null: there is none. */
+  get damaged(): string | null {
+    return this.#damaged;
+  }
+
   /** Looks for records anew. @returns the heights found that are not settled, ascending */
   scan(): readonly number[] {
     this.#places.clear();
     this.#settled = -1;
+    this.#damaged = null;
     for (let file = 0; file < FILES; file++) this.#scanFile(file);
     const heights = [...this.#places.keys()].filter((height) => height > this.#settled);
     return heights.sort((a, b) => a - b);
@@ -86,32 +102,32 @@ export class Journal {
 
   #scanFile(file: number): void {
     const handle = this.#handles[file]!;
+    const path = this.#paths[file]!;
     if (handle === null) return;
-    const bytes = guarded(this.#paths[file]!, () => {
+    const bytes = guarded(path, () => {
       const all = Buffer.allocUnsafe(fstatSync(handle).size);
       return all.subarray(0, readSync(handle, all, 0, all.length, 0));
     });
-    for (let offset = 0; offset + HEAD_BYTES <= bytes.length;) {
-      const length = recordIn(bytes, offset);
-      if (length === null) {
-        offset += SECTOR_BYTES;
-        continue;
-      }
-      const height = heightIn(bytes, offset);
-      if (bytes.readUInt32BE(offset) === MARK_MAGIC) {
-        this.#settled = Math.max(this.#settled, height);
-      } else {
-        // Of two records of a height either will do: there are two only where the block files have it too.
-        this.#places.set(height, { file, offset });
-      }
-      offset += Math.ceil(length / SECTOR_BYTES) * SECTOR_BYTES;
+    const mark = recordIn(bytes, 0, MARK_MAGIC, 0);
+    this.#seeds[file] = mark === null ? null : crc32(bytes.subarray(HEAD_BYTES, mark));
+    if (mark === null) {
+      // A mark is one sector, which a disk writes whole or not at all: only a file never used has none.
+      if (bytes.subarray(0, HEAD_BYTES).some((byte) => byte !== 0)) this.#damaged = path;
+      return;
+    }
+    this.#settled = Math.max(this.#settled, heightIn(bytes, 0));
+    for (let offset = SECTOR_BYTES; offset + HEAD_BYTES <= bytes.length;) {
+      const length = recordIn(bytes, offset, BLOCK_MAGIC, this.#seeds[file]!);
+      if (length !== null) this.#places.set(heightIn(bytes, offset), { file, offset });
+      offset += Math.ceil((length ?? 1) / SECTOR_BYTES) * SECTOR_BYTES;
     }
   }
 
   /** The block of that height, if its record is here. */
   read(height: number): StoredBlock | null {
     const place = this.#places.get(height);
-    if (place === undefined) return null;
+    const seed = place === undefined ? null : this.#seeds[place.file]!;
+    if (place === undefined || seed === null) return null;
     const { file, offset } = place;
     const handle = this.#handles[file]!;
     return guarded(this.#paths[file]!, () => {
@@ -121,7 +137,7 @@ export class Journal {
       const length = Math.min(lengthIn(head, 0), fstatSync(handle!).size - offset);
       const record = Buffer.alloc(length);
       readSync(handle!, record, 0, length, offset);
-      const block = decodeRecord(record);
+      const block = decodeRecord(record, seed);
       return block?.height === height ? block : null;
     });
   }
@@ -170,7 +186,9 @@ export class Journal {
   #begin(settled: number): void {
     const file = this.#active;
     guarded(this.#paths[file]!, () => {
-      writeSync(this.#handles[file]!, encodeMark(settled), 0, HEAD_BYTES, 0);
+      const nonce = randomBytes(NONCE_BYTES);
+      writeSync(this.#handles[file]!, encodeMark(settled, nonce), 0, HEAD_BYTES + NONCE_BYTES, 0);
+      this.#seeds[file] = crc32(nonce);
     });
     this.#settled = settled;
     this.#offset = SECTOR_BYTES;
@@ -179,7 +197,7 @@ export class Journal {
 
   /** Writes a record, which is durable after the next sync. @throws StorageError full, io */
   write(block: StoredBlock): void {
-    const parts = encodeRecord(block);
+    const parts = encodeRecord(block, this.#seeds[this.#active]!);
     const bytes = recordLength(block);
     const place = { file: this.#active, offset: this.#offset };
     const path = this.#paths[place.file]!;
@@ -195,7 +213,7 @@ export class Journal {
 
   /** Waits until the newest record is on disk. @throws StorageError */
   sync(): void {
-    guarded(this.#paths[this.#active]!, () => fdatasyncSync(this.#handles[this.#active]!));
+    guarded(this.#paths[this.#active]!, () => fdatasyncSync(this.#syncHandles[this.#active]!));
   }
 
   /** As `sync`, without keeping the thread. */
@@ -210,7 +228,9 @@ export class Journal {
   }
 
   close(): void {
-    for (const handle of this.#handles.splice(0)) if (handle !== null) closeSync(handle);
+    for (const handle of [...this.#handles.splice(0), ...this.#syncHandles.splice(0)]) {
+      if (handle !== null) closeSync(handle);
+    }
   }
 }
 
@@ -241,22 +261,26 @@ function recordBytes(block: StoredBlock): number {
 }
 
 /** The record in parts, so that the body, which may be long, is not copied. */
-function encodeRecord({ height, header, body, certificate }: StoredBlock): Uint8Array[] {
+function encodeRecord(
+  { height, header, body, certificate }: StoredBlock,
+  seed: number,
+): Uint8Array[] {
   const parts = [header, body, certificate];
   const head = Buffer.allocUnsafe(HEAD_BYTES);
   head.writeUInt32BE(BLOCK_MAGIC, 0);
   head.writeBigInt64BE(BigInt(height), 8);
   parts.forEach((part, i) => head.writeUInt32BE(part.length, 16 + 4 * i));
-  const sum = parts.reduce((before, part) => crc32(part, before), crc32(head.subarray(8)));
+  const sum = parts.reduce((before, part) => crc32(part, before), crc32(head.subarray(8), seed));
   head.writeUInt32BE(sum, 4);
   return [head, ...parts];
 }
 
-/** A head without parts. */
-function encodeMark(height: number): Buffer {
-  const mark = Buffer.alloc(HEAD_BYTES);
+function encodeMark(height: number, nonce: Buffer): Buffer {
+  const mark = Buffer.alloc(HEAD_BYTES + NONCE_BYTES);
   mark.writeUInt32BE(MARK_MAGIC, 0);
   mark.writeBigInt64BE(BigInt(height), 8);
+  mark.writeUInt32BE(NONCE_BYTES, 16);
+  mark.set(nonce, HEAD_BYTES);
   mark.writeUInt32BE(crc32(mark.subarray(8)), 4);
   return mark;
 }
@@ -270,19 +294,18 @@ function heightIn(bytes: Buffer, at: number): number {
   return Number(bytes.readBigInt64BE(at + 8));
 }
 
-/** Length of the record that begins there; null when none does, or when it was torn or changed. */
-function recordIn(bytes: Buffer, at: number): number | null {
-  if (bytes.length - at < HEAD_BYTES) return null;
-  const magic = bytes.readUInt32BE(at);
-  if (magic !== BLOCK_MAGIC && magic !== MARK_MAGIC) return null;
+/** Length of the record of that kind that begins there; null when none does, or when it was torn or changed. */
+function recordIn(bytes: Buffer, at: number, magic: number, seed: number): number | null {
+  if (bytes.length - at < HEAD_BYTES || bytes.readUInt32BE(at) !== magic) return null;
   const length = lengthIn(bytes, at);
   if (length > bytes.length - at) return null;
-  return crc32(bytes.subarray(at + 8, at + length)) === bytes.readUInt32BE(at + 4) ? length : null;
+  const sum = crc32(bytes.subarray(at + 8, at + length), seed);
+  return sum === bytes.readUInt32BE(at + 4) ? length : null;
 }
 
 /** The block of the record that these bytes are; null when they are none. */
-function decodeRecord(bytes: Buffer): StoredBlock | null {
-  if (recordIn(bytes, 0) === null || bytes.readUInt32BE(0) !== BLOCK_MAGIC) return null;
+function decodeRecord(bytes: Buffer, seed: number): StoredBlock | null {
+  if (recordIn(bytes, 0, BLOCK_MAGIC, seed) === null) return null;
   let at = HEAD_BYTES;
   const [header, body, certificate] = [16, 20, 24].map(
     (place) => new Uint8Array(bytes.subarray(at, (at += bytes.readUInt32BE(place)))),

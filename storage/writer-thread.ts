@@ -13,7 +13,7 @@ import { BlockStore } from './block-store.ts';
 import { ChainWriter } from './chain-writer.ts';
 import { readDataDirectory, shardFile } from './data-directory.ts';
 import { Executor } from './executor.ts';
-import { foldState } from './fold.ts';
+import { foldState, logsAreLong } from './fold.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import { storageErrorOf } from './sqlite.ts';
 import { checkAtStart } from './start-check.ts';
@@ -107,6 +107,8 @@ class Hand {
       const applied = executor.apply({ height, timeMs, bundles, transactions });
       this.#chunks.name(chunksNamedBy(bundles));
       state.commit(height);
+      // Nobody else writes at the moment: the log can begin anew.
+      if (logsAreLong(this.#data)) foldState(state.database, this.#data);
       return applied;
     } catch (error) {
       state.rollback();

@@ -130,9 +130,12 @@ export class Writer {
 
   /** To be called before a read by that connection: what is executed and not yet durable must not be seen. */
   beforeRead(): void {
-    if (!this.#ahead) return;
-    this.#blocksSinceRead = -BLOCKS_AFTER_READ;
+    // What was executed and not committed is undone by a failure, though it was acknowledged.
+    if (this.#failure !== null) throw this.#failure;
     try {
+      this.#writer.assertOpen();
+      if (!this.#ahead) return;
+      this.#blocksSinceRead = -BLOCKS_AFTER_READ;
       this.#writer.blocks.sync();
     } catch (error) {
       this.#fail(error as Error);
@@ -151,6 +154,7 @@ export class Writer {
 
   /** A copy of the history tree over all headers appended so far, when they are durable and executed. */
   async durableHistory(): Promise<HistoryTree> {
+    if (this.#failure !== null) throw this.#failure;
     const history = this.#writer.history.copy();
     await Promise.all([this.#storing, this.#executing]);
     return history;
@@ -164,7 +168,15 @@ export class Writer {
    */
   async append(own: OwnBlock): Promise<Appended> {
     if (this.#failure !== null) throw this.#failure;
-    const block = this.#writer.admitOwn(own);
+    try {
+      return await this.#append(this.#writer.admitOwn(own));
+    } catch (error) {
+      this.#failure ??= error as Error;
+      throw error;
+    }
+  }
+
+  async #append(block: AdmittedBlock): Promise<Appended> {
     if (this.#storing !== null || this.#executing !== null || this.#writer.isHeavy(block)) {
       await this.#store(block);
       return this.#inOrder(block);
@@ -197,6 +209,8 @@ export class Writer {
       try {
         appended = this.#writer.execute(block);
         await storing;
+        // Whoever has synced meanwhile may have taken the error.
+        if (this.#failure !== null) throw this.#failure;
       } finally {
         this.#ahead = false;
       }
@@ -261,6 +275,8 @@ export class Writer {
 
   async #executeAway(block: AdmittedBlock): Promise<Appended> {
     const { height, timeMs } = block.header;
+    // With one heavy block after the other there is no other moment.
+    this.#writer.tidySome();
     this.#writer.settle();
     this.#away = true;
     try {
@@ -278,7 +294,7 @@ export class Writer {
 
   /** Lets other connections see all that was executed; waits until it is durable. */
   settle(): void {
-    if (this.#away || this.#failure !== null) return;
+    if (this.#away) return;
     this.beforeRead();
     this.#writer.settle();
   }
@@ -339,19 +355,27 @@ export class Writer {
   /** Finishes what was asked for, closes the files and ends the thread. */
   async close(): Promise<void> {
     if (this.#settleTimer !== null) clearTimeout(this.#settleTimer);
-    if (this.#failure !== null) {
-      // It may still hold its files and, with them, the process.
-      await this.#worker.terminate();
-    } else {
-      const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-      const closed = this.#ask({ kind: 'close' });
-      // Whoever asks from now on is refused, and the end of the thread is no failure.
-      this.#failure = new StorageError('io', 'the writer is closed');
-      await Promise.race([closed, ended]);
-      await ended;
+    try {
+      if (this.#failure === null) {
+        await this.#closeThread();
+      } else {
+        this.#writer.broke(this.#failure);
+        // It may still hold its files and, with them, the process.
+        await this.#worker.terminate();
+      }
+    } finally {
+      this.#writer.close();
+      this.#lock.release();
     }
-    this.#writer.close();
-    this.#lock.release();
+  }
+
+  async #closeThread(): Promise<void> {
+    const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+    const closed = this.#ask({ kind: 'close' });
+    // Whoever asks from now on is refused, and the end of the thread is no failure.
+    this.#failure = new StorageError('io', 'the writer is closed');
+    await Promise.race([closed, ended]);
+    await ended;
   }
 
   #ask(request: Request): Promise<WriterReply> {

@@ -85,7 +85,12 @@ export class QueryRunner {
   hold(): void {
     this.#began = !this.#database.inTransaction;
     if (this.#began) this.#begin.run();
-    this.#held = this.#versionNow();
+    try {
+      this.#held = this.#versionNow();
+    } catch (error) {
+      if (this.#began) this.#undone();
+      throw error;
+    }
   }
 
   /** Lets go of the snapshot; nothing happens without one. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { BlockStore } from '../../../storage/block-store.ts';
 import { journalFile } from '../../../storage/data-directory.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
@@ -118,6 +119,37 @@ test('a record that was changed before others is damage, named', async () => {
   const { damage } = await verifyLedger(copy);
   expect(damage).toMatchObject({ message: 'block 3 is missing or was changed', height: 3 });
   expect(() => openNotes(copy)).toThrow('block 3 is missing or was changed');
+});
+
+test('a mark that was changed is damage, named', async () => {
+  fill(1, 3);
+  const copy = killed();
+  flip(journalFile(copy, 0), 30);
+  const { damage } = await verifyLedger(copy);
+  expect(damage).toMatchObject({ file: journalFile(copy, 0), height: 1 });
+  expect(() => openNotes(copy)).toThrow(`${journalFile(copy, 0)}: block 1 is missing`);
+});
+
+test('bytes that look like records, in a row or of an earlier turn, are none', () => {
+  fill(1, 4);
+  const copy = killed();
+  const file = journalFile(copy, 0);
+  const bytes = readFileSync(file);
+  const free = recordOf(copy, 4).offset + 4_096;
+  // A mark of another height, and a block of a height to come, both with sound checksums but for the number.
+  for (const [magic, height, at] of [
+    [0x54534a30, 1_000n, free],
+    [0x54534a31, 5n, free + 512],
+    [0x54534a31, 4n, free + 1_024],
+  ] as const) {
+    bytes.writeUInt32BE(magic, at);
+    bytes.writeBigInt64BE(height, at + 8);
+    bytes.writeUInt32BE(crc32(bytes.subarray(at + 8, at + 28)), at + 4);
+  }
+  writeFileSync(file, bytes);
+  const opened = openNotes(copy);
+  expect(opened.writer.tip.height).toBe(4);
+  opened.writer.close();
 });
 
 test('whatever byte of the journal is flipped: found, or it carried nothing', async () => {

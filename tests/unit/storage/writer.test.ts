@@ -115,6 +115,25 @@ test('one after the other, read in between by the connection that writes', async
   expect((await verifyLedger(directory)).damage).toBeNull();
 });
 
+test('a snapshot held while the thread works is ended before its result is taken over', async () => {
+  const made = blocks();
+  const writer = await open();
+  const { database } = writer;
+  writer.beforeWrite = () => {
+    if (database.inTransaction) database.exec('COMMIT');
+  };
+  for (const { block } of made) {
+    const appending = writer.append(block);
+    // As a read in the same turn: of the state before the block.
+    if (!database.inTransaction) database.exec('BEGIN; SELECT count(*) FROM main._catalog');
+    await appending;
+    writer.settle();
+  }
+  expect(writer.tip).toEqual(ledger.writer.tip);
+  await writer.close();
+  expect((await verifyLedger(directory)).damage).toBeNull();
+});
+
 test('chunks that the thread has stored are executed, dropped, and gone after a start', async () => {
   const operations = encodeOperations([insertNote(0, 900n), insertNote(1, 900n)]);
   const hash = ledger.writer.putChunk(operations);
