@@ -5,7 +5,7 @@
 //     checkpoint. Where a loss cannot be repaired it is FULL, or the log is synced by hand.
 // (3) An error of the library leaves this directory as a StorageError, so nobody above knows SQLite's codes.
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { StorageError } from '../ledger/error.ts';
 import type { StorageFault } from '../ledger/error.ts';
@@ -100,6 +100,24 @@ export function lockFile(path: string): Database {
   });
 }
 
+/**
+ * Indexes of logs that were looked at. They stay open: a process that closes any handle of a file loses all its locks on
+ * it (POSIX), those of SQLite too; the next process to open the database then takes itself for the first, empties the
+ * index, and who has it mapped dies of SIGBUS.
+ */
+const indexes = new Map<string, { readonly file: number; readonly inode: number }>();
+
+function indexOf(path: string): number {
+  const { ino } = statSync(path);
+  const known = indexes.get(path);
+  if (known?.inode === ino) return known.file;
+  // The file of before is gone, and with it whatever was locked.
+  if (known !== undefined) closeSync(known.file);
+  const file = openSync(path, 'r');
+  indexes.set(path, { file, inode: ino });
+  return file;
+}
+
 /** Where the index of a log says how many frames are in use, and how many of them are folded in (sqlite.org/walformat.html). */
 const FRAMES_AT = 16;
 const FOLDED_AT = 96;
@@ -108,16 +126,11 @@ const FOLDED_AT = 96;
  * Bytes of a database's write-ahead log that wait to be folded in. The log itself keeps its length, because writing
  * over what is there costs half of what growing a file does (measured: ext4).
  *
- * @param path of a database that this process has open
+ * @param path of a database that this process has open; to be called by one thread, which lives as long as it is
  */
 export function logBytes(path: string): number {
   const head = Buffer.alloc(FOLDED_AT + 4);
-  const file = openSync(`${path}-shm`, 'r');
-  try {
-    readSync(file, head, 0, head.length, 0);
-  } finally {
-    closeSync(file);
-  }
+  readSync(indexOf(`${path}-shm`), head, 0, head.length, 0);
   // In the byte order of the machine, which is little-endian wherever the node runs.
   return (head.readUInt32LE(FRAMES_AT) - head.readUInt32LE(FOLDED_AT)) * PAGE_BYTES;
 }

@@ -13,7 +13,7 @@ import { BlockStore } from './block-store.ts';
 import { ChainWriter } from './chain-writer.ts';
 import { readDataDirectory, shardFile } from './data-directory.ts';
 import { Executor } from './executor.ts';
-import { foldState, logsAreLong } from './fold.ts';
+import { foldState } from './fold.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import { storageErrorOf } from './sqlite.ts';
 import { checkAtStart } from './start-check.ts';
@@ -34,6 +34,8 @@ export interface BlockAway {
   readonly height: number;
   readonly timeMs: number;
   readonly body: Uint8Array;
+  /** Whether the logs are long: after the block they can begin anew, because nobody else writes. */
+  readonly fold: boolean;
 }
 
 export type WriterRequest =
@@ -96,7 +98,7 @@ class Hand {
   }
 
   /** Executes a durable block and commits. The main thread has committed what it has executed before. */
-  execute({ height, timeMs, body }: BlockAway): AppliedBlock {
+  execute({ height, timeMs, body, fold }: BlockAway): AppliedBlock {
     const executor = this.#executorNow();
     const { state } = executor;
     const bundles = decodeBody(body);
@@ -107,8 +109,7 @@ class Hand {
       const applied = executor.apply({ height, timeMs, bundles, transactions });
       this.#chunks.name(chunksNamedBy(bundles));
       state.commit(height);
-      // Nobody else writes at the moment: the log can begin anew.
-      if (logsAreLong(this.#data)) foldState(state.database, this.#data);
+      if (fold) foldState(state.database, this.#data);
       return applied;
     } catch (error) {
       state.rollback();

@@ -281,7 +281,8 @@ export class Writer {
     this.#away = true;
     try {
       // A copy of its own: of a view the whole buffer behind it would go.
-      const away = { height, timeMs, body: block.stored.body.slice() };
+      const body = block.stored.body.slice();
+      const away = { height, timeMs, body, fold: this.#writer.logsAreLong };
       const message = await this.#ask({ kind: 'execute', block: away });
       if (message.kind !== 'executed') throw unexpected(message);
       this.#away = false;
