@@ -1,4 +1,6 @@
-// What the main thread reads itself, through the connection that writes the state: point reads, constraint look-ups, what needs the session. Shell.
+// What the main thread reads itself: point reads, constraint look-ups, what needs the session. Shell.
+//
+// It reads through the connection that writes the state, whose pages are at hand.
 //
 // Calls are synchronous and short by construction; whatever may take long runs in a reader process. The
 // functions registered with it answer for the session that is calling at the moment.

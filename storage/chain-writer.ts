@@ -219,8 +219,7 @@ export class ChainWriter {
    * @throws StorageError damaged
    */
   admit(stored: StoredBlock): AdmittedBlock {
-    if (this.#broken)
-      throw new StorageError('io', `${this.data.path}: the writer has failed before`);
+    this.#assertSound();
     const block = decodeBlock(this.#crypto, stored, this.blocks.fileOf(stored.height));
     this.#check(block);
     return this.#follows(block);
@@ -228,9 +227,13 @@ export class ChainWriter {
 
   /** As `admit` for a block that this process has made, and made to follow: nothing is checked or decoded twice. */
   admitOwn(block: OwnBlock): AdmittedBlock {
-    if (this.#broken)
-      throw new StorageError('io', `${this.data.path}: the writer has failed before`);
+    this.#assertSound();
     return this.#follows(decodeOwn(block));
+  }
+
+  #assertSound(): void {
+    if (!this.#broken) return;
+    throw new StorageError('io', `${this.data.path}: the writer has failed before`);
   }
 
   #follows(block: DecodedBlock): AdmittedBlock {

@@ -1,9 +1,9 @@
 // One socket: bytes in through the framer, bytes out through a slab. Shell.
 //
 // (1) Small messages are gathered and go out in one write; large ones go as they come, in the same order.
-// (2) Everything handed to `write` is copied before it returns, so its buffer may be used again.
 //     Answers to what came in one turn of the event loop leave together at its end: to wake a client costs the kernel more
 //     than to write, and who is still awake from the write before need not be woken.
+// (2) Everything handed to `write` is copied before it returns, so its buffer may be used again.
 // (3) In: above RECEIVE_AHEAD_BYTES_MAX unread bytes the socket is not read while the owner is at work. Out:
 //     above SEND_QUEUE_BYTES_MAX the channel is congested, and its owner stops producing until `drained`.
 // (4) After `end` nothing more is written; what still comes is read and dropped, because a socket closed with
