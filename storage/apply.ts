@@ -77,15 +77,17 @@ export function applyBlock(
   chunks: ChunkSource,
 ): AppliedBlock {
   const transactions: AppliedTransaction[] = [];
+  const leaves: Uint8Array[] = [];
   for (const bundle of block.bundles) {
     const bundleAbort = checkAuthor(store, bundle);
     for (let i = 0; i < bundle.transactions.length; i++) {
       const stamp = stampOf(block.height, transactions.length);
       const step = { store, crypto, chunks, bundle, stamp, timeMs: block.timeMs };
       const decoded = block.transactions[transactions.length]!;
-      transactions.push(applyTransaction(step, decoded, bundleAbort));
+      transactions.push(applyTransaction(step, decoded, bundleAbort, leaves));
     }
   }
+  store.writeReceipts(transactions, leaves);
   const hashes = transactions.map(({ encoded }) => receiptHash(crypto, encoded));
   return { transactions, receiptsRoot: merkleRoot(crypto, hashes) };
 }
@@ -109,12 +111,14 @@ interface Step {
   readonly timeMs: number;
 }
 
+/** Appends the hashes of the row versions that it has written, back to back, to `leavesOfAll`. */
 function applyTransaction(
   step: Step,
   { id, transaction }: DecodedTransaction,
   bundleAbort: Abort | null,
+  leavesOfAll: Uint8Array[],
 ): AppliedTransaction {
-  const { store, crypto, bundle, stamp } = step;
+  const { crypto, bundle, stamp } = step;
   let abort = bundleAbort;
   let counts: readonly OperationCounts[] = [];
   let leaves: Uint8Array = NO_BYTES;
@@ -134,9 +138,8 @@ function applyTransaction(
     versionsRoot: packedMerkleRoot(crypto, leaves),
     versionCount: leaves.length / 32,
   };
-  const applied = { stamp, author: bundle.author, receipt, encoded: encodeReceipt(receipt) };
-  store.writeReceipt(applied, leaves);
-  return applied;
+  leavesOfAll.push(leaves);
+  return { stamp, author: bundle.author, receipt, encoded: encodeReceipt(receipt) };
 }
 
 /** Validity and idempotency; takes the key when all is well. */

@@ -19,10 +19,16 @@ import { TableStore } from './table-store.ts';
 import type { AppliedTransaction } from './apply.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { Catalog, CatalogChange, ForeignKey, Table } from '../ledger/catalog.ts';
+import type { Datum } from '../ledger/type.ts';
 import type { Database, Statement } from './sqlite.ts';
 
 /** SQLite attaches ten files at most, and the block index is one of them. */
 export const STATE_SHARDS_MAX = 8;
+
+/** Receipts that one statement inserts where there are enough: a call of SQLite costs as much as a row. */
+const RECEIPT_ROWS = 8;
+const INSERT_RECEIPT = 'INSERT INTO _receipt VALUES(?,?,?,?,?)';
+const INSERT_RECEIPTS = INSERT_RECEIPT + ',(?,?,?,?,?)'.repeat(RECEIPT_ROWS - 1);
 
 /** Of one table; changes are stored when the block is committed. */
 export interface TableCounters {
@@ -236,10 +242,27 @@ export class StateStore {
     }
   }
 
-  writeReceipt({ stamp, author, receipt, encoded }: AppliedTransaction, leaves: Uint8Array): void {
-    const sqlstate = receipt.abort?.sqlstate ?? null;
-    const insert = this.#statement('INSERT INTO _receipt VALUES(?,?,?,?,?)');
-    insert.run(stamp, BigInt(author), sqlstate, encoded, leaves);
+  /** @param leaves of each transaction the hashes of its row versions, back to back */
+  writeReceipts(transactions: readonly AppliedTransaction[], leaves: readonly Uint8Array[]): void {
+    let at = 0;
+    for (; at + RECEIPT_ROWS <= transactions.length; at += RECEIPT_ROWS) {
+      this.#writeReceipts(transactions, leaves, at, RECEIPT_ROWS);
+    }
+    for (; at < transactions.length; at++) this.#writeReceipts(transactions, leaves, at, 1);
+  }
+
+  #writeReceipts(
+    transactions: readonly AppliedTransaction[],
+    leaves: readonly Uint8Array[],
+    from: number,
+    count: number,
+  ): void {
+    const bound: Datum[] = [];
+    for (let at = from; at < from + count; at++) {
+      const { stamp, author, receipt, encoded } = transactions[at]!;
+      bound.push(stamp, BigInt(author), receipt.abort?.sqlstate ?? null, encoded, leaves[at]!);
+    }
+    this.#statement(count === 1 ? INSERT_RECEIPT : INSERT_RECEIPTS).run(bound);
   }
 
   receipt(stamp: bigint): { readonly receipt: Uint8Array; readonly leaves: Uint8Array } | null {

@@ -32,6 +32,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'libpg-query': ['sql/parse.ts'],
   pg: ['cli/connect.ts'],
   'pg-protocol': ['server/pgwire/encode.ts'],
+  'sodium-native': ['storage/native-crypto.ts'],
   ws: ['consensus/websocket-transport.ts'],
 };
 
@@ -223,7 +224,8 @@ describe('files', () => {
     );
     const entries = new Set(['cli/main.ts']);
     const found = PRODUCT.map(({ file }) => file).filter(
-      (file) => !used.has(file) && !entries.has(file),
+      // Types of a package that has none are found by the compiler.
+      (file) => !used.has(file) && !entries.has(file) && !file.endsWith('.d.ts'),
     );
     expect(found).toEqual([]);
   });
