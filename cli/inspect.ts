@@ -3,12 +3,8 @@
 // Blocks and transactions are read from the data directory, whether a node runs on it or not.
 
 import { fromHex, tryFromHex } from '../ledger/bytes.ts';
-import {
-  decodeBody,
-  decodeCertificate,
-  decodeHeader,
-  decodeTransaction,
-} from '../ledger/encoding.ts';
+import { decodeBody, decodeHeader, decodeTransaction } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { headerHash } from '../ledger/hash.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import { BlockStore } from '../storage/block-store.ts';
@@ -22,6 +18,7 @@ import { jsonText } from './json.ts';
 import { formatTable } from './table.ts';
 
 const ID_BYTES = 32;
+const NO_BODY = { bundles: [], system: [] };
 
 /** Prints block `height`, or the newest for `tip`, as JSON. */
 export function inspectBlock(height: string, data: string): void {
@@ -42,7 +39,7 @@ export function inspectTransaction(id: string, data: string): void {
     const position = Number(stamp % STAMP_POSITIONS);
     const stored = readBlock(blocks, height);
     const found = decodeBody(stored.body)
-      .flatMap((bundle) => bundle.transactions.map((bytes) => ({ bundle, bytes })))
+      .bundles.flatMap((bundle) => bundle.transactions.map((bytes) => ({ bundle, bytes })))
       .at(position);
     if (found === undefined) {
       const place = `block ${height} has no transaction ${position}`;
@@ -119,7 +116,7 @@ function describeBlock(blocks: BlockStore, height: number): unknown {
   const stored = readBlock(blocks, height);
   const header = decodeHeader(stored.header);
   // The body of block 0 is the genesis record, not a list of bundles.
-  const bundles = height === 0 ? [] : decodeBody(stored.body);
+  const { bundles, system } = height === 0 ? NO_BODY : decodeBody(stored.body);
   return {
     file: blocks.fileOf(height),
     hash: headerHash(nativeCrypto, stored.header),
@@ -130,6 +127,7 @@ function describeBlock(blocks: BlockStore, height: number): unknown {
       ...bundle,
       transactions: transactions.map((bytes) => decodeTransaction(bytes)),
     })),
+    system,
   };
 }
 

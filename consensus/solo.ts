@@ -12,6 +12,7 @@
 import type { Executed, Header } from '../ledger/block.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import type { Crypto } from '../ledger/crypto.ts';
+import { HASH_BYTES } from '../ledger/crypto.ts';
 import { encodeBody, encodeHeader } from '../ledger/encoding.ts';
 import { SqlError } from '../ledger/error.ts';
 import { bodyHash, headerHash } from '../ledger/hash.ts';
@@ -39,6 +40,8 @@ export interface SoloOptions {
 
 /** Blocks handed to the ledger and not yet executed: one at work, one behind it so that the ledger never idles. */
 const ON_THE_WAY_MAX = 2;
+
+const NO_HASH = new Uint8Array(HASH_BYTES);
 
 type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
 
@@ -174,7 +177,7 @@ export class Solo implements Consensus {
     const bundles = proposals.map(({ bundle }) => bundle);
     const alone = proposals.length === 1 ? proposals[0]! : null;
     const ids = alone?.ids ?? proposals.flatMap((each) => each.ids);
-    const bodyBytes = encodeBody(bundles);
+    const bodyBytes = encodeBody({ bundles, system: [] });
     const parent = this.#parent;
     const header: Header = {
       version: FORMAT_VERSION,
@@ -188,12 +191,15 @@ export class Solo implements Consensus {
       executed: this.#nextExecuted(parent.executed),
       historyRoot: this.#history.root(),
       proposer: nodePublicKey,
+      epoch: 0,
       term: 0,
+      mode: 'raft',
+      newTermHash: NO_HASH,
     };
     const headerBytes = encodeHeader(header);
     const hash = headerHash(crypto, headerBytes);
     const signature = signHeader(crypto, nodeSeed, chainId, hash);
-    const certificate = { signatures: [{ node: nodePublicKey, signature }] };
+    const certificate = { kind: 'proposer', signature } as const;
     this.#history.append(hash);
     this.#parent = {
       height: header.height,
@@ -201,7 +207,13 @@ export class Solo implements Consensus {
       timeMs: header.timeMs,
       executed: header.executed,
     };
-    return { block: { header, bundles, certificate }, hash, headerBytes, bodyBytes, ids };
+    return {
+      block: { header, bundles, system: [], certificate },
+      hash,
+      headerBytes,
+      bodyBytes,
+      ids,
+    };
   }
 
   #nextExecuted(last: Executed): Executed {

@@ -3,9 +3,10 @@
 // What needs state is left to whoever executes: validity in time, idempotency, grants, and whether the
 // receipts root of a later header is the one that execution gives.
 
-import type { Block, Certificate, Genesis, Header } from './block.ts';
+import type { Block, Genesis, Header } from './block.ts';
 import { FORMAT_VERSION } from './block.ts';
 import { equal } from './bytes.ts';
+import { checkCertificateOf, checkCovered } from './certificate-check.ts';
 import type { Crypto } from './crypto.ts';
 import {
   decodeTransaction,
@@ -15,18 +16,20 @@ import {
   transactionIdOf,
 } from './encoding.ts';
 import { isFormatError } from './error.ts';
-import { genesisHeader, quorumOf } from './genesis.ts';
+import type { EpochConfig } from './epoch.ts';
+import { genesisConfig, memberOf, nextConfig } from './epoch.ts';
+import { genesisHeader } from './genesis.ts';
 import { bodyHash, headerHash, partCommitment } from './hash.ts';
 import type { HistoryTree } from './history-tree.ts';
 import { merkleRoot } from './merkle.ts';
-import { verifyBundle, verifyHeader } from './signing.ts';
+import { verifyBundle } from './signing.ts';
 import type { Bundle } from './transaction.ts';
+import type { Certificate } from './vote.ts';
 
 /** What a block is checked against. */
 export interface CheckContext {
   readonly crypto: Crypto;
   readonly chainId: Uint8Array;
-  readonly genesis: Pick<Genesis, 'consensus' | 'nodes'>;
   /** Public key of a role at the height of the block, or null if it may not sign. */
   readonly keyOf: (author: number) => Uint8Array | null;
 }
@@ -36,6 +39,21 @@ export interface CheckedParent {
   readonly hash: Uint8Array;
   /** Over the header hashes up to and including the parent's. */
   readonly history: HistoryTree;
+  readonly certificate: Certificate;
+  /** In force after the parent. */
+  readonly config: EpochConfig;
+}
+
+/** A checked block as the parent of the next. `history` has its hash already. */
+export function asParent(
+  { config }: Pick<CheckedParent, 'config'>,
+  block: Block,
+  hash: Uint8Array,
+  history: HistoryTree,
+): CheckedParent {
+  const { header, certificate } = block;
+  const next = header.height === 0 ? config : nextConfig(config, header, block.system);
+  return { header, hash, history, certificate, config: next };
 }
 
 /** The first thing found wrong: which field or part, and a sentence about it. */
@@ -63,14 +81,15 @@ export function checkBlock(
   return (
     checkHeader(context, parent, block.header) ??
     checkBody(context, block) ??
-    checkCertificate(context, block.header, block.certificate)
+    checkCertificate({ ...context, config: parent.config }, block.header, block.certificate) ??
+    certificateProblem(checkCovered(parent.header, parent.certificate, block.certificate))
   );
 }
 
 /** @returns the first problem of a header in its place after `parent`, its certificate and body aside */
 export function checkHeader(
-  { genesis, chainId }: CheckContext,
-  parent: CheckedParent,
+  { chainId }: Pick<CheckContext, 'chainId'>,
+  parent: Omit<CheckedParent, 'certificate'>,
   header: Header,
 ): BlockProblem | null {
   if (header.version !== FORMAT_VERSION) return problem('version', 'unknown format version');
@@ -80,8 +99,15 @@ export function checkHeader(
   }
   if (!equal(header.parent, parent.hash)) return problem('parent', 'names another parent');
   if (header.timeMs < parent.header.timeMs) return problem('timeMs', 'is older than its parent');
-  if (!genesis.nodes.some((node) => equal(node, header.proposer))) {
+  if (memberOf(parent.config, header.proposer) < 0) {
     return problem('proposer', 'proposed by a key that is no member');
+  }
+  const { epoch } = parent.config;
+  if (header.epoch !== epoch) {
+    return problem('epoch', `epoch ${epoch} expected, not ${header.epoch}`);
+  }
+  if (header.epoch === parent.header.epoch && header.term < parent.header.term) {
+    return problem('term', 'is of an earlier term than its parent');
   }
   if (!equal(header.historyRoot, parent.history.root())) {
     return problem('historyRoot', 'history root does not match the chain before it');
@@ -103,10 +129,14 @@ function checkExecuted(parent: Header, { executed }: Header): BlockProblem | nul
 }
 
 /** @returns the first problem of the bundles, and of the header's statements about them */
-export function checkBody(context: CheckContext, { header, bundles }: Block): BlockProblem | null {
+export function checkBody(
+  context: CheckContext,
+  block: Omit<Block, 'certificate'>,
+): BlockProblem | null {
   const { crypto } = context;
+  const { header, bundles } = block;
   try {
-    if (!equal(header.bodyHash, bodyHash(crypto, encodeBody(bundles)))) {
+    if (!equal(header.bodyHash, bodyHash(crypto, encodeBody(block)))) {
       return problem('bodyHash', 'body does not match its hash');
     }
   } catch (error) {
@@ -172,29 +202,18 @@ function checkTransaction(context: CheckContext, author: number, bytes: Uint8Arr
   }
 }
 
-/** @returns a problem unless members enough have signed the header, each once and no one else */
+function certificateProblem(wrong: string | null): BlockProblem | null {
+  return wrong === null ? null : problem('certificate', wrong);
+}
+
+/** @returns a problem unless the members of the epoch have confirmed the block, or one after it */
 export function checkCertificate(
-  { crypto, chainId, genesis }: Pick<CheckContext, 'crypto' | 'chainId' | 'genesis'>,
+  context: Pick<CheckContext, 'crypto' | 'chainId'> & { readonly config: EpochConfig },
   header: Header,
-  { signatures }: Certificate,
+  certificate: Certificate,
 ): BlockProblem | null {
-  const hash = headerHash(crypto, encodeHeader(header));
-  const needed = quorumOf(genesis);
-  if (signatures.length < needed) {
-    return problem('certificate', `${signatures.length} signatures of ${needed} needed`);
-  }
-  for (const [at, { node, signature }] of signatures.entries()) {
-    if (!genesis.nodes.some((member) => equal(member, node))) {
-      return problem('certificate', 'signed by a key that is no member');
-    }
-    if (signatures.slice(0, at).some((other) => equal(other.node, node))) {
-      return problem('certificate', 'signed twice by one node');
-    }
-    if (!verifyHeader(crypto, node, signature, chainId, hash)) {
-      return problem('certificate', 'signature of a node is not valid');
-    }
-  }
-  return null;
+  const hash = headerHash(context.crypto, encodeHeader(header));
+  return certificateProblem(checkCertificateOf(context, header, hash, certificate));
 }
 
 /** @returns the first problem of block 0, or null */
@@ -222,5 +241,7 @@ export function checkGenesis(
   if (!genesis.nodes.some((node) => equal(node, header.proposer))) {
     return problem('proposer', 'proposed by a key that is no member');
   }
-  return checkCertificate({ crypto, chainId: expected.chainId, genesis }, header, certificate);
+  if (certificate.kind !== 'proposer') return problem('certificate', 'block 0 has no votes');
+  const context = { crypto, chainId: expected.chainId, config: genesisConfig(genesis) };
+  return checkCertificate(context, header, certificate);
 }

@@ -6,11 +6,14 @@
 //     so any later signed header proves any earlier one.
 // (3) Genesis is block 0: no parent, no signature of a proposer but its own, one bundle-less body that holds
 //     the genesis record.
+// (4) A header never changes: a later term that takes a block over votes for it anew (ledger/vote.ts).
 
+import type { SystemRecord } from './system.ts';
 import type { Bundle } from './transaction.ts';
+import type { Certificate, Mode } from './vote.ts';
 
 /** Version of every format of this directory; a file or message of another version is refused. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 export interface Executed {
   /** Newest height executed before the proposal; 0 at the beginning. */
@@ -38,17 +41,22 @@ export interface Header {
   readonly historyRoot: Uint8Array;
   /** Ed25519 public key of the proposing node, 32 bytes. */
   readonly proposer: Uint8Array;
+  /** Where in the consensus it was proposed: 0, 0 and raft in solo. */
+  readonly epoch: number;
   readonly term: number;
+  readonly mode: Mode;
+  /** Hash of what opened the term in its first block, 32 bytes; zeros in others, and in term 0. */
+  readonly newTermHash: Uint8Array;
 }
 
-/** Signatures of nodes over the header hash: one in solo mode, a quorum otherwise. */
-export interface Certificate {
-  readonly signatures: readonly { readonly node: Uint8Array; readonly signature: Uint8Array }[];
-}
-
-export interface Block {
-  readonly header: Header;
+/** What a block is about, as it was hashed: transactions, and records of the members themselves. */
+export interface Body {
   readonly bundles: readonly Bundle[];
+  readonly system: readonly SystemRecord[];
+}
+
+export interface Block extends Body {
+  readonly header: Header;
   readonly certificate: Certificate;
 }
 
@@ -60,7 +68,7 @@ export interface Genesis {
   readonly createdMs: number;
   /** 32 random bytes, so that two chains made from the same keys differ. */
   readonly nonce: Uint8Array;
-  /** Ed25519 public keys of the member nodes. */
+  /** Ed25519 public keys of the member nodes; the first makes block 0. */
   readonly nodes: readonly Uint8Array[];
   readonly consensus: 'solo' | 'raft' | 'bft' | 'adaptive';
   /** Number of state shards, 1 or more. */

@@ -8,7 +8,7 @@
 //     known and a signature checked without decoding what they hold.
 
 import { equal } from './bytes.ts';
-import type { Block, Certificate, Executed, Genesis, Header } from './block.ts';
+import type { Block, Body, Executed, Genesis, Header } from './block.ts';
 import { FORMAT_VERSION } from './block.ts';
 import type { Catalog, CatalogChange } from './catalog.ts';
 import type { Codec } from './codec.ts';
@@ -35,6 +35,7 @@ import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from './crypto.ts';
 import { catalogCodec, changesCodec } from './encoding-catalog.ts';
 import { expressionCodec, name, row } from './encoding-expression.ts';
 import { operationsCodec } from './encoding-operation.ts';
+import { decodeCertificate, encodeCertificate, modeCodec, systemCodec } from './encoding-vote.ts';
 import type { SqlErrorFields } from './error.ts';
 import { FormatError, isFormatError } from './error.ts';
 import type { Expression } from './expression.ts';
@@ -186,7 +187,10 @@ const bundleCodec = record<Bundle>({
   transactions: list(blob(1, LIMITS.transactionBytesMax), LIMITS.blockTransactionsMax, 1),
 });
 
-const bodyCodec = list(bundleCodec, LIMITS.blockTransactionsMax);
+const bodyCodec = record<Body>({
+  bundles: list(bundleCodec, LIMITS.blockTransactionsMax),
+  system: systemCodec,
+});
 
 export function encodeBundle(bundle: Bundle): Uint8Array {
   return encodeWith(bundleCodec, bundle);
@@ -196,14 +200,14 @@ export function decodeBundle(encoded: Uint8Array): Bundle {
   return decodeWith(bundleCodec, encoded);
 }
 
-export function encodeBody(bundles: readonly Bundle[]): Uint8Array {
-  const encoded = encodeWith(bodyCodec, bundles);
+export function encodeBody({ bundles, system }: Body): Uint8Array {
+  const encoded = encodeWith(bodyCodec, { bundles, system });
   if (encoded.length > LIMITS.blockBodyBytesMax) throw new FormatError('block body is too long');
   return encoded;
 }
 
-/** Bundles whose transactions are views of `encoded`. */
-export function decodeBody(encoded: Uint8Array): readonly Bundle[] {
+/** With transactions that are views of `encoded`. */
+export function decodeBody(encoded: Uint8Array): Body {
   if (encoded.length > LIMITS.blockBodyBytesMax) throw new FormatError('block body is too long');
   return decodeWith(bodyCodec, encoded);
 }
@@ -220,7 +224,10 @@ const headerCodec = record<Header>({
   executed: record<Executed>({ height: uint, receiptsRoot: hash }),
   historyRoot: hash,
   proposer: publicKey,
+  epoch: uint,
   term: uint,
+  mode: modeCodec,
+  newTermHash: hash,
 });
 
 export function encodeHeader(header: Header): Uint8Array {
@@ -229,20 +236,6 @@ export function encodeHeader(header: Header): Uint8Array {
 
 export function decodeHeader(encoded: Uint8Array): Header {
   return decodeWith(headerCodec, encoded);
-}
-
-type NodeSignature = Certificate['signatures'][number];
-
-const certificateCodec: Codec<Certificate> = record<Certificate>({
-  signatures: list(record<NodeSignature>({ node: publicKey, signature }), LIMITS.nodesMax),
-});
-
-export function encodeCertificate(certificate: Certificate): Uint8Array {
-  return encodeWith(certificateCodec, certificate);
-}
-
-export function decodeCertificate(encoded: Uint8Array): Certificate {
-  return decodeWith(certificateCodec, encoded);
 }
 
 /** The three parts of a block, each as it is stored. */
@@ -262,7 +255,7 @@ const blockCodec = record<BlockParts>({
 export function encodeBlock(block: Block): Uint8Array {
   return encodeWith(blockCodec, {
     header: encodeHeader(block.header),
-    body: encodeBody(block.bundles),
+    body: encodeBody(block),
     certificate: encodeCertificate(block.certificate),
   });
 }
@@ -271,7 +264,7 @@ export function decodeBlock(encoded: Uint8Array): Block {
   const { header, body, certificate } = decodeWith(blockCodec, encoded);
   return {
     header: decodeHeader(header),
-    bundles: decodeBody(body),
+    ...decodeBody(body),
     certificate: decodeCertificate(certificate),
   };
 }

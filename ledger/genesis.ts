@@ -1,7 +1,7 @@
 // Block 0. Pure, browser-safe.
 //
-// Its body is the genesis record, whose hash is the chain id; it has no transactions and no parent. It is
-// signed like any other block, so that the first entry of the history tree is certified too.
+// Its body is the genesis record, whose hash is the chain id; it has no transactions and no parent. The first
+// of its nodes makes and signs it, also where many are members: the others are given block 0 as it is.
 
 import type { Genesis, Header } from './block.ts';
 import { FORMAT_VERSION } from './block.ts';
@@ -9,6 +9,7 @@ import type { Crypto } from './crypto.ts';
 import { HASH_BYTES } from './crypto.ts';
 import { bodyHash, chainIdOf } from './hash.ts';
 import { emptyRoot } from './merkle.ts';
+import { faultsMax, quorums } from './quorum.ts';
 
 /**
  * The header of block 0.
@@ -35,20 +36,24 @@ export function genesisHeader(
     executed: { height: 0, receiptsRoot: empty },
     historyRoot: empty,
     proposer,
+    epoch: 0,
     term: 0,
+    mode: genesis.consensus === 'bft' ? 'bft' : 'raft',
+    newTermHash: new Uint8Array(HASH_BYTES),
   };
 }
 
-/** Signatures that a certificate needs. A chain whose consensus may change asks for the most. */
+/** The fewest signatures that confirm a block of epoch 0. */
 export function quorumOf(genesis: Pick<Genesis, 'consensus' | 'nodes'>): number {
-  const nodes = genesis.nodes.length;
+  const n = genesis.nodes.length;
+  const { report, fast } = quorums(n, faultsMax(n));
   switch (genesis.consensus) {
     case 'solo':
       return 1;
     case 'raft':
-      return Math.floor(nodes / 2) + 1;
+      return fast;
     case 'bft':
     case 'adaptive':
-      return nodes - Math.floor((nodes - 1) / 3);
+      return report;
   }
 }

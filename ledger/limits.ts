@@ -43,6 +43,18 @@ export const LIMITS = {
   /** Member nodes of a chain, and signatures of a certificate. */
   nodesMax: 256,
 
+  /** Address of a member, in bytes. */
+  addressBytesMax: 256,
+
+  /** Blocks above the newest confirmed one that a configuration may allow. */
+  windowMax: 64,
+
+  /** System records of a block. */
+  systemRecordsMax: 64,
+
+  /** Encoded evidence of a fraud: two reports of a new term with all their certificates fit. */
+  evidenceBytesMax: 262_144,
+
   /** State shards of a chain. */
   stateShardsMax: 1_024,
 

@@ -8,10 +8,10 @@
 import type { Header } from './block.ts';
 import { equal, hex } from './bytes.ts';
 import type { CatalogChange, Role, Table } from './catalog.ts';
-import { parseCheckpoint, signersOf } from './checkpoint.ts';
+import { checkConfirms } from './certificate-check.ts';
+import { parseCheckpoint, signersOf as checkpointSigners } from './checkpoint.ts';
 import type { Crypto } from './crypto.ts';
 import {
-  decodeCertificate,
   decodeGenesis,
   decodeHeader,
   decodeReceipt,
@@ -19,15 +19,18 @@ import {
   decodeTransaction,
   transactionIdOf,
 } from './encoding.ts';
+import { decodeCertificate } from './encoding-vote.ts';
 import { isFormatError } from './error.ts';
 import { chainIdOf, headerHash, partCommitment, receiptHash, rowVersionHash } from './hash.ts';
 import { verifyConsistency, verifyInclusion } from './history-tree.ts';
 import { rootAbove, verifyMerklePath } from './merkle.ts';
 import { stampOf } from './operation.ts';
 import type { DefinitionProof, RowProof, TransactionProof } from './proof.ts';
-import { verifyBundle, verifyHeader } from './signing.ts';
+import { verifyBundle, verifyHeader, verifyVote } from './signing.ts';
 import type { Custody, Receipt, RowVersion, Transaction } from './transaction.ts';
 import type { Datum, SqlType } from './type.ts';
+import type { Certificate } from './vote.ts';
+import { votesOf } from './vote.ts';
 
 /** What the reader of a bundle trusts beforehand. */
 export interface ProofTrust {
@@ -178,25 +181,46 @@ function checkAnchor(check: Check) {
   const { crypto, trust } = check;
   const bytes = check.proof.anchor;
   const header = decodeHeader(bytes.header);
-  const { signatures } = decodeCertificate(bytes.certificate);
+  const certificate = decodeCertificate(bytes.certificate);
   const { chainId, height } = header;
   if (trust.chainId !== undefined) {
     must(equal(chainId, trust.chainId), 'the bundle is about another chain');
   }
   const hash = headerHash(crypto, bytes.header);
   const needed = Math.max(1, trust.signaturesMin ?? Math.floor(trust.nodeKeys.length / 2) + 1);
+  const signed = signersOf(crypto, chainId, header, hash, certificate);
   const signers = trust.nodeKeys.filter(
-    (key, at) =>
-      trust.nodeKeys.findIndex((other) => equal(other, key)) === at &&
-      signatures.some(
-        ({ node, signature }) =>
-          equal(node, key) && verifyHeader(crypto, key, signature, chainId, hash),
-      ),
+    (key, at) => trust.nodeKeys.findIndex((other) => equal(other, key)) === at && signed(key),
   );
   const count = `${signers.length} trusted node ${signers.length === 1 ? 'key' : 'keys'}`;
   must(signers.length >= needed, `header ${height} is signed by ${count}, ${needed} needed`);
   check.steps.push({ step: 'anchor', detail: `header ${height} is signed by ${count}` });
   return { header, hash, signers };
+}
+
+/**
+ * Whether a key is one of those that have confirmed a header. Who the members were is not in the bundle, so a
+ * vote belongs to whichever key it verifies under.
+ */
+function signersOf(
+  crypto: Crypto,
+  chainId: Uint8Array,
+  header: Header,
+  hash: Uint8Array,
+  certificate: Certificate,
+): (key: Uint8Array) => boolean {
+  if (certificate.kind === 'proposer') {
+    const { signature } = certificate;
+    return (key) =>
+      equal(key, header.proposer) && verifyHeader(crypto, key, signature, chainId, hash);
+  }
+  const own = certificate.height === header.height && equal(certificate.hash, hash);
+  must(own, 'the certificate of the anchor is of another block');
+  const wrong = checkConfirms(certificate, header);
+  must(wrong === null, `the anchor is not confirmed: ${wrong}`);
+  const ballot = { ...certificate, kind: votesOf(certificate.kind) };
+  return (key) =>
+    certificate.signatures.some((vote) => verifyVote(crypto, key, chainId, { ...ballot, ...vote }));
 }
 
 /** Size of the reader's checkpoint, whose tree must be one with the anchor's; null without one. */
@@ -208,7 +232,7 @@ function checkCheckpoint(check: Check, anchor: Header): number | null {
   const checkpoint = parseCheckpoint(trust.checkpoint);
   const { size, root, chainId } = checkpoint;
   must(equal(chainId, anchor.chainId), 'the checkpoint is about another chain');
-  const signers = signersOf(crypto, checkpoint, trust.nodeKeys);
+  const signers = checkpointSigners(crypto, checkpoint, trust.nodeKeys);
   must(signers.length > 0, 'the checkpoint is not signed by a trusted node key');
   const given = consistency?.size === size ? consistency.hashes : null;
   const hashes = size === anchor.height ? [] : given;

@@ -16,7 +16,7 @@ import type {
 
 /** Says what the file is to whoever opens it. */
 const FORMAT = 'trustsql-row-proof';
-const VERSION = 1;
+const VERSION = 2;
 
 /** Reads one JSON value; `at` names it in errors. */
 type Read<T> = (value: unknown, at: string) => T;

@@ -65,7 +65,7 @@ export interface RowProof {
   readonly author: DefinitionProof | null;
   /** Every header used but the anchor, in order of height. */
   readonly headers: readonly HeaderProof[];
-  /** Encoded header that the nodes' signatures are for, and its encoded certificate. */
+  /** Encoded header that the nodes' signatures are for, and its encoded certificate: of its own, no later one's. */
   readonly anchor: { readonly header: Uint8Array; readonly certificate: Uint8Array };
   /** Shows that the history tree of the anchor and that of a checkpoint are one; null without a checkpoint. */
   readonly consistency: { readonly size: number; readonly hashes: readonly Uint8Array[] } | null;

@@ -3,11 +3,13 @@
 // Every message begins with a name of its own and the chain id, so a signature means one thing on one chain.
 // All fields have a fixed length: no two contents give the same message.
 
-import { concat, uint32, utf8 } from './bytes.ts';
+import { concat, uint32, uint64, utf8 } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
+import type { Vote } from './vote.ts';
 
 const BUNDLE_TAG = utf8('trustsql bundle v1\n');
 const HEADER_TAG = utf8('trustsql header v1\n');
+const VOTE_TAG = utf8('trustsql vote v1\n');
 
 /**
  * What an author signs: `count` transactions whose ids have the Merkle root `root`.
@@ -23,9 +25,17 @@ export function bundleMessage(
   return concat(BUNDLE_TAG, chainId, publicKey, uint32(count), root);
 }
 
-/** What a node signs when it orders a block; `hash` is the header's. */
+/** What a node signs when it proposes a block; `hash` is the header's. */
 export function headerMessage(chainId: Uint8Array, hash: Uint8Array): Uint8Array {
   return concat(HEADER_TAG, chainId, hash);
+}
+
+/** What a member signs when it votes. */
+export function voteMessage(chainId: Uint8Array, vote: Omit<Vote, 'signature'>): Uint8Array {
+  const { kind, mode, epoch, term, height, member } = vote;
+  const words = new Uint8Array([kind === 'ack' ? 0 : 1, mode === 'raft' ? 0 : 1]);
+  const numbers = [uint64(epoch), uint64(term), uint64(height), uint32(member)];
+  return concat(VOTE_TAG, chainId, words, ...numbers, vote.hash);
 }
 
 export function signBundle(
@@ -50,7 +60,7 @@ export function verifyBundle(
   return crypto.verify(publicKey, bundleMessage(chainId, publicKey, count, root), signature);
 }
 
-/** What a certificate holds next to the node's key. */
+/** The certificate of solo, and what makes a proposal its leader's. */
 export function signHeader(
   crypto: Crypto,
   seed: Uint8Array,
@@ -68,4 +78,23 @@ export function verifyHeader(
   hash: Uint8Array,
 ): boolean {
   return crypto.verify(node, headerMessage(chainId, hash), signature);
+}
+
+export function signVote(
+  crypto: Crypto,
+  seed: Uint8Array,
+  chainId: Uint8Array,
+  vote: Omit<Vote, 'signature'>,
+): Vote {
+  return { ...vote, signature: crypto.sign(seed, voteMessage(chainId, vote)) };
+}
+
+/** @param publicKey of the member that the vote names */
+export function verifyVote(
+  crypto: Crypto,
+  publicKey: Uint8Array,
+  chainId: Uint8Array,
+  vote: Vote,
+): boolean {
+  return crypto.verify(publicKey, voteMessage(chainId, vote), vote.signature);
 }

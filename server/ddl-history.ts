@@ -26,7 +26,7 @@ function recordsAt(blocks: BlockStore, stamp: bigint): DdlRecord[] {
   const block = blocks.read(height);
   if (block === null)
     throw new StorageError('damaged', `${blocks.fileOf(height)}: block ${height} is missing`);
-  const transactions = decodeBody(block.body).flatMap((bundle) => bundle.transactions);
+  const transactions = decodeBody(block.body).bundles.flatMap((bundle) => bundle.transactions);
   const bytes = transactions[positionOf(stamp)];
   if (bytes === undefined) throw new StorageError('damaged', `block ${height} lacks a transaction`);
   return ddlOf(decodeTransaction(bytes).operations);

@@ -11,7 +11,8 @@ import { Solo } from '../consensus/solo.ts';
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
-import { decodeTransaction, encodeCertificate } from '../ledger/encoding.ts';
+import { decodeTransaction } from '../ledger/encoding.ts';
+import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import { stampOf } from '../ledger/operation.ts';
@@ -346,14 +347,14 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
     },
     append: async (ordered: OrderedBlock): Promise<ExecutedBlock> => {
       const { block, hash, ids } = ordered;
-      const { header, bundles } = block;
+      const { header } = block;
       const stored = {
         height: header.height,
         header: ordered.headerBytes,
         body: ordered.bodyBytes,
         certificate: encodeCertificate(block.certificate),
       };
-      const { tip, receipts } = await writer.append({ stored, header, hash, bundles, ids });
+      const { tip, receipts } = await writer.append({ ...block, stored, hash, ids });
       return { block, receipts: receipts.map(({ receipt }) => receipt), tip };
     },
   };

@@ -11,10 +11,11 @@
 //     say; otherwise the data is damaged, and the node does not start.
 
 import { StorageError, assert } from '../ledger/error.ts';
-import { checkBlock, checkHeader } from '../ledger/block-check.ts';
+import { asParent, checkBlock, checkHeader } from '../ledger/block-check.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
-import { decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { stampOf } from '../ledger/operation.ts';
@@ -22,6 +23,7 @@ import { decodeBlock, decodeOwn, decoded, namesChunks } from './decoded-block.ts
 import { BlockStore } from './block-store.ts';
 import { frontierAt } from './chain-index.ts';
 import { lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
+import { configAfter } from './epochs.ts';
 import { Executor } from './executor.ts';
 import { foldState, logsAreLong } from './fold.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
@@ -242,7 +244,7 @@ export class ChainWriter {
     assert(header.height === this.#parent.header.height + 1, 'blocks follow one another');
     const frontier = frontierAt(history);
     history.append(hash);
-    this.#parent = { header, hash, history };
+    this.#parent = asParent(this.#parent, block, hash, history);
     return { ...block, frontier };
   }
 
@@ -417,11 +419,11 @@ export class ChainWriter {
     this.#options.onStep?.(step, height);
   }
 
-  #check({ stored, header, bundles }: DecodedBlock): void {
+  #check(block: DecodedBlock): void {
+    const { stored, header } = block;
     const context: CheckContext = {
       crypto: this.#crypto,
       chainId: this.data.chainId,
-      genesis: this.genesis,
       keyOf: (author) => this.#state.catalog.roles.get(author)?.publicKey ?? null,
     };
     const own = this.#options.node !== undefined && equal(this.#options.node, header.proposer);
@@ -429,10 +431,9 @@ export class ChainWriter {
       const file = this.blocks.fileOf(stored.height);
       throw new StorageError('damaged', `${file}: body of block ${stored.height} was changed`);
     }
-    const certificate = decodeCertificate(stored.certificate);
     const problem = own
       ? checkHeader(context, this.#parent, header)
-      : checkBlock(context, this.#parent, { header, bundles, certificate });
+      : checkBlock(context, this.#parent, block);
     if (problem === null) return;
     throw new StorageError('damaged', `block ${header.height}: ${problem.what} ${problem.message}`);
   }
@@ -508,15 +509,17 @@ export class ChainWriter {
   /** Takes its place behind the block of `height`, whose header must carry the root of what was executed. */
   #startAt(height: number): void {
     const stored = this.#stored(height);
-    const header = decoded(() => decodeHeader(stored.header), this.blocks.fileOf(height), height);
+    const file = this.blocks.fileOf(height);
+    const header = decoded(() => decodeHeader(stored.header), file, height);
     const hash = headerHash(this.#crypto, stored.header);
     const history = this.#index.history(this.#crypto, header) ?? this.#historyBefore(height);
     if (!equal(history.root(), header.historyRoot)) {
-      const file = this.blocks.fileOf(height);
       throw new StorageError('damaged', `${file}: headers before block ${height} were changed`);
     }
     history.append(hash);
-    this.#parent = { header, hash, history };
+    const certificate = decoded(() => decodeCertificate(stored.certificate), file, height);
+    const config = configAfter(this.blocks, height);
+    this.#parent = { header, hash, history, certificate, config };
     this.#executed = { header, hash };
     this.#uncovered = [];
     for (let at = header.executed.height + 1; at <= height; at++) {

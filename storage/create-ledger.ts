@@ -2,7 +2,8 @@
 //
 // The marker is written last: a directory without it is no ledger, and creating starts over.
 
-import { encodeCertificate, encodeGenesis, encodeHeader } from '../ledger/encoding.ts';
+import { encodeGenesis, encodeHeader } from '../ledger/encoding.ts';
+import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { genesisHeader } from '../ledger/genesis.ts';
 import { headerHash } from '../ledger/hash.ts';
 import { signHeader } from '../ledger/signing.ts';
@@ -41,7 +42,7 @@ export function createLedger(
       height: 0,
       header: bytes,
       body,
-      certificate: encodeCertificate({ signatures: [{ node, signature }] }),
+      certificate: encodeCertificate({ kind: 'proposer', signature }),
     });
   } finally {
     blocks.close();

@@ -1,11 +1,14 @@
 // A block with its parts decoded, on its way into the ledger. Pure.
 
 import { decodeBody, decodeHeader, decodeTransaction } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
 import { decodeTransactions } from './apply.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { Crypto } from '../ledger/crypto.ts';
+import type { SystemRecord } from '../ledger/system.ts';
+import type { Certificate } from '../ledger/vote.ts';
 import type { Header } from '../ledger/block.ts';
 import type { DecodedTransaction } from './apply.ts';
 import type { StoredBlock } from './block-store.ts';
@@ -18,6 +21,8 @@ export interface DecodedBlock {
   /** Of the header. */
   readonly hash: Uint8Array;
   readonly bundles: readonly Bundle[];
+  readonly system: readonly SystemRecord[];
+  readonly certificate: Certificate;
   readonly transactions: readonly DecodedTransaction[];
 }
 
@@ -36,12 +41,14 @@ export interface AdmittedBlock extends DecodedBlock {
 /** @param file where the block lies. @throws StorageError damaged */
 export function decodeBlock(crypto: Crypto, stored: StoredBlock, file: string): DecodedBlock {
   const { height } = stored;
-  const bundles = decoded(() => decodeBody(stored.body), file, height);
+  const { bundles, system } = decoded(() => decodeBody(stored.body), file, height);
   return {
     stored,
     header: decoded(() => decodeHeader(stored.header), file, height),
     hash: headerHash(crypto, stored.header),
     bundles,
+    system,
+    certificate: decoded(() => decodeCertificate(stored.certificate), file, height),
     transactions: decoded(() => decodeTransactions(crypto, bundles), file, height),
   };
 }

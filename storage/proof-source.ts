@@ -3,7 +3,9 @@
 // Everything in a bundle is read from the chain and its receipts; only the row's values come from the state,
 // and the receipt's leaf decides whether they are the ones that were written.
 
-import { decodeBody, decodeCertificate, decodeChanges, decodeHeader } from '../ledger/encoding.ts';
+import { decodeBody, decodeChanges, decodeHeader } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
+import { isOfLater } from '../ledger/certificate-check.ts';
 import { decodeTransaction, encodeRowVersion } from '../ledger/encoding.ts';
 import { StorageError } from '../ledger/error.ts';
 import { equal } from '../ledger/bytes.ts';
@@ -52,8 +54,9 @@ export class ProofSource {
     version: bigint,
     checkpointSize: number | null = null,
   ): RowProof | null {
-    const anchorHeight = this.#reader.height();
-    if (this.#blocks.tip < anchorHeight) this.#blocks.refresh();
+    const newest = this.#reader.height();
+    if (this.#blocks.tip < newest) this.#blocks.refresh();
+    const anchorHeight = this.#anchor(newest);
     const transaction = this.#transaction(version, anchorHeight);
     if (transaction === null) return null;
     const shape = this.#reader.catalogAt(version).relations.get(table.id);
@@ -94,6 +97,15 @@ export class ProofSource {
     });
   }
 
+  /** The newest block that votes, or its proposer, have confirmed by itself and not by a descendant. */
+  #anchor(newest: number): number {
+    for (let height = newest; height > 0; height--) {
+      const { header, certificate } = this.#stored(height);
+      if (!isOfLater(decodeCertificate(certificate), decodeHeader(header))) return height;
+    }
+    return 0;
+  }
+
   #authorOf(proof: TransactionProof, version: bigint, anchor: number): DefinitionProof | null {
     const { author } = decodeTransaction(proof.transaction);
     const { publicKey } = proof;
@@ -129,7 +141,7 @@ export class ProofSource {
     const { header, body, certificate } = this.#stored(height);
     const block: Block = {
       header: decodeHeader(header),
-      bundles: decodeBody(body),
+      ...decodeBody(body),
       certificate: decodeCertificate(certificate),
     };
     const receipts = this.#reader.database

@@ -5,21 +5,19 @@
 // a ledger within the limits below that is every value; for a bigger one `trustsql verify` is the full check.
 
 import { statSync } from 'node:fs';
-import { checkCertificate } from '../ledger/block-check.ts';
-import { StorageError, isFormatError } from '../ledger/error.ts';
+import { checkCertificateOf, checkCovered } from '../ledger/certificate-check.ts';
+import { FormatError, StorageError, isFormatError } from '../ledger/error.ts';
 import { bodyHash, headerHash, receiptHash, rowVersionHash } from '../ledger/hash.ts';
-import {
-  decodeCertificate,
-  decodeChanges,
-  decodeGenesis,
-  decodeHeader,
-} from '../ledger/encoding.ts';
+import { decodeBody, decodeChanges, decodeHeader } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
+import { nextConfig } from '../ledger/epoch.ts';
 import { decodeReceipt, encodeRowVersion } from '../ledger/encoding.ts';
 import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
 import { merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
 import { equal } from '../ledger/bytes.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
+import { configOf } from './epochs.ts';
 import { indexFile, shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
 import { StateReader } from './snapshot.ts';
@@ -28,7 +26,11 @@ import type { Catalog, Table } from '../ledger/catalog.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Datum } from '../ledger/type.ts';
-import type { Genesis, Header } from '../ledger/block.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
+import type { Header } from '../ledger/block.ts';
+import type { StoredBlock } from './block-store.ts';
+import type { SystemRecord } from '../ledger/system.ts';
+import type { Certificate } from '../ledger/vote.ts';
 
 /** Files up to this size are checked page by page; about a second for each 200 MB. */
 const FILE_BYTES_MAX = 256 * 1024 * 1024;
@@ -55,6 +57,14 @@ export function checkAtStart(directory: string, crypto: Crypto): void {
 
 function damaged(file: string, message: string): StorageError {
   return new StorageError('damaged', `${file}: ${message}`);
+}
+
+/** What the check of the next block needs of a block. */
+interface Link {
+  readonly header: Header;
+  readonly hash: Uint8Array;
+  readonly certificate: Certificate;
+  readonly system: readonly SystemRecord[];
 }
 
 /** Rows of one transaction that are looked for among its leaves. */
@@ -123,39 +133,47 @@ class StartCheck {
   }
 
   #checkBlocks(): void {
-    const first = this.#blocks.read(0)!;
-    const genesis = decodeGenesis(first.body);
     const newest = this.#reader.height();
-    let parent: Uint8Array | null = null;
-    for (let height = Math.max(1, newest - BLOCKS_MAX); height <= newest; height++) {
-      parent = this.#checkBlock(height, genesis, parent);
+    const oldest = Math.max(1, newest - BLOCKS_MAX);
+    if (oldest > newest) return;
+    let parent: Link | null = null;
+    let config = configOf(this.#blocks, oldest);
+    for (let height = oldest; height <= newest; height++) {
+      const checked = this.#checkBlock(height, config, parent);
+      parent = checked;
+      config = nextConfig(config, checked.header, checked.system);
     }
   }
 
-  #checkBlock(height: number, genesis: Genesis, parent: Uint8Array | null): Uint8Array {
+  #checkBlock(height: number, config: EpochConfig, parent: Link | null): Link {
     const file = this.#blocks.fileOf(height);
     const stored = this.#blocks.read(height);
     if (stored === null) throw damaged(file, `block ${height} is missing`);
-    let header: Header;
-    let problem: string | null;
     try {
-      header = decodeHeader(stored.header);
-      const { chainId } = this.#reader.data;
-      const context = { crypto: this.#crypto, chainId, genesis };
-      const certificate = decodeCertificate(stored.certificate);
-      problem = checkCertificate(context, header, certificate)?.message ?? null;
+      const link = this.#checkLink(stored, config, parent);
+      this.#checkResults(link.header);
+      return link;
     } catch (error) {
       if (!isFormatError(error)) throw error;
       throw damaged(file, `block ${height}: ${error.message}`);
     }
-    if (header.height !== height || (parent !== null && !equal(parent, header.parent))) {
-      problem ??= 'does not follow the block before it';
+  }
+
+  #checkLink(stored: StoredBlock, config: EpochConfig, parent: Link | null): Link {
+    const hash = headerHash(this.#crypto, stored.header);
+    const header = decodeHeader(stored.header);
+    const certificate = decodeCertificate(stored.certificate);
+    const context = { crypto: this.#crypto, chainId: this.#reader.data.chainId, config };
+    let problem = checkCertificateOf(context, header, hash, certificate);
+    if (parent !== null) {
+      problem ??= checkCovered(parent.header, parent.certificate, certificate);
+      if (!equal(parent.hash, header.parent)) problem ??= 'does not follow the block before it';
     }
+    if (header.height !== stored.height) problem ??= 'does not follow the block before it';
     if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body)))
       problem ??= 'has another body';
-    if (problem !== null) throw damaged(file, `block ${height}: ${problem}`);
-    this.#checkResults(header);
-    return headerHash(this.#crypto, stored.header);
+    if (problem !== null) throw new FormatError(problem);
+    return { header, hash, certificate, system: decodeBody(stored.body).system };
   }
 
   /** The receipts that this state has for a block, against what a later header has signed. */

@@ -171,7 +171,7 @@ export function chunksNamedBy(bundles: readonly Bundle[]): Uint8Array[] {
 /** As `chunksNamedBy`, for a block's encoded body; the genesis record names none. */
 export function chunksNamedIn(body: Uint8Array): Uint8Array[] {
   try {
-    return chunksNamedBy(decodeBody(body));
+    return chunksNamedBy(decodeBody(body).bundles);
   } catch (error) {
     if (!isFormatError(error)) throw error;
     return [];

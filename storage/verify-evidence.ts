@@ -6,6 +6,8 @@
 
 import { equal, hex } from '../ledger/bytes.ts';
 import { signersOf } from '../ledger/checkpoint.ts';
+import { isOfLater } from '../ledger/certificate-check.ts';
+import type { Certificate } from '../ledger/vote.ts';
 import type { Genesis, Header } from '../ledger/block.ts';
 import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -23,6 +25,7 @@ export interface SoundLedger {
   readonly genesis: Genesis;
   /** Of the newest block. */
   readonly header: Header;
+  readonly certificate: Certificate;
   /** Blocks applied by each state shard, and in the block index. */
   readonly shardHeights: readonly number[];
   readonly indexHeight: number;
@@ -54,8 +57,14 @@ function pinEvidence({ genesis, header, pins }: SoundLedger): string[] {
   ];
 }
 
-function heightEvidence({ header, shardHeights, indexHeight }: SoundLedger): string[] {
+function heightEvidence(ledger: SoundLedger): string[] {
+  const { header, certificate, shardHeights, indexHeight } = ledger;
   const sentences: string[] = [];
+  if (isOfLater(certificate, header)) {
+    sentences.push(
+      `the newest blocks, up to ${header.height}, were confirmed by votes for a later block, which is not here: nobody vouches for them yet`,
+    );
+  }
   if (header.executed.height < header.height) {
     sentences.push(
       `no later header covers the results of blocks after ${header.executed.height} yet`,

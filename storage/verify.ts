@@ -13,12 +13,14 @@
 import { existsSync, mkdtempSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkBlock, checkGenesis } from '../ledger/block-check.ts';
+import { asParent, checkBlock, checkGenesis } from '../ledger/block-check.ts';
 import { parseCheckpoint } from '../ledger/checkpoint.ts';
 import { StorageError, isFormatError, isStorageError } from '../ledger/error.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { chainIdOf, chunkHash, headerHash } from '../ledger/hash.ts';
-import { decodeBody, decodeCertificate, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeBody, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
+import { genesisConfig } from '../ledger/epoch.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { BlockStore } from './block-store.ts';
 import { decodeTransactions } from './apply.ts';
@@ -180,7 +182,7 @@ class Verification {
     this.#executor!.genesis(genesis);
     this.#finishBlock(0);
     for (let height = 1; height <= tip; height++) {
-      parent = this.#checkNext(genesis, parent, height);
+      parent = this.#checkNext(parent, height);
       this.#finishBlock(height);
       if (height % PROGRESS_BLOCKS === 0) {
         this.#progress('blocks', height, tip);
@@ -408,22 +410,23 @@ class Verification {
     history.append(hash);
     this.#executed = [header.executed];
     this.#count(header, history);
-    return { header, hash, history };
+    return { header, hash, history, certificate, config: genesisConfig(genesis) };
   }
 
-  #checkNext(genesis: Genesis, parent: CheckedParent, height: number): CheckedParent {
+  #checkNext(parent: CheckedParent, height: number): CheckedParent {
     const stored = this.#blocks!.read(height);
     if (stored === null) return this.#refuse(height, 'is missing');
     const header = this.#decode(height, () => decodeHeader(stored.header));
-    const bundles = this.#decode(height, () => decodeBody(stored.body));
+    const body = this.#decode(height, () => decodeBody(stored.body));
+    const { bundles } = body;
     const certificate = this.#decode(height, () => decodeCertificate(stored.certificate));
     const context = {
       crypto: nativeCrypto,
       chainId: this.#data.chainId,
-      genesis,
       keyOf: (author: number) => this.#state.catalog.roles.get(author)?.publicKey ?? null,
     };
-    const problem = checkBlock(context, parent, { header, bundles, certificate });
+    const block = { header, ...body, certificate };
+    const problem = checkBlock(context, parent, block);
     if (problem !== null) {
       const place = problem.position === null ? '' : ` (${problem.what} ${problem.position})`;
       this.#refuse(height, `${problem.what} ${problem.message}${place}`);
@@ -444,7 +447,7 @@ class Verification {
     this.#executed.push({ height, receiptsRoot: applied.receiptsRoot });
     history.append(hash);
     this.#count(header, history);
-    return { header, hash, history };
+    return asParent(parent, block, hash, history);
   }
 
   #checkExecuted({ height, executed }: Header): void {
@@ -517,7 +520,7 @@ class Verification {
     if (damage !== null) throw new Found(damage);
   }
 
-  #conclude({ header }: CheckedParent): void {
+  #conclude({ header, certificate }: CheckedParent): void {
     const checkpoint = this.#checkpoint;
     if (checkpoint !== null && checkpoint.size > header.height + 1) {
       const message = `the digest speaks of ${checkpoint.size} blocks, and only ${header.height + 1} are here`;
@@ -528,6 +531,7 @@ class Verification {
       crypto: nativeCrypto,
       genesis: decodeGenesis(this.#blocks!.read(0)!.body),
       header,
+      certificate,
       shardHeights: this.#shardHeights,
       indexHeight: this.#indexHeight,
       checkpoint,

@@ -101,7 +101,7 @@ class Hand {
   execute({ height, timeMs, body, fold }: BlockAway): AppliedBlock {
     const executor = this.#executorNow();
     const { state } = executor;
-    const bundles = decodeBody(body);
+    const { bundles } = decodeBody(body);
     try {
       state.follow(0);
       state.begin();

@@ -19,7 +19,7 @@ export function statementTexts(dataDirectory: string): (stamp: bigint) => string
       blocks ??= new BlockStore(dataDirectory, { readonly: true });
       if (blocks.tip < height) blocks.refresh();
       const stored = height === 0 ? null : blocks.read(height);
-      const bundles = stored === null ? [] : decodeBody(stored.body);
+      const bundles = stored === null ? [] : decodeBody(stored.body).bundles;
       transactions = bundles.flatMap((bundle) => bundle.transactions);
     }
     const bytes = transactions[positionOf(stamp)];

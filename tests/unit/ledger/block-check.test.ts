@@ -5,6 +5,7 @@ import type { Block, Header } from '../../../ledger/block.ts';
 import type { BlockProblem, CheckContext } from '../../../ledger/block-check.ts';
 import { checkBlock, checkGenesis } from '../../../ledger/block-check.ts';
 import { decodeTransaction, encodeTransaction } from '../../../ledger/encoding.ts';
+import { genesisConfig } from '../../../ledger/epoch.ts';
 import { quorumOf } from '../../../ledger/genesis.ts';
 import { HistoryTree } from '../../../ledger/history-tree.ts';
 import { bodyHash } from '../../../ledger/hash.ts';
@@ -20,14 +21,15 @@ const keys = new Map([
 const context: CheckContext = {
   crypto,
   chainId: chain.chainId,
-  genesis: chain.genesis,
   keyOf: (author) => keys.get(author) ?? null,
 };
 
 function parentOf(height: number) {
   const history = new HistoryTree(crypto);
   for (const hash of chain.hashes.slice(0, height)) history.append(hash);
-  return { header: chain.blocks[height - 1]!.header, hash: chain.hashes[height - 1]!, history };
+  const { header, certificate } = chain.blocks[height - 1]!;
+  const config = genesisConfig(chain.genesis);
+  return { header, hash: chain.hashes[height - 1]!, history, certificate, config };
 }
 
 function check(block: Block, height = 2, given = context): BlockProblem | null {
@@ -45,7 +47,10 @@ function withHeader(changes: Partial<Header>): Block {
 
 /** The block with other bundles, and the header's body hash made to fit. */
 function withBundles(bundles: Block['bundles']): Block {
-  return { ...withHeader({ bodyHash: bodyHash(crypto, encodeBody(bundles)) }), bundles };
+  return {
+    ...withHeader({ bodyHash: bodyHash(crypto, encodeBody({ bundles, system: [] })) }),
+    bundles,
+  };
 }
 
 test('every block of a sound chain passes', () => {
@@ -57,13 +62,14 @@ test('every block of a sound chain passes', () => {
 });
 
 test.each<[keyof Header, Partial<Header>]>([
-  ['version', { version: 2 }],
+  ['version', { version: 1 }],
   ['chainId', { chainId: other }],
   ['height', { height: 3 }],
   ['parent', { parent: other }],
   ['timeMs', { timeMs: 5 }],
   ['proposer', { proposer: other }],
   ['historyRoot', { historyRoot: other }],
+  ['epoch', { epoch: 1 }],
   ['executed', { executed: { height: 2, receiptsRoot: other } }],
   ['bodyHash', { bodyHash: other }],
   ['transactionCount', { transactionCount: 4 }],
@@ -120,28 +126,20 @@ describe('bundles', () => {
   });
 });
 
-describe('certificates', () => {
-  const [own] = block.certificate.signatures as [Block['certificate']['signatures'][number]];
+test('the proposer signs for itself in solo, and no one else', () => {
+  const forged = { kind: 'proposer', signature: new Uint8Array(64) } as const;
+  expect(check({ ...block, certificate: forged })?.what).toBe('certificate');
+  const parent = parentOf(2);
+  const config = { ...parent.config, policy: 'raft' } as const;
+  expect(checkBlock(context, { ...parent, config }, block)?.what).toBe('certificate');
+});
 
-  test.each([
-    ['no signature', []],
-    ['a stranger', [{ ...own, node: other }]],
-    ['a false signature', [{ ...own, signature: new Uint8Array(64) }]],
-    ['one node twice', [own, own]],
-  ])('%s', (_name, signatures) => {
-    expect(check({ ...block, certificate: { signatures } })?.what).toBe('certificate');
-  });
-
-  test('need a quorum', () => {
-    const nodes = (count: number) => Array.from({ length: count }, () => other);
-    expect(quorumOf({ consensus: 'solo', nodes: nodes(1) })).toBe(1);
-    expect([3, 4, 5].map((n) => quorumOf({ consensus: 'raft', nodes: nodes(n) }))).toEqual([
-      2, 3, 3,
-    ]);
-    expect([1, 3, 4, 7].map((n) => quorumOf({ consensus: 'bft', nodes: nodes(n) }))).toEqual([
-      1, 3, 3, 5,
-    ]);
-  });
+test('the fewest signatures that confirm', () => {
+  const nodes = (count: number) => Array.from({ length: count }, () => other);
+  expect(quorumOf({ consensus: 'solo', nodes: nodes(1) })).toBe(1);
+  const of = (consensus: 'raft' | 'bft', n: number) => quorumOf({ consensus, nodes: nodes(n) });
+  expect([1, 3, 4, 5, 7].map((n) => of('raft', n))).toEqual([1, 2, 3, 4, 6]);
+  expect([1, 3, 4, 7].map((n) => of('bft', n))).toEqual([1, 2, 3, 5]);
 });
 
 test('a genesis header that is not the one of the record is named', () => {
@@ -153,6 +151,9 @@ test('a genesis header that is not the one of the record is named', () => {
   expect(wrong({ chainId: other })).toBe('chainId');
   expect(wrong({ timeMs: 1 })).toBe('height');
   expect(wrong({ proposer: other })).toBe('proposer');
-  const unsigned = checkGenesis(crypto, chain.genesis, header, { signatures: [] });
+  const unsigned = checkGenesis(crypto, chain.genesis, header, {
+    kind: 'proposer',
+    signature: new Uint8Array(64),
+  });
   expect(unsigned?.what).toBe('certificate');
 });

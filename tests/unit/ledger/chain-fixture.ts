@@ -8,7 +8,6 @@ import type { Role, Table } from '../../../ledger/catalog.ts';
 import type { Crypto } from '../../../ledger/crypto.ts';
 import {
   encodeBody,
-  encodeCertificate,
   encodeGenesis,
   encodeHeader,
   encodeReceipt,
@@ -16,6 +15,7 @@ import {
   encodeTransaction,
   transactionIdOf,
 } from '../../../ledger/encoding.ts';
+import { encodeCertificate } from '../../../ledger/encoding-vote.ts';
 import { genesisHeader } from '../../../ledger/genesis.ts';
 import {
   bodyHash,
@@ -264,7 +264,7 @@ function execute(
 export function certify(crypto: Crypto, header: Header): Block['certificate'] {
   const hash = headerHash(crypto, encodeHeader(header));
   const signature = signHeader(crypto, NODE_SEED, header.chainId, hash);
-  return { signatures: [{ node: crypto.publicKeyOf(NODE_SEED), signature }] };
+  return { kind: 'proposer', signature };
 }
 
 export function makeChain(crypto: Crypto): Chain {
@@ -286,7 +286,9 @@ export function makeChain(crypto: Crypto): Chain {
   const chainId = chainIdOf(crypto, genesisBytes);
   const first = genesisHeader(crypto, genesis, genesisBytes, node);
   const genesisCertificate = certify(crypto, first);
-  const blocks: Block[] = [{ header: first, bundles: [], certificate: genesisCertificate }];
+  const blocks: Block[] = [
+    { header: first, bundles: [], system: [], certificate: genesisCertificate },
+  ];
   const hashes = [headerHash(crypto, encodeHeader(first))];
   const receipts: (readonly Uint8Array[])[] = [[]];
   const versions: (readonly (readonly Uint8Array[])[])[] = [[]];
@@ -307,13 +309,21 @@ export function makeChain(crypto: Crypto): Chain {
       timeMs: TIME_MS + height * 1_000,
       transactionsRoot: merkleRoot(crypto, ids),
       transactionCount: ids.length,
-      bodyHash: bodyHash(crypto, encodeBody(results.bundles)),
+      bodyHash: bodyHash(crypto, encodeBody({ bundles: results.bundles, system: [] })),
       executed,
       historyRoot: history.root(),
       proposer: node,
+      epoch: 0,
       term: 0,
+      mode: 'raft',
+      newTermHash: new Uint8Array(32),
     };
-    blocks.push({ header, bundles: results.bundles, certificate: certify(crypto, header) });
+    blocks.push({
+      header,
+      bundles: results.bundles,
+      system: [],
+      certificate: certify(crypto, header),
+    });
     hashes.push(headerHash(crypto, encodeHeader(header)));
     history.append(hashes[height]!);
     receipts.push(results.receipts);

@@ -10,7 +10,6 @@ import {
   decodeBody,
   decodeBundle,
   decodeCatalog,
-  decodeCertificate,
   decodeChanges,
   decodeExpression,
   decodeGenesis,
@@ -23,7 +22,6 @@ import {
   encodeBody,
   encodeBundle,
   encodeCatalog,
-  encodeCertificate,
   encodeChanges,
   encodeExpression,
   encodeGenesis,
@@ -35,6 +33,16 @@ import {
   eraseText,
   transactionIdOf,
 } from '../../../ledger/encoding.ts';
+import {
+  decodeCertificate,
+  decodeConfig,
+  decodeVote,
+  encodeCertificate,
+  encodeConfig,
+  encodeVote,
+} from '../../../ledger/encoding-vote.ts';
+import type { Rules } from '../../../ledger/epoch.ts';
+import { genesisConfig } from '../../../ledger/epoch.ts';
 import { isFormatError } from '../../../ledger/error.ts';
 import type { Expression } from '../../../ledger/expression.ts';
 import { LIMITS } from '../../../ledger/limits.ts';
@@ -225,6 +233,29 @@ const rowVersion: RowVersion = {
 const deletedVersion: RowVersion = { ...rowVersion, deleted: true, columns: [], values: [] };
 
 const block = chain.blocks[2]!;
+const bytes32 = new Uint8Array(32).fill(4);
+const bytes64 = new Uint8Array(64).fill(5);
+const ballot = { epoch: 1, term: 5, mode: 'raft', height: 2, hash: bytes32 } as const;
+const vote = { kind: 'ack', ...ballot, member: 3, signature: bytes64 } as const;
+const voted = {
+  kind: 'fast',
+  ...ballot,
+  signatures: [
+    { member: 0, signature: bytes64 },
+    { member: 3, signature: bytes64 },
+  ],
+} as const;
+const config = genesisConfig({ ...chain.genesis, consensus: 'adaptive' });
+const rules: Rules = {
+  members: config.members,
+  observers: [{ publicKey: bytes32, address: 'auditor.example:7000' }],
+  f: 0,
+  policy: 'adaptive',
+  window: 8,
+  governance: config.governance,
+  thresholds: config.thresholds,
+  timers: config.timers,
+};
 const transaction = block.bundles[0]!.transactions[0]!;
 
 /** Encoder, decoder and examples of every record. */
@@ -257,7 +288,6 @@ const cases: readonly Case[] = [
     values: [decodeTransaction(transaction), decodeTransaction(eraseText(transaction))],
   },
   { name: 'bundle', encode: encodeBundle, decode: decodeBundle, values: block.bundles },
-  { name: 'body', encode: encodeBody, decode: decodeBody, values: [block.bundles, []] },
   {
     name: 'header',
     encode: encodeHeader,
@@ -268,7 +298,25 @@ const cases: readonly Case[] = [
     name: 'certificate',
     encode: encodeCertificate,
     decode: decodeCertificate,
-    values: [block.certificate, { signatures: [] }],
+    values: [block.certificate, voted, { ...voted, kind: 'commit', signatures: [] }],
+  },
+  { name: 'vote', encode: encodeVote, decode: decodeVote, values: [vote] },
+  { name: 'configuration', encode: encodeConfig, decode: decodeConfig, values: [config] },
+  {
+    name: 'body',
+    encode: encodeBody,
+    decode: decodeBody,
+    values: [
+      { bundles: block.bundles, system: [] },
+      {
+        bundles: [],
+        system: [
+          { kind: 'evidence', accused: 2, proof: new Uint8Array([1]) },
+          { kind: 'mode', mode: 'bft', statements: [new Uint8Array([2])] },
+          { kind: 'rules', rules, approvals: [{ key: bytes32, signature: bytes64 }] },
+        ],
+      },
+    ],
   },
   { name: 'block', encode: encodeBlock, decode: decodeBlock, values: chain.blocks.slice(1) },
   { name: 'genesis', encode: encodeGenesis, decode: decodeGenesis, values: [chain.genesis] },
@@ -344,8 +392,8 @@ describe('transactions', () => {
     const { core, bytes } = encodeTransaction(crypto, decodeTransaction(transaction));
     const at = hex(bytes).indexOf(hex(core)) / 2;
     const other = Uint8Array.from(bytes);
-    expect(other[at + 1]).toBe(1);
-    other[at + 1] = 2;
+    expect(other[at + 1]).toBe(2);
+    other[at + 1] = 1;
     expect(() => decodeTransaction(other)).toThrow('out of range');
   });
 
@@ -431,7 +479,23 @@ describe('neither written nor read', () => {
       ...block.bundles[0]!,
       transactions: [new Uint8Array(600_000), new Uint8Array(600_000)],
     };
-    expect(() => encodeBody([bundle])).toThrow('too long');
+    expect(() => encodeBody({ bundles: [bundle], system: [] })).toThrow('too long');
+  });
+
+  test('signatures of a certificate that do not ascend', () => {
+    const [first, second] = voted.signatures;
+    for (const signatures of [
+      [second, first],
+      [first, first],
+    ]) {
+      expect(() => encodeCertificate({ ...voted, signatures })).toThrow('ascending');
+    }
+  });
+
+  test('rules that cannot be', () => {
+    expect(() => encodeConfig({ ...config, f: 1 })).toThrow('cannot bear 1 faults');
+    expect(() => encodeConfig({ ...config, observers: config.members })).toThrow('twice');
+    expect(() => encodeConfig({ ...config, eligible: [1] })).toThrow('no such member');
   });
 
   test('a node listed twice', () => {

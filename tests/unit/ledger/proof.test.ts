@@ -224,7 +224,7 @@ describe('JSON', () => {
     const value = JSON.parse(formatProof(proof)) as Record<string, unknown>;
     const text = (changes: object) => JSON.stringify({ ...value, ...changes });
     expect(() => parseProof(text({ note: 1 }))).toThrow('.note: no such member');
-    expect(() => parseProof(text({ version: 2 }))).toThrow('.version: 1 expected');
+    expect(() => parseProof(text({ version: 1 }))).toThrow('.version: 2 expected');
     expect(() => parseProof(text({ row: 'A===' }))).toThrow('.row: base64 expected');
     expect(() => parseProof(text({ row: undefined }))).toThrow('.row');
     expect(() => parseProof(text({ headers: {} }))).toThrow('.headers: array expected');

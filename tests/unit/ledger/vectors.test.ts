@@ -11,10 +11,10 @@ import {
   decodeTransaction,
   encodeBody,
   encodeBundle,
-  encodeCertificate,
   encodeHeader,
   transactionIdOf,
 } from '../../../ledger/encoding.ts';
+import { encodeCertificate, encodeVote } from '../../../ledger/encoding-vote.ts';
 import {
   bodyHash,
   headerHash,
@@ -26,7 +26,7 @@ import { merkleRoot } from '../../../ledger/merkle.ts';
 import { nobleCrypto } from '../../../ledger/noble-crypto.ts';
 import { checkProof } from '../../../ledger/proof-check.ts';
 import { formatProof, parseProof } from '../../../ledger/proof-json.ts';
-import { bundleMessage, headerMessage } from '../../../ledger/signing.ts';
+import { bundleMessage, headerMessage, signVote, voteMessage } from '../../../ledger/signing.ts';
 import { nativeCrypto } from '../../../storage/native-crypto.ts';
 import { makeChain, makeProof, NODE_SEED } from './chain-fixture.ts';
 
@@ -45,6 +45,8 @@ function vectors(crypto: Crypto): Record<string, string> {
   const header = encodeHeader(block.header);
   const receipt = chain.receipts[2]![2]!;
   const version = chain.versions[2]![2]![0]!;
+  const ballot = { epoch: 1, term: 5, mode: 'raft', height: 2, hash: chain.hashes[2]! } as const;
+  const vote = signVote(crypto, NODE_SEED, chain.chainId, { kind: 'ack', member: 3, ...ballot });
   const entries: [string, Uint8Array][] = [
     ['genesis', chain.genesisBytes],
     ['chain id', chain.chainId],
@@ -54,12 +56,15 @@ function vectors(crypto: Crypto): Record<string, string> {
     ['text commitment', partCommitment(crypto, text.salt, text.value)],
     ['bundle', encodeBundle(bundle)],
     ['bundle message', bundleMessage(chain.chainId, bundle.publicKey, 1, merkleRoot(crypto, [id]))],
-    ['body hash', bodyHash(crypto, encodeBody(block.bundles))],
+    ['body hash', bodyHash(crypto, encodeBody(block))],
     ['transactions root', block.header.transactionsRoot],
     ['header', header],
     ['header hash', headerHash(crypto, header)],
     ['header message', headerMessage(chain.chainId, headerHash(crypto, header))],
     ['certificate', encodeCertificate(block.certificate)],
+    ['vote message', voteMessage(chain.chainId, vote)],
+    ['vote', encodeVote(vote)],
+    ['vote certificate', encodeCertificate({ ...vote, kind: 'fast', signatures: [vote] })],
     ['receipt', receipt],
     ['receipt hash', receiptHash(crypto, receipt)],
     ['row version', version],

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { nativeCrypto } from '../../../storage/native-crypto.ts';
 import { createLedger } from '../../../storage/create-ledger.ts';
 import { ChainWriter } from '../../../storage/chain-writer.ts';
-import { encodeBody, encodeCertificate } from '../../../ledger/encoding.ts';
+import { encodeBody } from '../../../ledger/encoding.ts';
+import { encodeCertificate } from '../../../ledger/encoding-vote.ts';
 import { encodeHeader, encodeTransaction, transactionIdOf } from '../../../ledger/encoding.ts';
 import { FORMAT_VERSION } from '../../../ledger/block.ts';
 import { ID } from '../../../ledger/catalog.ts';
@@ -215,7 +216,7 @@ export class TestLedger {
 
   block(bundles: readonly Bundle[]): StoredBlock {
     const { tip, data } = this.writer;
-    const body = encodeBody(bundles);
+    const body = encodeBody({ bundles, system: [] });
     const ids = bundles.flatMap(({ transactions }) => transactions.map((bytes) => idOf(bytes)));
     this.timeMs += 1_000;
     const header = encodeHeader({
@@ -230,12 +231,14 @@ export class TestLedger {
       executed: tip.uncovered[0] ?? tip.covered,
       historyRoot: this.writer.history.root(),
       proposer: crypto.publicKeyOf(NODE_SEED),
+      epoch: 0,
       term: 0,
+      mode: 'raft',
+      newTermHash: new Uint8Array(32),
     });
     const hash = headerHash(crypto, header);
     const signature = signHeader(crypto, NODE_SEED, data.chainId, hash);
-    const node = crypto.publicKeyOf(NODE_SEED);
-    const certificate = encodeCertificate({ signatures: [{ node, signature }] });
+    const certificate = encodeCertificate({ kind: 'proposer', signature });
     return { height: tip.height + 1, header, body, certificate };
   }
 

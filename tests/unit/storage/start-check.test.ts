@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { checkAtStart } from '../../../storage/start-check.ts';
 import { decodeBody, decodeHeader } from '../../../ledger/encoding.ts';
+import { decodeCertificate } from '../../../ledger/encoding-vote.ts';
 import { headerHash } from '../../../ledger/hash.ts';
 import { decodeTransactions } from '../../../storage/apply.ts';
 import { Writer } from '../../../storage/writer.ts';
@@ -66,10 +67,18 @@ test('the writer thread checks, appends, and answers with receipts', async () =>
   );
   expect(writer.tip).toEqual(tip);
   const header = decodeHeader(block.header);
-  const bundles = decodeBody(block.body);
-  const ids = decodeTransactions(crypto, bundles).map(({ id }) => id);
+  const body = decodeBody(block.body);
+  const certificate = decodeCertificate(block.certificate);
+  const ids = decodeTransactions(crypto, body.bundles).map(({ id }) => id);
   const hash = headerHash(crypto, block.header);
-  const { receipts } = await writer.append({ stored: block, header, hash, bundles, ids });
+  const { receipts } = await writer.append({
+    stored: block,
+    header,
+    hash,
+    ...body,
+    certificate,
+    ids,
+  });
   expect(receipts.map(({ receipt }) => receipt.abort?.sqlstate)).toEqual([undefined, '23505']);
   expect(writer.tip.height).toBe(tip.height + 1);
   const chunk = await writer.putChunk(new Uint8Array([1, 2, 3]));

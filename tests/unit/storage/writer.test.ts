@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeBody, decodeHeader, encodeOperations } from '../../../ledger/encoding.ts';
+import { decodeCertificate } from '../../../ledger/encoding-vote.ts';
 import { headerHash } from '../../../ledger/hash.ts';
 import { decodeTransactions } from '../../../storage/apply.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
@@ -32,13 +33,14 @@ afterEach(() => {
 });
 
 function own(stored: StoredBlock): OwnBlock {
-  const bundles = decodeBody(stored.body);
+  const body = decodeBody(stored.body);
   return {
     stored,
     header: decodeHeader(stored.header),
     hash: headerHash(crypto, stored.header),
-    bundles,
-    ids: decodeTransactions(crypto, bundles).map(({ id }) => id),
+    ...body,
+    certificate: decodeCertificate(stored.certificate),
+    ids: decodeTransactions(crypto, body.bundles).map(({ id }) => id),
   };
 }
 
