@@ -13,20 +13,19 @@
 // (2) A file is written over only when the block files hold all its blocks, on disk. So whatever is read from
 //     both files beyond the newest block there follows it without a gap, or bytes were changed.
 
-import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from 'node:fs';
-import { fstatSync, readSync, writeSync, writevSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, fstatSync, openSync } from 'node:fs';
+import { readSync, writeSync, writevSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { StorageError, assert } from '../ledger/error.ts';
 import { journalFile, syncFolder } from './data-directory.ts';
+import { SECTOR_BYTES, guarded, openReserved, syncSoon } from './reserved-file.ts';
 import type { StoredBlock } from './block-store.ts';
 
 /** Length of each of the two files unless an option says otherwise; a block may have LIMITS.blockBodyBytesMax. */
 const FILE_BYTES = 16 * 1024 * 1024;
 const FILES = 2;
-/** Records begin at multiples of it: a sector holds parts of one record only. */
-const SECTOR_BYTES = 512;
 const BLOCK_MAGIC = 0x5453_4a31;
 const MARK_MAGIC = 0x5453_4a30;
 /** Magic, checksum of what follows, height (8), lengths of header, body and certificate. */
@@ -218,13 +217,7 @@ export class Journal {
 
   /** As `sync`, without keeping the thread. */
   synced(): Promise<void> {
-    const path = this.#paths[this.#active]!;
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#handles[this.#active]!, (error) => {
-        if (error === null) resolve();
-        else reject(errorOf(path, error));
-      });
-    });
+    return syncSoon(this.#handles[this.#active]!, this.#paths[this.#active]!);
   }
 
   close(): void {
@@ -236,19 +229,6 @@ export class Journal {
 
 function openReadonly(path: string): number | null {
   return existsSync(path) ? openSync(path, 'r') : null;
-}
-
-/** Made at full length, with bytes on disk: writing over them moves nothing and needs no room. */
-function openReserved(path: string, bytes: number): number {
-  const file = openSync(path, 'a', 0o600);
-  try {
-    const missing = bytes - fstatSync(file).size;
-    if (missing > 0) writeSync(file, new Uint8Array(missing));
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  return openSync(path, 'r+');
 }
 
 function recordLength({ header, body, certificate }: StoredBlock): number {
@@ -311,18 +291,4 @@ function decodeRecord(bytes: Buffer, seed: number): StoredBlock | null {
     (place) => new Uint8Array(bytes.subarray(at, (at += bytes.readUInt32BE(place)))),
   );
   return { height: heightIn(bytes, 0), header: header!, body: body!, certificate: certificate! };
-}
-
-function guarded<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw errorOf(path, error);
-  }
-}
-
-function errorOf(path: string, cause: unknown): unknown {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === undefined) return cause;
-  return new StorageError(code === 'ENOSPC' ? 'full' : 'io', `${path}: ${message}`, { cause });
 }
