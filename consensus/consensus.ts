@@ -58,9 +58,10 @@ export interface Ledger {
   /**
    * Makes a certified block durable and executes it, after those that were handed over before it.
    *
+   * @param onStored  called when it is durable, perhaps before it is executed
    * @throws StorageError: the disk failed. The consensus stops; the node with it.
    */
-  append(block: OrderedBlock): Promise<ExecutedBlock>;
+  append(block: OrderedBlock, onStored?: () => void): Promise<ExecutedBlock>;
 }
 
 export interface Consensus {

@@ -345,7 +345,7 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
     get tip(): Tip {
       return writer.tip;
     },
-    append: async (ordered: OrderedBlock): Promise<ExecutedBlock> => {
+    append: async (ordered: OrderedBlock, onStored?: () => void): Promise<ExecutedBlock> => {
       const { block, hash, ids } = ordered;
       const { header } = block;
       const stored = {
@@ -354,7 +354,7 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
         body: ordered.bodyBytes,
         certificate: encodeCertificate(block.certificate),
       };
-      const { tip, receipts } = await writer.append({ ...block, stored, hash, ids });
+      const { tip, receipts } = await writer.append({ ...block, stored, hash, ids }, onStored);
       return { block, receipts: receipts.map(({ receipt }) => receipt), tip };
     },
   };

@@ -99,14 +99,9 @@ export class VoteLog {
     this.sound = found[this.#active]!.sound && found.every((file) => file.turn > 0 || file.sound);
   }
 
-  /** Whether records of so many bytes have no room, and `restart` must come first. */
-  isFull(bytes: number): boolean {
-    return this.#turn === 0 || this.#end + bytes + SECTOR_BYTES > this.#fileBytes;
-  }
-
-  /** Bytes that records take in a batch of their own. */
-  static bytesOf(records: readonly Uint8Array[]): number {
-    return records.reduce((sum, { length }) => sum + LENGTH_BYTES + length, BATCH_HEAD_BYTES);
+  /** Whether these records have no room behind what was appended, and `restart` must come first. */
+  isFull(records: readonly Uint8Array[]): boolean {
+    return this.#turn === 0 || this.#end + bytesOf(records) + SECTOR_BYTES > this.#fileBytes;
   }
 
   /**
@@ -193,8 +188,12 @@ function encodeMark(turn: number, nonce: Buffer): Buffer {
   return mark;
 }
 
+function bytesOf(records: readonly Uint8Array[]): number {
+  return records.reduce((sum, { length }) => sum + LENGTH_BYTES + length, BATCH_HEAD_BYTES);
+}
+
 function encodeBatch(records: readonly Uint8Array[], number: number, seed: number): Buffer {
-  const bytes = Buffer.alloc(VoteLog.bytesOf(records));
+  const bytes = Buffer.alloc(bytesOf(records));
   bytes.writeUInt32BE(BATCH_MAGIC, 0);
   bytes.writeUInt32BE(number, CHECKED_FROM);
   bytes.writeUInt32BE(bytes.length - BATCH_HEAD_BYTES, CHECKED_FROM + 4);

@@ -15,12 +15,15 @@ import { decodeReceipt } from '../ledger/encoding.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { ChainWriter } from './chain-writer.ts';
 import { lockDataDirectory } from './data-directory.ts';
+import { configAfter } from './epochs.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import type { Genesis } from '../ledger/block.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import type { AppliedBlock } from './apply.ts';
 import type { Appended, Tip } from './chain-writer.ts';
 import type { AdmittedBlock, OwnBlock } from './decoded-block.ts';
+import type { StoredBlock } from './block-store.ts';
 import type { DirectoryLock } from './data-directory.ts';
 import type { Database } from './sqlite.ts';
 import type { PackedReceipts, WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
@@ -152,6 +155,21 @@ export class Writer {
     return this.#writer.genesis;
   }
 
+  /** The rules by which the next block is ordered. */
+  get epochConfig(): EpochConfig {
+    return configAfter(this.#writer.blocks, this.tip.height);
+  }
+
+  /** A stored block; null beyond the newest. @throws StorageError */
+  block(height: number): StoredBlock | null {
+    return this.#writer.blocks.read(height);
+  }
+
+  /** The key of a role, as of the newest block executed; null if it may not sign. */
+  keyOf(role: number): Uint8Array | null {
+    return this.#writer.catalog.roles.get(role)?.publicKey ?? null;
+  }
+
   /** A copy of the history tree over all headers appended so far, when they are durable and executed. */
   async durableHistory(): Promise<HistoryTree> {
     if (this.#failure !== null) throw this.#failure;
@@ -164,27 +182,30 @@ export class Writer {
    * Makes a block of this process durable and executes it, after those that were appended before. What it has done is
    * for other connections to see after `settle`.
    *
+   * @param onStored  called when it is durable, perhaps before it is executed
    * @throws StorageError the block may or may not be durable; nothing more can be appended
    */
-  async append(own: OwnBlock): Promise<Appended> {
+  async append(own: OwnBlock, onStored = (): void => undefined): Promise<Appended> {
     if (this.#failure !== null) throw this.#failure;
     try {
-      return await this.#append(this.#writer.admitOwn(own));
+      return await this.#append(this.#writer.admitOwn(own), onStored);
     } catch (error) {
       this.#failure ??= error as Error;
       throw error;
     }
   }
 
-  async #append(block: AdmittedBlock): Promise<Appended> {
+  async #append(block: AdmittedBlock, onStored: () => void): Promise<Appended> {
     if (this.#storing !== null || this.#executing !== null || this.#writer.isHeavy(block)) {
       await this.#store(block);
+      onStored();
       return this.#inOrder(block);
     }
     const pays = block.transactions.length >= AHEAD_TRANSACTIONS_MIN && this.#blocksSinceRead > 0;
     this.#blocksSinceRead += 1;
-    if (pays || this.#syncMs > SYNC_HERE_MS_MAX) return this.#executeAhead(block);
+    if (pays || this.#syncMs > SYNC_HERE_MS_MAX) return this.#executeAhead(block, onStored);
     this.#storeNow(block);
+    onStored();
     return this.#execute(block);
   }
 
@@ -199,8 +220,8 @@ export class Writer {
   }
 
   /** Executes a block while it is stored. Nobody hears of it before it is durable. */
-  async #executeAhead(block: AdmittedBlock): Promise<Appended> {
-    const storing = this.#store(block);
+  async #executeAhead(block: AdmittedBlock, onStored: () => void): Promise<Appended> {
+    const storing = this.#store(block).then(onStored);
     // Whoever waits hears of a failure below.
     storing.catch(() => undefined);
     const executing = (async () => {
