@@ -32,7 +32,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'libpg-query': ['sql/parse.ts'],
   pg: ['cli/connect.ts'],
   'pg-protocol': ['server/pgwire/encode.ts'],
-  ws: ['consensus/websocket-transport.ts'],
+  ws: ['server/peers/wire.ts'],
 };
 
 const LINES_MAX = 700;
