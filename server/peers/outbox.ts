@@ -12,6 +12,7 @@ import {
   PEER_BLOCK_QUEUE_BYTES_MAX,
   PEER_FRAME_BYTES_MAX,
   PEER_QUEUED_MESSAGE_BYTES,
+  PEER_SYNC_BYTES_MAX,
   PEER_SYNC_QUEUE_BYTES_MAX,
   PEER_VOTE_QUEUE_BYTES_MAX,
   PEER_WINDOW_BYTES,
@@ -57,6 +58,7 @@ export class Outbox {
   #underway = 0;
   #credit = 0;
   #dropped = 0;
+  #full = false;
 
   /** Bytes that wait, of all lanes. */
   get bytes(): number {
@@ -68,9 +70,9 @@ export class Outbox {
     return this.#dropped;
   }
 
-  /** Whether a message of sync would have to wait for room. */
+  /** Whether sync has to wait: since a message was not taken, until there is room for any. */
   get full(): boolean {
-    return this.#bytes.sync >= QUEUE_BYTES_MAX.sync;
+    return this.#full;
   }
 
   /** Takes a message of the caller, whose bytes must not change from now on. False: it was not taken. */
@@ -79,7 +81,8 @@ export class Outbox {
     const room = QUEUE_BYTES_MAX[lane] - PEER_QUEUED_MESSAGE_BYTES - bytes.length;
     if (lane === 'vote') this.#dropVotes(room);
     if (this.#bytes[lane] > room) {
-      if (lane !== 'sync') this.#dropped++;
+      if (lane === 'sync') this.#full = true;
+      else this.#dropped++;
       return false;
     }
     this.#add(lane, { kind: 'message', head: NOTHING, bytes, name: null, sent: 0 });
@@ -141,6 +144,13 @@ export class Outbox {
   #add(lane: Lane, queued: Queued): void {
     this.#queues[lane].push(queued);
     this.#bytes[lane] += lengthOf(queued) + PEER_QUEUED_MESSAGE_BYTES;
+    if (this.#bytes.sync >= QUEUE_BYTES_MAX.sync) this.#full = true;
+  }
+
+  #less(lane: Lane, bytes: number): void {
+    this.#bytes[lane] -= bytes;
+    const room = QUEUE_BYTES_MAX.sync - this.#bytes.sync - PEER_QUEUED_MESSAGE_BYTES;
+    if (room >= PEER_SYNC_BYTES_MAX) this.#full = false;
   }
 
   /** Removes the first one of which nothing has left. */
@@ -148,7 +158,7 @@ export class Outbox {
     const queue = this.#queues[lane];
     const at = queue.findIndex((queued) => queued.sent === 0 && matches(queued));
     if (at < 0) return false;
-    this.#bytes[lane] -= lengthOf(queue[at]!) + PEER_QUEUED_MESSAGE_BYTES;
+    this.#less(lane, lengthOf(queue[at]!) + PEER_QUEUED_MESSAGE_BYTES);
     queue.splice(at, 1);
     return true;
   }
@@ -167,10 +177,10 @@ export class Outbox {
     const parts = [head.subarray(sent), bytes.subarray(from, sent + size - head.length)];
     const length = sent === 0 ? whole : null;
     queued.sent += size;
-    this.#bytes[lane] -= size;
+    this.#less(lane, size);
     if (queued.sent === whole) {
       queue.shift();
-      this.#bytes[lane] -= PEER_QUEUED_MESSAGE_BYTES;
+      this.#less(lane, PEER_QUEUED_MESSAGE_BYTES);
     }
     return encodeFrame({ kind, lane, sequence: this.#sequence++, length }, ...parts);
   }

@@ -246,8 +246,19 @@ describe('an outbox', () => {
     expect(outbox.dropped).toBe(1);
     expect(count('sync')).toBe(Math.floor(PEER_SYNC_QUEUE_BYTES_MAX / 1_000_128));
     expect(outbox.dropped).toBe(1);
+  });
+
+  test('of which sync was not taken is full until there is room for any', () => {
+    const outbox = new Outbox();
     expect(outbox.full).toBe(false);
-    outbox.putNamed('answer', 0, uint32(0), filled(1_000_000, 0));
+    while (outbox.put('sync', filled(1_000_000, 0)));
+    expect(outbox.full).toBe(true);
+    for (let frame = 0; outbox.full; frame++) {
+      expect(frame).toBeLessThan(64);
+      outbox.credited(outbox.next(PEER_FRAME_BYTES_MAX)!.length);
+    }
+    expect(outbox.put('sync', filled(PEER_SYNC_BYTES_MAX, 0))).toBe(true);
+    outbox.putNamed('answer', 0, uint32(0), filled(PEER_SYNC_QUEUE_BYTES_MAX, 0));
     expect(outbox.full).toBe(true);
   });
 
