@@ -120,3 +120,78 @@ export const READER_MEMORY_CHECK_MS = 100;
 
 /** Rows that a schema change in a transaction block looks at at once; a larger table is checked at COMMIT. */
 export const BLOCK_CHECK_ROWS_MAX = 100_000;
+
+// ── The peer network (server/peers/) ─────────────────────────────────────────────────────────────
+
+/** Bytes of a frame with its header: what a message that is on its way may delay a vote by. */
+export const PEER_FRAME_BYTES_MAX = 64 * 1024;
+
+/** Bytes of a message of each class. A vote can hold a new term's reports, a block its body and certificate. */
+export const PEER_VOTE_BYTES_MAX = 1024 * 1024;
+export const PEER_BLOCK_BYTES_MAX = 2 * 1024 * 1024;
+export const PEER_SYNC_BYTES_MAX = 2 * 1024 * 1024;
+export const PEER_REQUEST_BYTES_MAX = 64 * 1024;
+
+/** Bytes of an answer: the largest chunk of a transaction (64 MiB) and what goes with it. */
+export const PEER_ANSWER_BYTES_MAX = 66 * 1024 * 1024;
+
+/** Bytes of the address of a node as text, `host:port`. A name in DNS has at most 253. */
+export const PEER_ADDRESS_BYTES_MAX = 261;
+
+/** Bytes of a signed announcement of an address: keys, signature, address and heads. */
+export const PEER_ANNOUNCEMENT_BYTES_MAX = 512;
+
+/** Bytes that wait for one peer in each class. What happens above is said in server/peers/outbox.ts. */
+export const PEER_VOTE_QUEUE_BYTES_MAX = 2 * PEER_VOTE_BYTES_MAX;
+export const PEER_BLOCK_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
+export const PEER_SYNC_QUEUE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** What a message in a queue costs besides its bytes; so that empty ones are bounded too. */
+export const PEER_QUEUED_MESSAGE_BYTES = 128;
+
+/**
+ * Bytes other than votes that a peer has not yet said it has. The kernel may buffer megabytes for a slow link, and a
+ * vote stands behind all of it: at 10 Mbit/s this much takes 0.8 s. At 100 ms it still lets 10 MB/s through.
+ */
+export const PEER_WINDOW_BYTES = 1024 * 1024;
+
+/** Bytes after which a peer is told that we have them; less than the window less a frame, or both would wait. */
+export const PEER_CREDIT_BYTES = 128 * 1024;
+
+/** Bytes that the socket may hold beyond the kernel before votes wait in their queue, where old ones are dropped. */
+export const PEER_SOCKET_BYTES_MAX = PEER_FRAME_BYTES_MAX;
+
+/** Requests to one peer that wait for their answers; answers may each be as large as one may be. */
+export const PEER_REQUESTS_MAX = 8;
+
+/** Requests of one peer that are worked on at once, and that wait; those that it has given up count until answered. */
+export const PEER_REQUESTS_SERVED_MAX = 4;
+export const PEER_REQUESTS_WAITING_MAX = 32;
+
+/** From accept to proof, or from dialling to proof. */
+export const PEER_HANDSHAKE_MS_MAX = 10_000;
+
+/** Connections that have not proved a key yet; above it the oldest goes, since an honest one needs a moment only. */
+export const PEER_STRANGERS_MAX = 64;
+
+/** Time between pings, and pings after which a peer that was not heard of is taken for dead. */
+export const PEER_PING_MS = 2_000;
+export const PEER_SILENT_PINGS_MAX = 5;
+
+/** First and longest wait before a peer is dialled again. */
+export const PEER_REDIAL_MS_MIN = 100;
+export const PEER_REDIAL_MS_MAX = 5_000;
+
+/** How long a closed connection may take to fetch the reason before it is cut. */
+export const PEER_LINGER_MS_MAX = 2_000;
+
+/** News of addresses taken from one connection in a span of time; a member could flood all others otherwise. */
+export const PEER_ANNOUNCEMENTS_MAX = 600;
+export const PEER_ANNOUNCEMENTS_MS = 60_000;
+
+/** Time after which one peer, by chance, is told all addresses again: it may not have known the members before. */
+export const PEER_GOSSIP_MS = 30_000;
+
+/** Lines in the log about connections that were refused, in each span of time. */
+export const PEER_REFUSALS_LOGGED_MAX = 10;
+export const PEER_REFUSALS_LOGGED_MS = 60_000;

@@ -33,7 +33,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   pg: ['cli/connect.ts'],
   'pg-protocol': ['server/pgwire/encode.ts'],
   'sodium-native': ['storage/native-crypto.ts'],
-  ws: ['consensus/websocket-transport.ts'],
+  ws: ['server/peers/wire.ts'],
 };
 
 const LINES_MAX = 700;
