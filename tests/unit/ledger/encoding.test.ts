@@ -502,4 +502,15 @@ describe('neither written nor read', () => {
     const node = chain.genesis.nodes[0]!;
     expect(() => encodeGenesis({ ...chain.genesis, nodes: [node, node] })).toThrow('twice');
   });
+
+  test('solo is one node, and members carry their addresses', () => {
+    const nodes = [
+      { publicKey: bytes32, address: 'a.example:7000' },
+      { publicKey: new Uint8Array(32).fill(5), address: '' },
+    ];
+    expect(() => encodeGenesis({ ...chain.genesis, nodes })).toThrow('solo is one node');
+    const genesis = { ...chain.genesis, nodes, consensus: 'raft' as const };
+    expect(decodeGenesis(encodeGenesis(genesis))).toEqual(genesis);
+    expect(genesisConfig(genesis).members).toEqual(nodes);
+  });
 });
