@@ -133,7 +133,14 @@ const operations: readonly Operation[] = [
   { kind: 'require', relation: 101, rows: [{ rowId: 5n, version: 65_536n }] },
   { kind: 'requireTable', relation: 101, stamp: 2n ** 62n },
   { kind: 'truncate', relations: [101, 104] },
-  { kind: 'sequence', sequence: 106, last: -5n, called: true },
+  { kind: 'sequence', sequence: 106, from: null, last: -5n, called: true },
+  {
+    kind: 'sequence',
+    sequence: 106,
+    from: { last: 1n, called: false },
+    last: 32n,
+    called: true,
+  },
   { kind: 'chunks', hashes: [new Uint8Array(32).fill(1)], bytes: 5_000_000 },
 ];
 
