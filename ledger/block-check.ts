@@ -238,7 +238,7 @@ export function checkGenesis(
   if (!equal(encodeHeader(header), encodeHeader(expected))) {
     return problem('height', 'header is not the one of the genesis record');
   }
-  if (!genesis.nodes.some((node) => equal(node, header.proposer))) {
+  if (!genesis.nodes.some(({ publicKey }) => equal(publicKey, header.proposer))) {
     return problem('proposer', 'proposed by a key that is no member');
   }
   if (certificate.kind !== 'proposer') return problem('certificate', 'block 0 has no votes');

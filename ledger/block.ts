@@ -8,6 +8,7 @@
 //     the genesis record.
 // (4) A header never changes: a later term that takes a block over votes for it anew (ledger/vote.ts).
 
+import type { Member } from './epoch.ts';
 import type { SystemRecord } from './system.ts';
 import type { Bundle } from './transaction.ts';
 import type { Certificate, Mode } from './vote.ts';
@@ -68,11 +69,11 @@ export interface Genesis {
   readonly createdMs: number;
   /** 32 random bytes, so that two chains made from the same keys differ. */
   readonly nonce: Uint8Array;
-  /** Ed25519 public keys of the member nodes; the first makes block 0. */
-  readonly nodes: readonly Uint8Array[];
+  /** The member nodes; the first makes block 0. */
+  readonly nodes: readonly Member[];
   readonly consensus: 'solo' | 'raft' | 'bft' | 'adaptive';
   /** Number of state shards, 1 or more. */
   readonly stateShards: number;
-  /** Changes that make the first catalog: the public schema and the admin role. */
+  /** Changes that make the first catalog: the public schema and the admin roles. */
   readonly catalog: readonly import('./catalog.ts').CatalogChange[];
 }

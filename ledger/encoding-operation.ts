@@ -20,7 +20,13 @@ import {
 import { changesCodec } from './encoding-catalog.ts';
 import { expressionCodec, name, row } from './encoding-expression.ts';
 import { LIMITS } from './limits.ts';
-import type { Assignment, ConflictClause, Operation, OperationOf } from './operation.ts';
+import type {
+  Assignment,
+  ConflictClause,
+  Operation,
+  OperationOf,
+  SequenceState,
+} from './operation.ts';
 import type { Row } from './type.ts';
 
 const columns = list(uint, LIMITS.columnsMax);
@@ -45,6 +51,8 @@ const rowImage = record<OperationOf<'update'>['rows'][number]>({
   values: row,
 });
 
+const sequenceState = record<SequenceState>({ last: int64, called: bool });
+
 const variant: Codec<Operation> = variants<Operation, 'kind'>('kind', {
   insert: [
     0,
@@ -67,7 +75,7 @@ const variant: Codec<Operation> = variants<Operation, 'kind'>('kind', {
   require: [4, { relation: uint, rows: list(rowAt) }],
   requireTable: [5, { relation: uint, stamp: uint63 }],
   truncate: [6, { relations: list(uint) }],
-  sequence: [7, { sequence: uint, last: int64, called: bool }],
+  sequence: [7, { sequence: uint, from: nullable(sequenceState), last: int64, called: bool }],
   catalog: [8, { base: uint, changes: changesCodec, role: name, searchPath: text(), text: text() }],
   chunks: [9, { hashes: list(hash, LIMITS.chunksMax, 1), bytes: uint }],
 });

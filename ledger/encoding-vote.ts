@@ -67,7 +67,7 @@ export const voteCertificateCodec: Codec<VoteCertificate> = variants<VoteCertifi
   { quorum: [1, voted], fast: [2, voted], commit: [3, voted] },
 );
 
-const memberCodec = record<Member>({ publicKey, address: text(LIMITS.addressBytesMax) });
+export const memberCodec = record<Member>({ publicKey, address: text(LIMITS.addressBytesMax) });
 
 const timers = record<Timers>({
   heartbeatMs: integer(1),

@@ -35,7 +35,13 @@ import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from './crypto.ts';
 import { catalogCodec, changesCodec } from './encoding-catalog.ts';
 import { expressionCodec, name, row } from './encoding-expression.ts';
 import { operationsCodec } from './encoding-operation.ts';
-import { decodeCertificate, encodeCertificate, modeCodec, systemCodec } from './encoding-vote.ts';
+import {
+  decodeCertificate,
+  encodeCertificate,
+  memberCodec,
+  modeCodec,
+  systemCodec,
+} from './encoding-vote.ts';
 import type { SqlErrorFields } from './error.ts';
 import { FormatError, isFormatError } from './error.ts';
 import type { Expression } from './expression.ts';
@@ -271,9 +277,12 @@ export function decodeBlock(encoded: Uint8Array): Block {
 
 const CONSENSUS = ['solo', 'raft', 'bft', 'adaptive'] as const;
 
-function duplicateNode({ nodes }: Genesis): string | null {
-  const twice = nodes.some((node, at) => nodes.slice(0, at).some((other) => equal(other, node)));
-  return twice ? 'a node is listed twice' : null;
+function impossibleNodes({ nodes, consensus }: Genesis): string | null {
+  const twice = nodes.some(({ publicKey: key }, at) =>
+    nodes.slice(0, at).some((other) => equal(other.publicKey, key)),
+  );
+  if (twice) return 'a node is listed twice';
+  return consensus === 'solo' && nodes.length > 1 ? 'solo is one node' : null;
 }
 
 const genesisCodec = checked(
@@ -282,12 +291,12 @@ const genesisCodec = checked(
     database: name,
     createdMs: uint,
     nonce: bytes(32),
-    nodes: list(publicKey, LIMITS.nodesMax, 1),
+    nodes: list(memberCodec, LIMITS.nodesMax, 1),
     consensus: oneOf(CONSENSUS),
     stateShards: integer(1, LIMITS.stateShardsMax),
     catalog: changesCodec,
   }),
-  duplicateNode,
+  impossibleNodes,
 );
 
 export function encodeGenesis(genesis: Genesis): Uint8Array {

@@ -108,7 +108,7 @@ export function genesisConfig(
   );
   return {
     epoch: 0,
-    members: nodes.map((publicKey) => ({ publicKey, address: '' })),
+    members: nodes,
     observers: [],
     f,
     policy: consensus,

@@ -31,6 +31,13 @@ export interface ConflictClause {
   } | null;
 }
 
+/** Where a sequence stands; one that has never moved stands at its start, not called. */
+export interface SequenceState {
+  readonly last: bigint;
+  /** `last` has been handed out; if not, it is the next value. */
+  readonly called: boolean;
+}
+
 export type Operation =
   /** New rows; every column of the schema version but the generated ones, in `columns` order. */
   | {
@@ -85,10 +92,15 @@ export type Operation =
   | { readonly kind: 'requireTable'; readonly relation: number; readonly stamp: bigint }
   /** Deletes every row of the tables, recorded row by row in history. */
   | { readonly kind: 'truncate'; readonly relations: readonly number[] }
-  /** A sequence moves: values up to and including `last` are handed out (`called`), or `last` is the next (not `called`). */
+  /**
+   * A sequence moves: values up to and including `last` are handed out (`called`), or `last` is the next (not `called`).
+   * What was computed from where it stood says so in `from`: aborts with 40001 if it stands elsewhere by now, since
+   * another node may have handed out the same values. null: wherever it stands (setval, RESTART).
+   */
   | {
       readonly kind: 'sequence';
       readonly sequence: number;
+      readonly from: SequenceState | null;
       readonly last: bigint;
       readonly called: boolean;
     }

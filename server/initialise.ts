@@ -84,7 +84,7 @@ export function initialise(config: Config, crypto: Crypto, clock: Clock): Initia
     database: DATABASE,
     createdMs: clock.now(),
     nonce: new Uint8Array(randomBytes(32)),
-    nodes: [nodeKey.publicKey],
+    nodes: [{ publicKey: nodeKey.publicKey, address: '' }],
     consensus: 'solo',
     stateShards: config.stateShards,
     catalog: firstCatalog(keyring.makeKey(), keyring.putVerifier(verifierOfPassword(password))),

@@ -3,17 +3,20 @@
 // (1) A value is handed out only when the chain says that everything up to it is taken: a crash leaves a gap,
 //     never a repetition. Gaps are as with CACHE in Postgres.
 // (2) `next` is synchronous, because SQL functions are; callers reserve before they evaluate (`ensure`).
+// (3) A reservation names the state that it was computed from. Of two nodes that reserve at once one conflicts,
+//     looks again and reserves behind the other.
 
 import type { Catalog, Relation, Sequence } from '../ledger/catalog.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
-import type { Operation } from '../ledger/operation.ts';
+import type { Operation, SequenceState } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
+import { RETRIES_MAX } from './limits.ts';
 
-/** Where a sequence stands on the chain. */
-export interface SequenceState {
-  readonly last: bigint;
-  /** `last` has been handed out; if not, it is the next value. */
-  readonly called: boolean;
+/** A move of a sequence that is on its way to the chain. */
+interface Move {
+  readonly done: Promise<void>;
+  /** The sequence was set or changed meanwhile: what the move reserves is not handed out. */
+  void: boolean;
 }
 
 interface Range {
@@ -35,7 +38,7 @@ export interface SequencesOptions {
 export class Sequences {
   readonly #options: SequencesOptions;
   readonly #ranges = new Map<number, Range>();
-  readonly #reserving = new Map<number, Promise<void>>();
+  readonly #moves = new Map<number, Move>();
   readonly #sizes = new Map<number, bigint>();
 
   constructor(options: SequencesOptions) {
@@ -76,82 +79,72 @@ export class Sequences {
         `setval: value ${value} is out of bounds for sequence "${sequence.name}" (${sequence.min}..${sequence.max})`,
       );
     }
-    while (this.#reserving.has(sequence.id)) await this.#reserving.get(sequence.id);
+    while (this.#moves.has(sequence.id)) await this.#moves.get(sequence.id)!.done;
     this.#ranges.delete(sequence.id);
-    const work = this.#options.submit(author, {
-      kind: 'sequence',
-      sequence: sequence.id,
-      last: value,
-      called,
-    });
     // Whoever lacks values meanwhile must reserve them behind this one.
-    this.#reserving.set(
-      sequence.id,
-      Promise.resolve(work).then(
-        () => {},
-        () => {},
-      ),
-    );
-    try {
-      await work;
-    } finally {
-      this.#reserving.delete(sequence.id);
-    }
+    await this.#move(sequence, async () => {
+      await this.#options.submit(author, {
+        kind: 'sequence',
+        sequence: sequence.id,
+        from: null,
+        last: value,
+        called,
+      });
+    });
   }
 
   /** Forgets what is reserved: the sequence has been changed, dropped or restarted. */
   forget(sequence: number): void {
     this.#ranges.delete(sequence);
     this.#sizes.delete(sequence);
+    const move = this.#moves.get(sequence);
+    if (move !== undefined) move.void = true;
+  }
+
+  /** Forgets what is reserved of sequences that an executed transaction, also another node's, has set elsewhere. */
+  follow(operations: readonly Operation[]): void {
+    for (const operation of operations) {
+      if (operation.kind === 'sequence' && operation.from === null) this.forget(operation.sequence);
+    }
   }
 
   /** Forgets sequences that are gone or were redefined. */
   catalogChanged(before: Catalog, after: Catalog): void {
-    for (const id of this.#ranges.keys()) {
+    for (const id of new Set([...this.#ranges.keys(), ...this.#moves.keys()])) {
       if (!sameSequence(before.relations.get(id), after.relations.get(id))) this.forget(id);
     }
   }
 
   async #reserve(sequence: Sequence, count: number, author: number): Promise<void> {
-    for (;;) {
-      const other = this.#reserving.get(sequence.id);
-      if (other === undefined) break;
-      await other;
+    while (this.#moves.has(sequence.id)) {
+      await this.#moves.get(sequence.id)!.done;
       const range = this.#ranges.get(sequence.id);
       if (range !== undefined && range.left >= BigInt(count)) return;
     }
-    const work = this.#reserveNow(sequence, BigInt(count), author);
-    this.#reserving.set(
-      sequence.id,
-      work.catch(() => {}),
-    );
+    await this.#move(sequence, (move) => this.#reserveNow(sequence, BigInt(count), author, move));
+  }
+
+  /** One at a time for each sequence. */
+  async #move(sequence: Sequence, work: (move: Move) => Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const move: Move = { done: promise, void: false };
+    this.#moves.set(sequence.id, move);
     try {
-      await work;
+      await work(move);
     } finally {
-      this.#reserving.delete(sequence.id);
+      this.#moves.delete(sequence.id);
+      resolve();
     }
   }
 
-  async #reserveNow(sequence: Sequence, count: bigint, author: number): Promise<void> {
-    const range = this.#ranges.get(sequence.id);
+  async #reserveNow(sequence: Sequence, count: bigint, author: number, move: Move): Promise<void> {
     let size = this.#sizes.get(sequence.id) ?? 0n;
     size = size === 0n ? bigMax(RESERVE_MIN, sequence.cache) : bigMin(size * 2n, RESERVE_MAX);
     this.#sizes.set(sequence.id, size);
-    size = bigMax(size, count);
-    const first = firstAfter(sequence, this.stateOf(sequence));
-    const room =
-      (sequence.increment > 0n ? sequence.max - first : first - sequence.min) /
-        abs(sequence.increment) +
-      1n;
-    const taken = bigMin(size, room);
-    const last = first + (taken - 1n) * sequence.increment;
-    await this.#options.submit(author, {
-      kind: 'sequence',
-      sequence: sequence.id,
-      last,
-      called: true,
-    });
-    // What was left of the old range is contiguous with the new one unless the sequence was moved or cycled.
+    const { first, taken } = await this.#take(sequence, bigMax(size, count), author, move);
+    const range = this.#ranges.get(sequence.id);
+    // What is left of the old range is contiguous with the new one unless the sequence was moved, here or by another
+    // node, or has cycled.
     const contiguous =
       range !== undefined &&
       range.left > 0n &&
@@ -160,6 +153,35 @@ export class Sequences {
       sequence.id,
       contiguous ? { next: range.next, left: range.left + taken } : { next: first, left: taken },
     );
+  }
+
+  /** Sets values aside on the chain: at most `size`, fewer at the sequence's end. */
+  async #take(
+    sequence: Sequence,
+    size: bigint,
+    author: number,
+    move: Move,
+  ): Promise<{ readonly first: bigint; readonly taken: bigint }> {
+    for (let attempt = 1; ; attempt += 1) {
+      move.void = false;
+      const from = this.stateOf(sequence);
+      const first = firstAfter(sequence, from);
+      const taken = bigMin(size, roomFrom(sequence, first));
+      const last = first + (taken - 1n) * sequence.increment;
+      try {
+        await this.#options.submit(author, {
+          kind: 'sequence',
+          sequence: sequence.id,
+          from,
+          last,
+          called: true,
+        });
+        if (!move.void) return { first, taken };
+        if (attempt >= RETRIES_MAX) throw notReserved(sequence.name);
+      } catch (error) {
+        if (!isConflict(error) || attempt >= RETRIES_MAX) throw error;
+      }
+    }
   }
 }
 
@@ -185,6 +207,15 @@ export function firstAfter(sequence: Sequence, { last, called }: SequenceState):
 /** Whether `next` failed for want of reserved values. */
 export function isNotReserved(error: unknown): boolean {
   return isSqlError(error) && error.message.endsWith(NOT_RESERVED);
+}
+
+/** How many values there are from `first` to the sequence's end. */
+function roomFrom({ increment, min, max }: Sequence, first: bigint): bigint {
+  return (increment > 0n ? max - first : first - min) / abs(increment) + 1n;
+}
+
+function isConflict(error: unknown): boolean {
+  return isSqlError(error) && error.sqlstate === SQLSTATE.serializationFailure;
 }
 
 function beyond(sequence: Sequence, value: bigint): boolean {

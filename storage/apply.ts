@@ -268,7 +268,11 @@ function applySequence(app: Application, operation: OperationOf<'sequence'>): Op
   const sequence = catalog.relations.get(operation.sequence);
   if (sequence?.kind !== 'sequence') throw conflict();
   demandSequence(catalog, app.author, sequence);
-  const { last, called } = operation;
+  const { from, last, called } = operation;
+  if (from !== null) {
+    const state = app.store.sequence(sequence.id) ?? { last: sequence.start, called: false };
+    if (state.last !== from.last || state.called !== from.called) throw conflict();
+  }
   if (last < sequence.min || last > sequence.max) {
     throw new SqlError(
       SQLSTATE.numericValueOutOfRange,

@@ -17,10 +17,10 @@ import { readCatalog } from './state-store.ts';
 import { shardSchema } from './names.ts';
 import { TableStore } from './table-store.ts';
 import type { DataDirectory } from './data-directory.ts';
+import type { SequenceState } from '../ledger/operation.ts';
 import type { Catalog, Table } from '../ledger/catalog.ts';
 import type { Database, Statement } from './sqlite.ts';
 import type { Row } from '../ledger/type.ts';
-import type { SequenceState } from './state-store.ts';
 import type { StoredRow } from './table-shape.ts';
 
 /** Tries to find all files at one height; between two commits of one block they lie apart for microseconds. */

@@ -9,6 +9,7 @@ import { StorageError, assert } from '../ledger/error.ts';
 import { decodeChanges, encodeChanges } from '../ledger/encoding.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
+import type { SequenceState } from '../ledger/operation.ts';
 import { equal } from '../ledger/bytes.ts';
 import { guard } from './sqlite.ts';
 import { attachState, makeState } from './state-files.ts';
@@ -35,11 +36,6 @@ export interface TableCounters {
   nextRow: bigint;
   /** Stamp of the last transaction that wrote to the table; 0 for none. */
   written: bigint;
-}
-
-export interface SequenceState {
-  readonly last: bigint;
-  readonly called: boolean;
 }
 
 /** A foreign key seen from the table it refers to. */

@@ -37,7 +37,8 @@ export interface SoundLedger {
 /** The first node of block 0 whose key was not pinned; null when there is none, or nothing was pinned. */
 export function unpinnedSigner({ nodes }: Genesis, { nodeKeys }: Pins): Uint8Array | null {
   if (nodeKeys === undefined) return null;
-  return nodes.find((node) => !nodeKeys.some((key) => equal(key, node))) ?? null;
+  const keys = nodes.map(({ publicKey }) => publicKey);
+  return keys.find((node) => !nodeKeys.some((key) => equal(key, node))) ?? null;
 }
 
 /** Sentences without full stop. */
@@ -46,7 +47,7 @@ export function evidenceOf(ledger: SoundLedger): string[] {
 }
 
 function pinEvidence({ genesis, header, pins }: SoundLedger): string[] {
-  const keys = genesis.nodes.map((key) => hex(key)).join(', ');
+  const keys = genesis.nodes.map(({ publicKey }) => hex(publicKey)).join(', ');
   return [
     pins.chainId === undefined
       ? 'the chain id is the one that the directory itself names'
@@ -96,7 +97,8 @@ function digestEvidence({ crypto, genesis, checkpoint, pins }: SoundLedger): str
         : "blocks rewritten with the node's key";
     return `no outside digest was given: blocks cut off at the end, or ${unseen}, cannot be seen`;
   }
-  const signers = signersOf(crypto, checkpoint, genesis.nodes).map((key) => hex(key));
+  const keys = genesis.nodes.map(({ publicKey }) => publicKey);
+  const signers = signersOf(crypto, checkpoint, keys).map((key) => hex(key));
   const by =
     signers.length === 0 ? 'not signed by a node of this chain' : `signed by ${signers.join(', ')}`;
   return `the outside digest of ${checkpoint.size} blocks (${by}) matches: nothing up to block ${checkpoint.size - 1} was cut off or rewritten`;

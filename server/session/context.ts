@@ -217,7 +217,7 @@ export class SessionContext {
     const before =
       transaction.sequences.get(sequence.id)?.state ?? services.sequences.stateOf(sequence);
     const last = firstAfter(sequence, before);
-    transaction.moveSequence(sequence.id, { last, called: true });
+    transaction.drawSequence(sequence.id, before, { last, called: true });
     return last;
   }
 

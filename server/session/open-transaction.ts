@@ -5,13 +5,12 @@
 
 import type { Catalog } from '../../ledger/catalog.ts';
 import { assert, SqlError } from '../../ledger/error.ts';
-import type { Operation, OperationOf } from '../../ledger/operation.ts';
+import type { Operation, OperationOf, SequenceState } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { DdlRecord } from '../../sql/analysis.ts';
 import type { OverlayImage } from '../readers/query-runner.ts';
 import type { StoredRow } from '../../storage/table-shape.ts';
-import type { SequenceState } from '../sequences.ts';
 import { DeferredConstraints } from './deferred-constraints.ts';
 import type { DeferredMark } from './deferred-constraints.ts';
 import { sameDatum } from './edge-table.ts';
@@ -41,6 +40,8 @@ export interface Trial {
 /** A sequence that moves with the transaction: where it stands, and the operation that says so. */
 interface OwnSequence {
   readonly state: SequenceState;
+  /** As in the operation. */
+  readonly from: SequenceState | null;
   readonly operation: number;
 }
 
@@ -156,11 +157,22 @@ export class OpenTransaction {
     })?.rowId;
   }
 
-  /** Moves a sequence of the transaction's own: one operation holds where it stands. */
+  /** Moves a sequence of the transaction's own, wherever it stands on the chain by then. */
   moveSequence(sequence: number, state: SequenceState): void {
+    this.#move(sequence, null, state);
+  }
+
+  /** Draws from a sequence of the transaction's own. @param before where it stands for the transaction */
+  drawSequence(sequence: number, before: SequenceState, state: SequenceState): void {
+    const own = this.sequences.get(sequence);
+    this.#move(sequence, own === undefined ? before : own.from, state);
+  }
+
+  /** One operation holds where the sequence stands. */
+  #move(sequence: number, from: SequenceState | null, state: SequenceState): void {
     const operation = this.sequences.get(sequence)?.operation ?? this.operations.length;
-    this.operations[operation] = { kind: 'sequence', sequence, ...state };
-    this.sequences.set(sequence, { state, operation });
+    this.operations[operation] = { kind: 'sequence', sequence, from, ...state };
+    this.sequences.set(sequence, { state, from, operation });
   }
 
   /** Takes out the unseen programs of a table (of one row, when given), oldest first. */

@@ -51,6 +51,7 @@ export async function truncate(
   const operations: Operation[] = restarted.map(({ id, start }) => ({
     kind: 'sequence',
     sequence: id,
+    from: null,
     last: start,
     called: false,
   }));

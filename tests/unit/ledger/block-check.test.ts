@@ -135,7 +135,8 @@ test('the proposer signs for itself in solo, and no one else', () => {
 });
 
 test('the fewest signatures that confirm', () => {
-  const nodes = (count: number) => Array.from({ length: count }, () => other);
+  const node = { publicKey: other, address: '' };
+  const nodes = (count: number) => Array.from({ length: count }, () => node);
   expect(quorumOf({ consensus: 'solo', nodes: nodes(1) })).toBe(1);
   const of = (consensus: 'raft' | 'bft', n: number) => quorumOf({ consensus, nodes: nodes(n) });
   expect([1, 3, 4, 5, 7].map((n) => of('raft', n))).toEqual([1, 2, 3, 4, 6]);

@@ -16,7 +16,8 @@ const chain = makeChain(crypto);
 const { chainId } = chain;
 const seeds = [21, 22, 23, 24].map((fill) => new Uint8Array(32).fill(fill));
 const nodes = seeds.map((seed) => crypto.publicKeyOf(seed));
-const config = genesisConfig({ ...chain.genesis, nodes, consensus: 'adaptive' });
+const members = nodes.map((publicKey) => ({ publicKey, address: '' }));
+const config = genesisConfig({ ...chain.genesis, nodes: members, consensus: 'adaptive' });
 const context = { crypto, chainId, config };
 
 const template = chain.blocks[2]!.header;

@@ -274,7 +274,7 @@ export function makeChain(crypto: Crypto): Chain {
     database: 'ledger',
     createdMs: TIME_MS,
     nonce: new Uint8Array(32).fill(9),
-    nodes: [node],
+    nodes: [{ publicKey: node, address: '' }],
     consensus: 'solo',
     stateShards: 1,
     catalog: [

@@ -133,7 +133,14 @@ const operations: readonly Operation[] = [
   { kind: 'require', relation: 101, rows: [{ rowId: 5n, version: 65_536n }] },
   { kind: 'requireTable', relation: 101, stamp: 2n ** 62n },
   { kind: 'truncate', relations: [101, 104] },
-  { kind: 'sequence', sequence: 106, last: -5n, called: true },
+  { kind: 'sequence', sequence: 106, from: null, last: -5n, called: true },
+  {
+    kind: 'sequence',
+    sequence: 106,
+    from: { last: 1n, called: false },
+    last: 32n,
+    called: true,
+  },
   { kind: 'chunks', hashes: [new Uint8Array(32).fill(1)], bytes: 5_000_000 },
 ];
 
@@ -501,5 +508,16 @@ describe('neither written nor read', () => {
   test('a node listed twice', () => {
     const node = chain.genesis.nodes[0]!;
     expect(() => encodeGenesis({ ...chain.genesis, nodes: [node, node] })).toThrow('twice');
+  });
+
+  test('solo is one node, and members carry their addresses', () => {
+    const nodes = [
+      { publicKey: bytes32, address: 'a.example:7000' },
+      { publicKey: new Uint8Array(32).fill(5), address: '' },
+    ];
+    expect(() => encodeGenesis({ ...chain.genesis, nodes })).toThrow('solo is one node');
+    const genesis = { ...chain.genesis, nodes, consensus: 'raft' as const };
+    expect(decodeGenesis(encodeGenesis(genesis))).toEqual(genesis);
+    expect(genesisConfig(genesis).members).toEqual(nodes);
   });
 });

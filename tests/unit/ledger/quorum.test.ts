@@ -18,7 +18,8 @@ test.each([
 ])('%i members, %i of them faulty', (n, f, report, fast, silent, join, keep, keepForked) => {
   expect(faultsMax(n)).toBe(f);
   expect(quorums(n, f)).toEqual({ n, f, report, fast, silent, join, keep, keepForked });
-  const nodes = Array.from({ length: n }, () => new Uint8Array(32));
+  const node = { publicKey: new Uint8Array(32), address: '' };
+  const nodes = Array.from({ length: n }, () => node);
   expect(quorumOf({ consensus: 'raft', nodes })).toBe(fast);
   expect(quorumOf({ consensus: 'bft', nodes })).toBe(report);
 });

@@ -12,6 +12,7 @@ import {
   encodeBody,
   encodeBundle,
   encodeHeader,
+  encodeOperations,
   transactionIdOf,
 } from '../../../ledger/encoding.ts';
 import { encodeCertificate, encodeVote } from '../../../ledger/encoding-vote.ts';
@@ -47,6 +48,8 @@ function vectors(crypto: Crypto): Record<string, string> {
   const version = chain.versions[2]![2]![0]!;
   const ballot = { epoch: 1, term: 5, mode: 'raft', height: 2, hash: chain.hashes[2]! } as const;
   const vote = signVote(crypto, NODE_SEED, chain.chainId, { kind: 'ack', member: 3, ...ballot });
+  const from = { last: 1n, called: false };
+  const reservation = { kind: 'sequence', sequence: 106, from, last: 32n, called: true } as const;
   const entries: [string, Uint8Array][] = [
     ['genesis', chain.genesisBytes],
     ['chain id', chain.chainId],
@@ -67,6 +70,7 @@ function vectors(crypto: Crypto): Record<string, string> {
     ['vote certificate', encodeCertificate({ ...vote, kind: 'fast', signatures: [vote] })],
     ['receipt', receipt],
     ['receipt hash', receiptHash(crypto, receipt)],
+    ['sequence operations', encodeOperations([reservation])],
     ['row version', version],
     ['row version hash', rowVersionHash(crypto, version)],
     ['history root', chain.history.root()],

@@ -44,7 +44,7 @@ test('the admin of genesis answers to the password of admin.url, and the node to
   const verifier = secrets.keyring.verifierOf(verifierCommitment!)!;
   expect(deriveVerifier(url.password, verifier.salt, verifier.iterations)).toEqual(verifier);
   expect(secrets.keyring.keyOf(publicKey!)).toBeDefined();
-  expect(genesis.nodes).toEqual([secrets.nodeKey.publicKey]);
+  expect(genesis.nodes).toEqual([{ publicKey: secrets.nodeKey.publicKey, address: '' }]);
   expect(secrets.tls?.fingerprint).toHaveLength(32);
   expect(Buffer.from(secrets.data.chainId).toString('hex')).toBe(made.chainId);
   secrets.keyring.close();

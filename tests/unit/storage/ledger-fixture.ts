@@ -127,7 +127,7 @@ export function genesis(changes: readonly CatalogChange[] = [], stateShards = 1)
     database: 'ledger',
     createdMs: START_MS,
     nonce: new Uint8Array(32).fill(7),
-    nodes: [crypto.publicKeyOf(NODE_SEED)],
+    nodes: [{ publicKey: crypto.publicKeyOf(NODE_SEED), address: '' }],
     consensus: 'solo',
     stateShards,
     catalog: [

@@ -50,7 +50,9 @@ beforeEach(() => {
     rows: ids.map((id) => [id, `note ${id}`]),
     conflict: null,
   });
-  ledger.run([insert(1n, 2n, 3n), { kind: 'sequence', sequence: 210, last: 32n, called: true }]);
+  const from = { last: 1n, called: false };
+  const reserved = { kind: 'sequence', sequence: 210, from, last: 32n, called: true } as const;
+  ledger.run([insert(1n, 2n, 3n), reserved]);
   ledger.run([
     {
       kind: 'update',
