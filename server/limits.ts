@@ -168,7 +168,7 @@ export const PEER_REQUESTS_MAX = 8;
 export const PEER_REQUESTS_SERVED_MAX = 4;
 export const PEER_REQUESTS_WAITING_MAX = 32;
 
-/** From accept to proof, or from dialling to proof. */
+/** From accept to proof; of a node that dials, until TLS stands, and from there to the proof. */
 export const PEER_HANDSHAKE_MS_MAX = 10_000;
 
 /** Connections that have not proved a key yet; above it the oldest goes, since an honest one needs a moment only. */
