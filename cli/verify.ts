@@ -4,13 +4,16 @@ import { readFileSync } from 'node:fs';
 import { checkKeyring } from '../identity/check.ts';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import { readMasterKey } from '../identity/master-key.ts';
+import type { Genesis } from '../ledger/block.ts';
 import { tryFromHex } from '../ledger/bytes.ts';
 import { HASH_BYTES, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import { isStorageError } from '../ledger/error.ts';
 import { systemClock } from '../server/clock.ts';
 import type { Config } from '../server/config.ts';
 import { masterKeyFileOf } from '../server/initialise.ts';
+import { BlockStore } from '../storage/block-store.ts';
 import { readDataDirectory, shardFile } from '../storage/data-directory.ts';
+import { genesisOf } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { openDatabase } from '../storage/sqlite.ts';
 import { readCatalog } from '../storage/state-store.ts';
@@ -75,21 +78,37 @@ function withKeyring(result: VerifyResult, config: Config): VerifyResult {
     const evidence = `keys and passwords of roles were not checked: ${error.message}`;
     return { ...result, evidence: [...result.evidence, evidence] };
   }
-  const [fault] = keyringFaults(config.data, masterKey);
+  const alone = consensusOf(config.data) === 'solo';
+  const [fault] = keyringFaults(config.data, masterKey, alone);
   if (fault !== undefined) {
     const damage = { file: keyringFile(config.data), message: fault };
     return { ...result, ok: false, damage };
   }
-  const evidence = 'keys and passwords of hosted roles are those the chain has committed to';
+  const evidence = alone
+    ? 'keys and passwords of hosted roles are those the chain has committed to'
+    : 'keys and passwords of the roles that this node hosts are sound; those of others are not here';
   return { ...result, evidence: [...result.evidence, evidence] };
 }
 
-function keyringFaults(directory: string, masterKey: Uint8Array): readonly string[] {
+function consensusOf(directory: string): Genesis['consensus'] {
+  const blocks = new BlockStore(directory, { readonly: true });
+  try {
+    return genesisOf(blocks).consensus;
+  } finally {
+    blocks.close();
+  }
+}
+
+function keyringFaults(
+  directory: string,
+  masterKey: Uint8Array,
+  alone: boolean,
+): readonly string[] {
   const state = openDatabase(shardFile(directory, 0), { readonly: true });
   try {
     const keyring = Keyring.open(directory, nativeCrypto, masterKey);
     try {
-      return checkKeyring(keyring, readCatalog(state).roles.values());
+      return checkKeyring(keyring, readCatalog(state).roles.values(), alone);
     } finally {
       keyring.close();
     }

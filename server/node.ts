@@ -87,6 +87,8 @@ export async function startNode(config: Config): Promise<RunningNode> {
         ['statement_timeout', String(config.statementTimeoutMs)],
         ['idle_in_transaction_session_timeout', String(config.idleInTransactionSessionTimeoutMs)],
       ]),
+      onHostedElsewhere: (role) =>
+        log.warn('login refused: this node does not host the role', { role }),
     });
     core.sessions = backend;
     const listener = await Listener.listen({

@@ -8,7 +8,7 @@ import { genesisConfig, nextConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
 import { decoded } from './decoded-block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
-import type { Header } from '../ledger/block.ts';
+import type { Genesis, Header } from '../ledger/block.ts';
 import type { BlockStore, StoredBlock } from './block-store.ts';
 
 /**
@@ -17,8 +17,12 @@ import type { BlockStore, StoredBlock } from './block-store.ts';
  * @throws StorageError damaged when the blocks on the way to it cannot be read
  */
 export function configOf(blocks: BlockStore, height: number): EpochConfig {
-  const genesis = decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
-  return later(blocks, genesisConfig(genesis), headerAt(blocks, height).epoch, 0, height);
+  return later(blocks, genesisConfig(genesisOf(blocks)), headerAt(blocks, height).epoch, 0, height);
+}
+
+/** The record that the chain begins with. @throws StorageError damaged */
+export function genesisOf(blocks: BlockStore): Genesis {
+  return decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
 }
 
 /** The configuration after a block, that of the next one. */
