@@ -55,6 +55,11 @@ export const KEEPALIVE_IDLE_MS = 60_000;
  */
 export const CONNECTIONS_ABOVE_LIMIT_MAX = 64;
 
+// ── Founding (server/founding/) ──────────────────────────────────────────────────────────────────
+
+/** Nodes of a cluster that is made on one machine: each wants close to a gigabyte of memory. */
+export const LOCAL_NODES_MAX = 16;
+
 // ── Sessions (server/session/) ───────────────────────────────────────────────────────────────────
 
 /** Plans kept for all sessions together; one costs some kilobytes. */

@@ -3,7 +3,6 @@
 // The only place where sql/ and consensus/ meet.
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
@@ -20,6 +19,7 @@ import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
 import { Analyst } from '../sql/analyst/analyst.ts';
 import { isDataDirectory } from '../storage/data-directory.ts';
+import { readGenesis } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
@@ -28,13 +28,15 @@ import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
+import { ADMIN } from './founding/genesis.ts';
 import { Gateway } from './gateway.ts';
-import { initialise, openSecrets, writeAdminUrl } from './initialise.ts';
+import { initialise, openSecrets, readAdminUrl, writeAdminUrl } from './initialise.ts';
 import type { NodeSecrets } from './initialise.ts';
 import { Inline } from './inline.ts';
 import { LockTable } from './lock-table.ts';
 import type { Log } from './log.ts';
 import { makeLog } from './log.ts';
+import { peerOptionsOf } from './peer-options.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
@@ -76,6 +78,7 @@ const VALID_FOR_MS = 60_000;
  */
 export async function startNode(config: Config): Promise<RunningNode> {
   const firstStart = !isDataDirectory(config.data);
+  peerOptionsOf(config, firstStart ? 'solo' : readGenesis(config.data).consensus);
   const made = firstStart ? initialise(config, nativeCrypto, systemClock) : null;
   const log = openLog(config);
   const core = await openCore(config, log);
@@ -138,17 +141,10 @@ function openLog(config: Config): Log {
 
 /** admin.url names the port that clients connect to, also when it was chosen or changed at this start. */
 function adminUrl(config: Config, port: number, fresh: string | undefined): string | undefined {
-  let text = fresh;
-  try {
-    text ??= readFileSync(join(config.data, 'admin.url'), 'utf8').trim();
-    const url = new URL(text);
-    if (url.port === String(port)) return fresh;
-    const written = writeAdminUrl(config, port, decodeURIComponent(url.password));
-    return fresh === undefined ? undefined : written;
-  } catch {
-    // The file is a convenience: the owner may have removed it.
-    return fresh;
-  }
+  const login = readAdminUrl(config);
+  if (login === null || login.port === port) return fresh;
+  const written = writeAdminUrl(config, { ...login, port });
+  return fresh === undefined ? undefined : written;
 }
 
 interface Core {
@@ -402,7 +398,11 @@ export async function resetPassword(config: Config, name: string, password: stri
       text: `ALTER ROLE ${quoted} PASSWORD NULL`,
     };
     await services.gateway.submit(role.id, [operation], operation.text);
-    if (role.superuser && name === 'admin') writeAdminUrl(config, config.port, password);
+    const { database } = services;
+    const login = readAdminUrl(config) ?? { role: ADMIN, database };
+    if (role.superuser && name === login.role) {
+      writeAdminUrl(config, { ...login, password, port: config.port });
+    }
   } finally {
     await core.close();
   }

@@ -6,10 +6,11 @@
 import { decodeBody, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
 import { genesisConfig, nextConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
+import { BlockStore } from './block-store.ts';
 import { decoded } from './decoded-block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { Genesis, Header } from '../ledger/block.ts';
-import type { BlockStore, StoredBlock } from './block-store.ts';
+import type { StoredBlock } from './block-store.ts';
 
 /**
  * The configuration by which the block of `height` was ordered.
@@ -23,6 +24,16 @@ export function configOf(blocks: BlockStore, height: number): EpochConfig {
 /** The record that the chain begins with. @throws StorageError damaged */
 export function genesisOf(blocks: BlockStore): Genesis {
   return decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
+}
+
+/** The same, of a data directory. */
+export function readGenesis(directory: string): Genesis {
+  const blocks = new BlockStore(directory, { readonly: true });
+  try {
+    return genesisOf(blocks);
+  } finally {
+    blocks.close();
+  }
 }
 
 /** The configuration after a block, that of the next one. */
