@@ -33,4 +33,13 @@ export const CONSENSUS_LIMITS = {
 
   /** Clients whose complaints are counted in one term. */
   complaintsMax: 1_024,
+
+  /** Encoded bundles held of one peer, in bytes. */
+  poolBytesPerPeerMax: 33_554_432,
+
+  /** Bundles confirmed a short while ago that are remembered: twice as many, with the set before. */
+  confirmedBundlesMax: 16_384,
+
+  /** Signatures remembered as valid: twice as many, as above. */
+  verifiedMax: 8_192,
 } as const;

@@ -5,7 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
+import type {
+  Consensus,
+  ExecutedBlock,
+  Ledger,
+  OrderedBlock,
+  Tip,
+} from '../consensus/consensus.ts';
 import { Solo } from '../consensus/solo.ts';
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
@@ -14,6 +20,7 @@ import { decodeTransaction } from '../ledger/encoding.ts';
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -25,6 +32,7 @@ import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
 import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
+import { openCluster } from './cluster.ts';
 import type { Config } from './config.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
@@ -166,7 +174,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const secrets = openSecrets(config, crypto, systemClock);
   const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
   const { chainId } = secrets.data;
-  const database = writer.genesis.database;
+  const { database, consensus: policy } = writer.genesis;
+  const peers = peerOptionsOf(config, policy);
   const reader = StateReader.open(config.data);
   const settle = (): void => writer.settle();
   const newestState = (): StateReader => {
@@ -194,16 +203,6 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     // Closed before it was up: nothing has failed.
     if (!isSqlError(error)) onFailure(error);
   });
-  const consensus = new Solo({
-    crypto,
-    chainId,
-    nodeSeed: secrets.nodeKey.seed,
-    nodePublicKey: secrets.nodeKey.publicKey,
-    ledger: ledgerOver(writer, await writer.durableHistory()),
-    now: () => systemClock.now(),
-    idleProofMs: config.idleProofMs,
-    onFailure,
-  });
   // The mirror follows before anybody plans by the new catalog; all bundles of a block wait for the same work.
   let newest = catalog;
   let following: Promise<void> = Promise.resolve();
@@ -222,6 +221,23 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     }
     return newest === catalog ? undefined : following;
   };
+  const ledger = ledgerOver(writer, await writer.durableHistory());
+  const ordering =
+    peers === null
+      ? soloOf(secrets, ledger, config, onFailure)
+      : await openCluster({
+          config,
+          peers,
+          secrets,
+          writer,
+          ledger,
+          log,
+          // Whoever waits for the mirror does so in the gateway.
+          onExecuted: (executed) => void follow(executed),
+          onAlarm: () => undefined,
+          onFailure,
+        });
+  const { consensus } = ordering;
   const gateway = new Gateway({
     crypto,
     chainId,
@@ -279,7 +295,13 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     keyring: secrets.keyring,
     evidence,
     prove: () => consensus.prove(),
-    putChunk: (bytes) => writer.putChunk(bytes),
+    putChunk: (bytes) => {
+      if (peers === null) return writer.putChunk(bytes);
+      // Chunks would have to be at all nodes before their transaction is ordered.
+      const message = 'a transaction of more than one block is not possible in a cluster';
+      const hint = `A block holds ${LIMITS.blockBodyBytesMax} bytes: commit after fewer rows.`;
+      return Promise.reject(new SqlError(SQLSTATE.featureNotSupported, message, { hint }));
+    },
     dropChunks: (hashes) => writer.dropChunks(hashes),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
@@ -292,7 +314,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     failed,
     sessions: null,
     close: async () => {
-      await consensus.stop();
+      await ordering.stop();
       await readers.close();
       await analyst.close();
       inline.close();
@@ -334,6 +356,25 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
     `this node does not hold the key of role "${role?.name ?? id}"`,
     { hint: 'Connect to a node of the organisation that hosts the role.' },
   );
+}
+
+function soloOf(
+  { data, nodeKey }: NodeSecrets,
+  ledger: Ledger,
+  { idleProofMs }: Config,
+  onFailure: (error: unknown) => void,
+): { readonly consensus: Consensus; stop(): Promise<void> } {
+  const consensus = new Solo({
+    crypto: nativeCrypto,
+    chainId: data.chainId,
+    nodeSeed: nodeKey.seed,
+    nodePublicKey: nodeKey.publicKey,
+    ledger,
+    now: () => systemClock.now(),
+    idleProofMs,
+    onFailure,
+  });
+  return { consensus, stop: () => consensus.stop() };
 }
 
 /** The writer as the consensus wants its ledger. */

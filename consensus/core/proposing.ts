@@ -63,6 +63,11 @@ function parentFor(s: State): Candidate | Root | null {
   return s.tree.find(key) ?? null;
 }
 
+/** The unconfirmed blocks that a proposal would follow, ascending. */
+export function pathAhead(s: State): readonly Candidate[] {
+  return s.tree.path(proposedBefore(s) ?? keyOf(s.highest.hash)) ?? [];
+}
+
 function proposedBefore(s: State): HashKey | null {
   return s.lastProposed !== null && s.tree.isLinked(s.lastProposed) ? s.lastProposed : null;
 }

@@ -9,6 +9,7 @@ import type { EpochConfig } from '../../ledger/epoch.ts';
 import { memberOf } from '../../ledger/epoch.ts';
 import { isFormatError } from '../../ledger/error.ts';
 import type { HistoryTree } from '../../ledger/history-tree.ts';
+import type { Bundle } from '../../ledger/transaction.ts';
 import type { Certificate } from '../../ledger/vote.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import { decodeCandidate, keyOf } from './block-tree.ts';
@@ -19,7 +20,7 @@ import type { DurableState } from './durable.ts';
 import type { Effect, ReplicaEvent } from './event.ts';
 import { onEvidence } from './evidence.ts';
 import type { Message } from './message.ts';
-import { askForContent, onPropose } from './proposing.ts';
+import { askForContent, onPropose, pathAhead } from './proposing.ts';
 import { beginAmnesia, onFloor, onProbe, onRead, restoreState, serveReads } from './recovery.ts';
 import { State } from './state.ts';
 import { isApproved } from './system-check.ts';
@@ -79,6 +80,11 @@ export class Replica {
     const { config, term, mode, root, self, leader, open, recovering, wantBft } = this.#state;
     const { epoch } = config;
     return { epoch, term, mode, height: root.height, self, leader, open, recovering, wantBft };
+  }
+
+  /** What the blocks hold that a next one would follow and that are not confirmed. */
+  bundlesAhead(): readonly Bundle[] {
+    return pathAhead(this.#state).flatMap(({ bundles }) => bundles);
   }
 
   /** What this replica believes, for the checks of a simulation. */

@@ -81,6 +81,8 @@ function watch(s: State): void {
   const silent = since(times.leaderHeard) > grown(s, electionMs);
   if (!s.isLeader && silent) return suspect(s, false);
   const waiting = times.waiting ?? times.unconfirmed;
+  // Terms that changed while nodes were coming up, and nothing was asked of them, have not failed.
+  if (waiting === null && since(times.enteredTerm) > grown(s, openMs)) s.failedTerms = 0;
   if (waiting !== null && since(Math.max(waiting, times.confirmed)) > grown(s, progressMs)) {
     return suspect(s, !silent);
   }

@@ -344,7 +344,7 @@ function begin(options: Options): Beginning {
     database: 'ledger',
     createdMs: START_MS,
     nonce: new Uint8Array(32),
-    nodes,
+    nodes: nodes.map((publicKey) => ({ publicKey, address: '' })),
     consensus: options.policy,
     stateShards: 1,
     catalog: [],
