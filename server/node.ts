@@ -21,6 +21,7 @@ import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
+import type { Operation } from '../ledger/operation.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
@@ -232,8 +233,11 @@ async function openCore(config: Config, log: Log): Promise<Core> {
           writer,
           ledger,
           log,
-          // Whoever waits for the mirror does so in the gateway.
-          onExecuted: (executed) => void follow(executed),
+          onExecuted: (executed) => {
+            for (const operations of operationsIn(executed)) sequences.follow(operations);
+            // Whoever waits for the mirror does so in the gateway.
+            void follow(executed);
+          },
           onAlarm: () => undefined,
           onFailure,
         });
@@ -400,18 +404,20 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
 }
 
 /** DDL that a block has committed. */
-function ddlIn({ block, receipts }: ExecutedBlock): DdlRecord[] {
-  const records: DdlRecord[] = [];
+function ddlIn(executed: ExecutedBlock): DdlRecord[] {
+  return [...operationsIn(executed)].flatMap(ddlOf);
+}
+
+/** Of the transactions that a block has committed, in order. */
+function* operationsIn({ block, receipts }: ExecutedBlock): Generator<readonly Operation[]> {
   let position = 0;
-  for (const bundle of block.bundles) {
-    for (const bytes of bundle.transactions) {
+  for (const { transactions } of block.bundles) {
+    for (const bytes of transactions) {
       const receipt = receipts[position];
       position += 1;
-      if (receipt?.abort !== null) continue;
-      records.push(...ddlOf(decodeTransaction(bytes).operations));
+      if (receipt?.abort === null) yield decodeTransaction(bytes).operations;
     }
   }
-  return records;
 }
 
 /**
