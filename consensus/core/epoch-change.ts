@@ -19,6 +19,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.anchor = anchorOf(config, s.root.hash);
   s.tree = new BlockTree(s.options.chainId, s.root, config);
   s.term = 0;
+  s.recordedTerm = -1;
   s.led = null;
   s.leads = false;
   s.highest = s.anchor;

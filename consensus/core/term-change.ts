@@ -148,8 +148,13 @@ function findDenial(s: State, opened: OpenReport): void {
     if (vote.term >= opened.report.term || vote.mode !== 'raft' || admits(opened, vote)) continue;
     const block = s.tree.get(keyOf(vote.hash));
     if (block === undefined || block.header.term !== vote.term) continue;
-    const { header } = block.signed;
-    accuse(s, { kind: 'report', vote, header, report: opened.report });
+    const { highest } = opened.report;
+    const path = s.tree.path(block.key) ?? [];
+    const above =
+      highest.term === vote.term ? path.filter((each) => each.height > highest.height) : [block];
+    if (above.length === 0 || above.length > s.config.window) continue;
+    const headers = above.map(({ signed }) => signed.header);
+    accuse(s, { kind: 'report', vote, headers, report: opened.report });
   }
 }
 
