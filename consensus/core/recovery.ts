@@ -24,7 +24,9 @@ export function restoreState(s: State, state: DurableState): boolean {
   }
   if (state.epoch > s.config.epoch) return false;
   const { term, led, lastAck, wantBft, recovering } = state;
-  Object.assign(s, { term, led, lastAck, wantBft: wantBft || s.wantBft, recovering });
+  s.term = Math.max(s.term, term);
+  s.recordedTerm = term;
+  Object.assign(s, { led, lastAck, wantBft: wantBft || s.wantBft, recovering });
   const { highest } = state;
   const linked = s.tree.isLinked(keyOf(highest.hash));
   if (linked || highest.height <= s.root.height) {

@@ -91,6 +91,12 @@ export class Invariants {
     return [...this.#blocks.values()];
   }
 
+  /** What a liar lets out: its blocks may be confirmed all the same. */
+  onLiar(bytes: Uint8Array): void {
+    const message = decodeMessage(bytes);
+    if (message.kind === 'block') this.register(message.block);
+  }
+
   /** What an honest member lets out. */
   onSend(node: SimNode, bytes: Uint8Array): void {
     const message = decodeMessage(bytes);
@@ -103,6 +109,7 @@ export class Invariants {
     if (message.kind === 'report') {
       const { epoch, term } = message.report;
       const state = node.disk.state(epoch);
+      if (state === null && node.replica?.config.epoch !== epoch) return;
       this.#check(
         state !== null && state.term >= term,
         `${node.index} reports before it is durable`,
@@ -252,8 +259,10 @@ export class Invariants {
     this.#check(first === hex(header.parent), `block ${height} does not follow`);
     const config = this.#configs.get(epoch)!;
     const known = this.#blocks.get(key);
-    this.#check(known !== undefined, `block ${height} was never proposed`);
-    this.#check(known.barrier || mode === config.mode, `block ${height} hides its mode`);
+    // Alone, a node need not send what it proposes.
+    const proposed = known !== undefined || this.#simulation.options.n === 1;
+    this.#check(proposed, `block ${height} was never proposed`);
+    this.#check(known?.barrier === true || mode === config.mode, `block ${height} hides its mode`);
     const fixed = config.policy === 'adaptive' || config.policy === mode;
     this.#check(fixed, `block ${height} in ${mode} mode`);
     for (const { transactions } of bundles) {

@@ -34,10 +34,10 @@ const EPILOGUE_MS = 90_000;
 
 const TIMERS = {
   heartbeatMs: 160,
-  electionMs: 600,
-  progressMs: 900,
-  openMs: 600,
-  fastMs: 400,
+  electionMs: 480,
+  progressMs: 500,
+  openMs: 300,
+  fastMs: 200,
   timeoutMaxMs: 4_000,
   dwellMs: 2_000,
   dwellBlocks: 6,
@@ -118,7 +118,10 @@ export class Simulation {
     if (this.isHonest(from.index)) {
       this.invariants.onSend(from, bytes);
       this.#adversary.observe(bytes);
-    } else if (liar === 'silent' && this.#network.chance(0.9)) return;
+    } else {
+      this.invariants.onLiar(bytes);
+      if (liar === 'silent' && this.#network.chance(0.9)) return;
+    }
     const lies = !this.isHonest(from.index) && liar === 'mutator';
     for (const [index, { key }] of this.nodes.entries()) {
       if (index === from.index || (to !== null && !equal(to, key))) continue;
@@ -182,6 +185,10 @@ export class Simulation {
       () => 100 + this.#workload.below(400),
       () => this.#read(),
     );
+    this.#every(
+      () => 200,
+      () => this.#complain(),
+    );
     if (this.options.liar === 'adversary') {
       this.#every(
         () => 10 + this.#faults.below(40),
@@ -235,8 +242,8 @@ export class Simulation {
       const node = this.nodes[index]!;
       if (!random.chance(0.004) || node.disk.log.length === 0) continue;
       node.loseDisk();
-      node.start();
       this.invariants.onLoss(node);
+      node.start();
     }
   }
 
@@ -267,6 +274,17 @@ export class Simulation {
     const id = ++this.#reads;
     this.invariants.readBegins(id);
     node.step({ kind: 'read', id });
+  }
+
+  #complain(): void {
+    const random = this.#workload;
+    if (this.#calm || !random.chance(this.options.complaints)) return;
+    for (const node of random.some(this.nodes)) {
+      for (let client = 0; client < 3; client++) {
+        const term = node.replica?.status.term ?? 0;
+        node.step({ kind: 'complaint', client: new Uint8Array([client]), term });
+      }
+    }
   }
 
   /** An administrator changes who the members are, or how they agree. */
