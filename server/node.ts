@@ -14,6 +14,7 @@ import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeTransaction } from '../ledger/encoding.ts';
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
+import { genesisConfig } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
@@ -23,8 +24,10 @@ import { isDataDirectory } from '../storage/data-directory.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
+import { Alarms } from './alarms.ts';
 import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
+import { clusterStatus } from './cluster-status.ts';
 import type { Config } from './config.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
@@ -165,6 +168,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     log.error('the node has failed', { error: (error as Error).message });
     fail(error);
   };
+  const alarms = new Alarms(systemClock, log);
+  const startedMs = systemClock.now();
   const secrets = openSecrets(config, crypto, systemClock);
   const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
   const { chainId } = secrets.data;
@@ -187,7 +192,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     images: {
       directory: join(config.data, 'analyst'),
       key: keyFor(secrets.nodeKey, IMAGE_KEY_PURPOSE),
-      onFault: (what, file) => log.warn(what, { file }),
+      onFault: (what, file) => alarms.raise('analyst', `${what} (${file})`),
     },
   });
   let catalog: Catalog = reader.catalog();
@@ -215,7 +220,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     if (after !== newest) {
       newest = after;
       following = following.then(async () => {
-        await mirrorDdl(analyst, config, inline, log, ddlIn(executed), after);
+        await mirrorDdl(analyst, config, inline, alarms, ddlIn(executed), after);
         sequences.catalogChanged(catalog, after);
         catalog = after;
       });
@@ -283,6 +288,19 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     prove: () => consensus.prove(),
     putChunk: (bytes) => writer.putChunk(bytes),
     dropChunks: (hashes) => writer.dropChunks(hashes),
+    status: () => {
+      const { height } = writer.tip;
+      return clusterStatus({
+        config: genesisConfig(writer.genesis),
+        publicKey: secrets.nodeKey.publicKey,
+        startedMs,
+        replica: { epoch: 0, term: 0, mode: 'raft', leader: 0, open: true, height },
+        executedHeight: height,
+        peers: [],
+        heights: new Map(),
+        alarms: alarms.kept,
+      });
+    },
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
@@ -312,14 +330,15 @@ async function mirrorDdl(
   analyst: Analyst,
   config: Config,
   inline: Inline,
-  log: Log,
+  alarms: Alarms,
   records: readonly DdlRecord[],
   catalog: Catalog,
 ): Promise<void> {
   try {
     await analyst.applyDdl(records, catalog);
   } catch (error) {
-    log.error('the analyst could not follow the chain', { error: (error as Error).message });
+    const reason = (error as Error).message;
+    alarms.raise('analyst', `the analyst could not follow the chain: ${reason}`);
     await analyst.load(catalog, ddlHistory(config.data, inline));
   }
 }
