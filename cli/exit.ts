@@ -1,5 +1,6 @@
 // Exit codes and the sentences of errors: the one place where an error becomes what a person reads. Pure.
 
+import { tryFromHex } from '../ledger/bytes.ts';
 import { isSqlError, isStorageError } from '../ledger/error.ts';
 import { isConfigError } from '../server/config.ts';
 
@@ -23,6 +24,13 @@ export class CommandError extends Error {
     super(message);
     this.exitCode = exitCode;
   }
+}
+
+/** Bytes that an option gives in hexadecimal. @throws CommandError 2 for anything else */
+export function hexOf(option: string, given: string, bytes: number): Uint8Array {
+  const value = tryFromHex(given);
+  if (value?.length === bytes) return value;
+  throw new CommandError(EXIT.usage, `${option}: ${given} is not ${2 * bytes} hexadecimal digits`);
 }
 
 const SYSTEM: Readonly<Record<string, string>> = {

@@ -7,6 +7,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { readFileSync } from 'node:fs';
 import { flagOf, loadConfig, OPTIONS, variableOf } from '../server/config.ts';
 import type { Config } from '../server/config.ts';
+import { CLUSTER_CONSENSUS, DATABASE } from '../server/founding/genesis.ts';
+import type { GenesisFlags, InitFlags, JoinFlags, KeyFlags } from './cluster.ts';
 import { explain, EXIT } from './exit.ts';
 import type { VerifyOptions } from './verify.ts';
 
@@ -94,6 +96,7 @@ function nodeCommands(main: Command): void {
       const { runInit } = await import('./init.ts');
       runInit(configOf(command), flags.json === true);
     });
+  clusterCommands(main.command('cluster').description('several nodes, one ledger'));
   const role = main.command('role').description('roles, by the owner of the data directory');
   withConfig(
     role.command('reset-password <role>').description('a new password; the node must be stopped'),
@@ -106,6 +109,51 @@ function nodeCommands(main: Command): void {
         await runResetPassword(name, configOf(command), flags);
       },
     );
+}
+
+function clusterCommands(cluster: Command): void {
+  const consensus = (): Option =>
+    new Option('--consensus <mode>', 'how the nodes agree')
+      .choices(CLUSTER_CONSENSUS)
+      .default('adaptive');
+  const database = (): Option =>
+    new Option('--database <name>', 'that clients connect to').default(DATABASE);
+  withConfig(cluster.command('key').description('keys of an organisation, and its public part'))
+    .requiredOption('--name <name>', 'name of the organisation')
+    .option('--address <host:port>', 'where the others reach this node', '')
+    .option('--json', 'print JSON')
+    .action(async (flags: KeyFlags, command: Command) => {
+      const { runKey } = await import('./cluster.ts');
+      runKey(configOf(command), flags);
+    });
+  withConfig(
+    cluster.command('genesis <part...>').description('make the ledger of all parts, own one first'),
+  )
+    .addOption(consensus())
+    .addOption(database())
+    .option('--out <file>', 'block 0, for the others', 'genesis.json')
+    .option('--json', 'print JSON')
+    .action(async (parts: string[], flags: GenesisFlags, command: Command) => {
+      const { runGenesis } = await import('./cluster.ts');
+      runGenesis(configOf(command), parts, flags);
+    });
+  withConfig(cluster.command('join').description('make the ledger that another has founded'))
+    .requiredOption('--genesis <file>', 'block 0, from whoever founded the cluster')
+    .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
+    .option('--json', 'print JSON')
+    .action(async (flags: JoinFlags, command: Command) => {
+      const { runJoin } = await import('./cluster.ts');
+      runJoin(configOf(command), flags);
+    });
+  withConfig(cluster.command('init').description('a whole cluster on this machine, below --data'))
+    .requiredOption('--nodes <number>', 'how many; --port and --peer-port are those of the first')
+    .addOption(consensus())
+    .addOption(database())
+    .option('--json', 'print JSON')
+    .action(async (flags: InitFlags, command: Command) => {
+      const { runClusterInit } = await import('./cluster.ts');
+      runClusterInit(configOf(command), flags);
+    });
 }
 
 function clientCommands(main: Command): void {

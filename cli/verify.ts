@@ -4,20 +4,20 @@ import { readFileSync } from 'node:fs';
 import { checkKeyring } from '../identity/check.ts';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import { readMasterKey } from '../identity/master-key.ts';
-import { tryFromHex } from '../ledger/bytes.ts';
 import { HASH_BYTES, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import { isStorageError } from '../ledger/error.ts';
 import { systemClock } from '../server/clock.ts';
 import type { Config } from '../server/config.ts';
 import { masterKeyFileOf } from '../server/initialise.ts';
 import { readDataDirectory, shardFile } from '../storage/data-directory.ts';
+import { readGenesis } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { openDatabase } from '../storage/sqlite.ts';
 import { readCatalog } from '../storage/state-store.ts';
 import { verifyLedger } from '../storage/verify.ts';
 import type { Pins } from '../storage/verify-evidence.ts';
 import type { Damage, VerifyResult } from '../storage/verify.ts';
-import { CommandError, EXIT } from './exit.ts';
+import { CommandError, EXIT, hexOf } from './exit.ts';
 import { jsonText } from './json.ts';
 import { Progress } from './progress.ts';
 
@@ -51,17 +51,11 @@ export async function runVerify(config: Config, options: VerifyOptions): Promise
 /** @throws CommandError 2 for what is not 64 hexadecimal digits */
 function pinsOf({ chainId, nodeKey }: VerifyOptions): Pins {
   return {
-    ...(chainId === undefined ? {} : { chainId: pinned('--chain-id', chainId, HASH_BYTES) }),
+    ...(chainId === undefined ? {} : { chainId: hexOf('--chain-id', chainId, HASH_BYTES) }),
     ...(nodeKey === undefined
       ? {}
-      : { nodeKeys: nodeKey.map((key) => pinned('--node-key', key, PUBLIC_KEY_BYTES)) }),
+      : { nodeKeys: nodeKey.map((key) => hexOf('--node-key', key, PUBLIC_KEY_BYTES)) }),
   };
-}
-
-function pinned(option: string, given: string, bytes: number): Uint8Array {
-  const value = tryFromHex(given);
-  if (value?.length === bytes) return value;
-  throw new CommandError(EXIT.usage, `${option}: ${given} is not ${2 * bytes} hexadecimal digits`);
 }
 
 /** The result with what the keyring says; without its master key, that it was not checked. */
@@ -75,21 +69,28 @@ function withKeyring(result: VerifyResult, config: Config): VerifyResult {
     const evidence = `keys and passwords of roles were not checked: ${error.message}`;
     return { ...result, evidence: [...result.evidence, evidence] };
   }
-  const [fault] = keyringFaults(config.data, masterKey);
+  const alone = readGenesis(config.data).consensus === 'solo';
+  const [fault] = keyringFaults(config.data, masterKey, alone);
   if (fault !== undefined) {
     const damage = { file: keyringFile(config.data), message: fault };
     return { ...result, ok: false, damage };
   }
-  const evidence = 'keys and passwords of hosted roles are those the chain has committed to';
+  const evidence = alone
+    ? 'keys and passwords of hosted roles are those the chain has committed to'
+    : 'keys and passwords of the roles that this node hosts are sound; those of others are not here';
   return { ...result, evidence: [...result.evidence, evidence] };
 }
 
-function keyringFaults(directory: string, masterKey: Uint8Array): readonly string[] {
+function keyringFaults(
+  directory: string,
+  masterKey: Uint8Array,
+  alone: boolean,
+): readonly string[] {
   const state = openDatabase(shardFile(directory, 0), { readonly: true });
   try {
     const keyring = Keyring.open(directory, nativeCrypto, masterKey);
     try {
-      return checkKeyring(keyring, readCatalog(state).roles.values());
+      return checkKeyring(keyring, readCatalog(state).roles.values(), alone);
     } finally {
       keyring.close();
     }

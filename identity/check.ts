@@ -9,10 +9,17 @@ import type { Keyring } from './keyring.ts';
 /**
  * Compares the hosted roles of the chain with the keyring, and checks every entry of it.
  *
+ * @param alone  no other node hosts roles: what is not here is lost. Where others do, the chain does not say which of
+ *   them hosts a role, so what is not here says nothing
  * @returns  one sentence without full stop for each fault; empty when all is well
  */
-export function checkKeyring(keyring: Keyring, roles: Iterable<Role>): readonly string[] {
+export function checkKeyring(
+  keyring: Keyring,
+  roles: Iterable<Role>,
+  alone: boolean,
+): readonly string[] {
   const faults = [...keyring.check()];
+  if (!alone) return faults;
   for (const { name, publicKey, custody, verifierCommitment } of roles) {
     if (custody === 'hosted' && publicKey !== null && isMissing(() => keyring.keyOf(publicKey))) {
       faults.push(`the key of role "${name}" is missing (${hex(publicKey)})`);

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { concat, equal, hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { SEED_BYTES } from '../ledger/crypto.ts';
-import { StorageError } from '../ledger/error.ts';
+import { assert, StorageError } from '../ledger/error.ts';
 import { guard, openDatabase } from '../storage/sqlite.ts';
 import type { Database } from '../storage/sqlite.ts';
 import { formatVerifier, tryParseVerifier } from './password.ts';
@@ -105,9 +105,20 @@ export class Keyring {
   makeKey(): Uint8Array {
     const seed = new Uint8Array(randomBytes(SEED_BYTES));
     const publicKey = this.#crypto.publicKeyOf(seed);
+    this.#putKey({ publicKey, seed });
+    return publicKey;
+  }
+
+  #putKey({ publicKey, seed }: HostedKey): void {
     const box = seal(this.#masterKey, contextOf('role key', publicKey), seed);
     this.#run('INSERT INTO role_keys VALUES (?, ?)', publicKey, box);
-    return publicKey;
+  }
+
+  /** Puts a key that is kept here into another keyring as well, so that both nodes host its role. */
+  shareKey(publicKey: Uint8Array, other: Keyring): void {
+    const key = this.keyOf(publicKey);
+    assert(key !== undefined, 'a key that is shared is kept here');
+    other.#putKey(key);
   }
 
   /**
@@ -144,12 +155,22 @@ export class Keyring {
 
   /** Keeps a verifier; its commitment for the chain, 32 bytes. Durable when this returns. */
   putVerifier(verifier: ScramVerifier): Uint8Array {
-    const salt = randomBytes(COMMITMENT_SALT_BYTES);
+    return this.#putVerifier(verifier, randomBytes(COMMITMENT_SALT_BYTES));
+  }
+
+  #putVerifier(verifier: ScramVerifier, salt: Uint8Array): Uint8Array {
     const text = new TextEncoder().encode(formatVerifier(verifier));
     const commitment = commitmentOf(salt, text);
     const box = seal(this.#masterKey, contextOf('verifier', commitment), text);
     this.#run('INSERT INTO verifiers VALUES (?, ?, ?)', commitment, salt, box);
     return commitment;
+  }
+
+  /** Puts a verifier that is kept here into another keyring as well, under the same commitment. */
+  shareVerifier(commitment: Uint8Array, other: Keyring): void {
+    const entry = this.#verifierEntry(commitment);
+    assert(entry !== undefined, 'a verifier that is shared is kept here');
+    other.#putVerifier(entry.verifier, entry.salt);
   }
 
   /**
@@ -158,6 +179,12 @@ export class Keyring {
    * @throws StorageError damaged when the entry is not the one that was committed to
    */
   verifierOf(commitment: Uint8Array): ScramVerifier | undefined {
+    return this.#verifierEntry(commitment)?.verifier;
+  }
+
+  #verifierEntry(
+    commitment: Uint8Array,
+  ): { readonly verifier: ScramVerifier; readonly salt: Uint8Array } | undefined {
     const row = guard(this.#path, () =>
       this.#database
         .prepare('SELECT salt, box FROM verifiers WHERE commitment = ?')
@@ -170,7 +197,7 @@ export class Keyring {
     if (verifier === undefined || !equal(commitmentOf(row.salt, text), commitment)) {
       throw new StorageError('damaged', `${place}: not the one the chain committed to`);
     }
-    return verifier;
+    return { verifier, salt: row.salt };
   }
 
   removeVerifier(commitment: Uint8Array): void {

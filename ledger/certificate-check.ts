@@ -38,7 +38,7 @@ export function checkVotes(
   if (epoch !== config.epoch) return `certificate of epoch ${epoch}, not ${config.epoch}`;
   if (kind === 'fast' && mode !== 'raft') return 'fast certificate outside raft mode';
   const needed = signaturesNeeded(config, kind);
-  if (signatures.length < needed) return `${signatures.length} signatures of ${needed} needed`;
+  if (signatures.length !== needed) return `${signatures.length} signatures, ${needed} needed`;
   let before = -1;
   for (const { member } of signatures) {
     if (member <= before) return 'signatures are not ascending by member';

@@ -19,6 +19,7 @@ const DOMAIN = {
   receipt: 0x07,
   rowVersion: 0x08,
   chunk: 0x09,
+  statement: 0x0a,
 } as const;
 
 /** The byte before an encoded row version, for who hashes many (ledger/version-hasher.ts). */
@@ -96,4 +97,9 @@ export function rowVersionHash(crypto: Crypto, versionBytes: Uint8Array): Uint8A
 /** Hash of an encoded chunk of operations. */
 export function chunkHash(crypto: Crypto, chunkBytes: Uint8Array): Uint8Array {
   return tagged(crypto, DOMAIN.chunk, chunkBytes);
+}
+
+/** Hash of an encoded statement of a member that is signed by its hash: a report, a new term, rules. */
+export function statementHash(crypto: Crypto, bytes: Uint8Array): Uint8Array {
+  return tagged(crypto, DOMAIN.statement, bytes);
 }

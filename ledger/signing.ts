@@ -38,6 +38,25 @@ export function voteMessage(chainId: Uint8Array, vote: Omit<Vote, 'signature'>):
   return concat(VOTE_TAG, chainId, words, ...numbers, vote.hash);
 }
 
+/** Statements of members that are signed by their hash. */
+export type StatementKind = 'report' | 'new term' | 'health' | 'rules';
+
+const STATEMENT_TAGS: Readonly<Record<StatementKind, Uint8Array>> = {
+  report: utf8('trustsql report v1\n'),
+  'new term': utf8('trustsql new term v1\n'),
+  health: utf8('trustsql health v1\n'),
+  rules: utf8('trustsql rules v1\n'),
+};
+
+/** What is signed of a statement whose encoding, without the signature, has the statement hash `hash`. */
+export function statementMessage(
+  kind: StatementKind,
+  chainId: Uint8Array,
+  hash: Uint8Array,
+): Uint8Array {
+  return concat(STATEMENT_TAGS[kind], chainId, hash);
+}
+
 export function signBundle(
   crypto: Crypto,
   seed: Uint8Array,

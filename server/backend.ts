@@ -27,6 +27,8 @@ export interface BackendOptions {
   readonly services: NodeServices;
   /** Defaults of the node's configuration, as settings. */
   readonly defaults: ReadonlyMap<string, string>;
+  /** Tells the operator, and not the client, why the right password of a role is refused here. */
+  readonly onHostedElsewhere: (role: string) => void;
 }
 
 export class NodeBackend implements Backend {
@@ -43,7 +45,10 @@ export class NodeBackend implements Backend {
     if (role === undefined || !role.login || role.verifierCommitment === null) return undefined;
     if (role.validUntil !== null && role.validUntil < this.#options.services.nowMicros())
       return undefined;
-    return this.#options.services.keyring.verifierOf(role.verifierCommitment);
+    const verifier = this.#options.services.keyring.verifierOf(role.verifierCommitment);
+    // The client hears what it would hear of a role that does not exist.
+    if (verifier === undefined) this.#options.onHostedElsewhere(role.name);
+    return verifier;
   }
 
   open(startup: StartupParameters, events: SessionEvents): WireSession {

@@ -79,19 +79,29 @@ export interface ReplicaState {
   readonly height: number;
 }
 
-export interface Known {
+/** What those who order blocks know. */
+export interface OrderingState {
   /** In force. */
   readonly config: EpochConfig;
+  readonly replica: ReplicaState;
+  readonly peers: readonly PeerState[];
+  /** Newest confirmed height that each peer has told of, by its key in hexadecimal. */
+  readonly heights: ReadonlyMap<string, number>;
+}
+
+export interface Known extends OrderingState {
   /** Of this node, 32 bytes. */
   readonly publicKey: Uint8Array;
   /** When it has started, in milliseconds since 1970. */
   readonly startedMs: number;
-  readonly replica: ReplicaState;
   readonly executedHeight: number;
-  readonly peers: readonly PeerState[];
-  /** Newest confirmed height that each peer has told of, by its key in hexadecimal. */
-  readonly heights: ReadonlyMap<string, number>;
   readonly alarms: readonly Alarm[];
+}
+
+/** Of a node on its own. */
+export function soloState(config: EpochConfig, height: number): OrderingState {
+  const replica = { epoch: 0, term: 0, mode: 'raft', leader: 0, open: true, height } as const;
+  return { config, replica, peers: [], heights: new Map() };
 }
 
 export function clusterStatus(known: Known): ClusterStatus {

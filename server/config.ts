@@ -10,6 +10,10 @@ export interface Config {
   readonly data: string;
   readonly host: string;
   readonly port: number;
+  readonly peerHost: string;
+  readonly peerPort: number;
+  readonly peers: string;
+  readonly peerProxy: string;
   readonly maxConnections: number;
   readonly readers: number;
   readonly readerMemoryMb: number;
@@ -46,6 +50,18 @@ export const OPTIONS: { readonly [K in keyof Config]: Option<Config[K]> } = {
   data: { kind: 'text', initial: './data', help: 'data directory' },
   host: { kind: 'text', initial: '127.0.0.1', help: 'address to listen on' },
   port: integer(5433, 0, 65_535, 'port to listen on; 0 takes a free one'),
+  peerHost: { kind: 'text', initial: '127.0.0.1', help: 'cluster: address to listen on for peers' },
+  peerPort: integer(5533, 0, 65_535, 'cluster: port to listen on for peers; 0 takes a free one'),
+  peers: {
+    kind: 'text',
+    initial: '',
+    help: 'cluster: where peers are, as key@host:port,…; counts before what the chain says',
+  },
+  peerProxy: {
+    kind: 'text',
+    initial: '',
+    help: 'cluster: http://host:port through which peers are dialled',
+  },
   maxConnections: integer(100, 1, 10_000, 'clients at a time; more are refused with 53300'),
   readers: integer(2, 1, 64, 'reader processes for queries'),
   readerMemoryMb: integer(

@@ -5,7 +5,7 @@
 // (2) The admin's password exists in memory and in admin.url only.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
@@ -15,17 +15,13 @@ import {
   readMasterKey,
   writeMasterKey,
 } from '../identity/master-key.ts';
-import { makeNodeKey, nodeKeyFile, openNodeKey } from '../identity/node-key.ts';
+import { makeNodeKey, nodeKeyFile, openNodeKey, readNodePublicKey } from '../identity/node-key.ts';
 import type { NodeKey } from '../identity/node-key.ts';
 import { generatePassword, verifierOfPassword } from '../identity/password.ts';
-import { FORMAT_VERSION } from '../ledger/block.ts';
-import type { Genesis } from '../ledger/block.ts';
 import { hex } from '../ledger/bytes.ts';
-import { ID } from '../ledger/catalog.ts';
-import type { CatalogChange } from '../ledger/catalog.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { encodeGenesis } from '../ledger/encoding.ts';
-import { StorageError } from '../ledger/error.ts';
+import { isStorageError, StorageError } from '../ledger/error.ts';
 import { chainIdOf } from '../ledger/hash.ts';
 import { BlockStore } from '../storage/block-store.ts';
 import { createLedger } from '../storage/create-ledger.ts';
@@ -33,16 +29,17 @@ import { isDataDirectory, readDataDirectory, syncFolder } from '../storage/data-
 import type { DataDirectory } from '../storage/data-directory.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { ADMIN, DATABASE, makeGenesis } from './founding/genesis.ts';
+import type { Administrator } from './founding/genesis.ts';
 import { loadTls } from './tls.ts';
 import type { TlsMaterial } from './tls.ts';
-
-/** Name of the database and of the role that a new ledger has. */
-const DATABASE = 'ledger';
-const ADMIN = 'admin';
 
 /** What an interrupted attempt may have left in the directory, and a node that has locked it first. */
 const LEFTOVERS =
   /^(chain|state|keys|admin\.url|trustsql\.json\.new|(identity|lock)\.sqlite(-wal|-shm|-journal)?)$/;
+
+/** Of the file that offers a node's public keys to a cluster: from then on they must not be lost. */
+export const PART_ENDING = '.node.json';
 
 export interface Initialised {
   /** Hexadecimal, as the next. */
@@ -63,6 +60,13 @@ export interface NodeSecrets {
   readonly tls: TlsMaterial | null;
 }
 
+/** Secrets of a node that has no ledger yet; the master key and the password are nowhere on disk. */
+export interface NewSecrets {
+  readonly nodeKey: NodeKey;
+  readonly masterKey: Uint8Array;
+  readonly administrator: Omit<Administrator, 'name'>;
+}
+
 /**
  * Makes the data directory of a new ledger.
  *
@@ -70,33 +74,75 @@ export interface NodeSecrets {
  */
 export function initialise(config: Config, crypto: Crypto, clock: Clock): Initialised {
   const directory = config.data;
+  const password = generatePassword();
+  const { nodeKey, masterKey, administrator } = makeSecrets(config, crypto, (keyring) =>
+    newAdministrator(keyring, password),
+  );
+  const genesis = makeGenesis({
+    database: DATABASE,
+    nodes: [{ publicKey: nodeKey.publicKey, address: '' }],
+    administrators: [{ name: ADMIN, ...administrator }],
+    consensus: 'solo',
+    stateShards: config.stateShards,
+    createdMs: clock.now(),
+    nonce: new Uint8Array(randomBytes(32)),
+  });
+  const chainId = chainIdOf(crypto, encodeGenesis(genesis));
+  const masterKeyFile = keepMasterKey(config, defaultMasterKeyFile(chainId), masterKey);
+  const login = { role: ADMIN, password, database: DATABASE, port: config.port };
+  const adminUrl = writeAdminUrl(config, login);
+  loadTlsOf(config, clock);
+  createLedger(directory, genesis, crypto, nodeKey.seed);
+  return { chainId: hex(chainId), nodeKey: hex(nodeKey.publicKey), masterKeyFile, adminUrl };
+}
+
+/**
+ * Makes the keys of a node in its data directory.
+ *
+ * @param administer  puts key and verifier of the administrator into the new keyring
+ * @throws StorageError foreign when there is a ledger, or something else; io or full when it cannot be written
+ */
+export function makeSecrets(
+  config: Config,
+  crypto: Crypto,
+  administer: (keyring: Keyring) => NewSecrets['administrator'],
+): NewSecrets {
+  const directory = config.data;
   if (isDataDirectory(directory)) {
     throw new StorageError('foreign', `${directory}: there is a ledger here already`);
   }
   clearLeftovers(directory);
-  const given = config.keyFile !== '' && existsSync(config.keyFile);
-  const masterKey = given ? readMasterKey(config.keyFile) : makeMasterKey();
+  const masterKey = givesMasterKey(config) ? readMasterKey(config.keyFile) : makeMasterKey();
   const nodeKey = makeNodeKey(directory, crypto, masterKey);
-  const password = generatePassword();
   const keyring = Keyring.create(directory, crypto, masterKey);
-  const genesis: Genesis = {
-    version: FORMAT_VERSION,
-    database: DATABASE,
-    createdMs: clock.now(),
-    nonce: new Uint8Array(randomBytes(32)),
-    nodes: [{ publicKey: nodeKey.publicKey, address: '' }],
-    consensus: 'solo',
-    stateShards: config.stateShards,
-    catalog: firstCatalog(keyring.makeKey(), keyring.putVerifier(verifierOfPassword(password))),
-  };
-  keyring.close();
-  const chainId = chainIdOf(crypto, encodeGenesis(genesis));
-  const masterKeyFile = masterKeyFileOf(config, chainId);
-  if (!given) writeMasterKey(masterKeyFile, masterKey);
-  const adminUrl = writeAdminUrl(config, config.port, password);
-  loadTlsOf(config, clock);
-  createLedger(directory, genesis, crypto, nodeKey.seed);
-  return { chainId: hex(chainId), nodeKey: hex(nodeKey.publicKey), masterKeyFile, adminUrl };
+  try {
+    return { nodeKey, masterKey, administrator: administer(keyring) };
+  } finally {
+    keyring.close();
+  }
+}
+
+/** A key and a password's verifier for an administrator. */
+export function newAdministrator(keyring: Keyring, password: string): NewSecrets['administrator'] {
+  const publicKey = keyring.makeKey();
+  return { publicKey, verifierCommitment: keyring.putVerifier(verifierOfPassword(password)) };
+}
+
+/**
+ * Writes the master key unless the operator has given it.
+ *
+ * @param file  where to, when the operator has not said that either
+ * @returns     where it is
+ */
+export function keepMasterKey(config: Config, file: string, masterKey: Uint8Array): string {
+  if (givesMasterKey(config)) return config.keyFile;
+  const path = config.keyFile === '' ? file : config.keyFile;
+  writeMasterKey(path, masterKey);
+  return path;
+}
+
+function givesMasterKey({ keyFile }: Config): boolean {
+  return keyFile !== '' && existsSync(keyFile);
 }
 
 /**
@@ -112,34 +158,82 @@ export function openSecrets(config: Config, crypto: Crypto, clock: Clock): NodeS
   return { data, nodeKey, tls, keyring: Keyring.open(config.data, crypto, masterKey) };
 }
 
+/** What admin.url says besides the node's own options. */
+export interface AdminLogin {
+  readonly role: string;
+  readonly password: string;
+  readonly database: string;
+  /** The real one, when the configuration says 0. */
+  readonly port: number;
+}
+
 /**
  * Writes `<data>/admin.url`, mode 0600, atomically enough for a file that can be written again.
  *
- * @param port  the real one, when the configuration says 0
  * @returns     the connection string
  */
-export function writeAdminUrl(config: Config, port: number, password: string): string {
-  const any = config.host === '0.0.0.0' || config.host === '::';
-  const name = any ? '127.0.0.1' : config.host;
-  const host = name.includes(':') ? `[${name}]` : name;
+export function writeAdminUrl(config: Config, login: AdminLogin): string {
+  const { role, password, database, port } = login;
   const mode = config.tls ? 'require' : 'disable';
-  const url = `postgresql://${ADMIN}:${password}@${host}:${port}/${DATABASE}?sslmode=${mode}`;
-  const path = join(config.data, 'admin.url');
-  onDisk(path, () => {
-    writeFileSync(path, `${url}\n`, { mode: 0o600, flush: true });
-    // The mode above counts for a new file only.
-    chmodSync(path, 0o600);
-    syncFolder(config.data);
-  });
+  const url = `postgresql://${role}:${password}@${hostOf(config)}:${port}/${database}?sslmode=${mode}`;
+  writeSecret(join(config.data, 'admin.url'), `${url}\n`);
   return url;
 }
 
-/** Where the master key of this chain lies. */
-export function masterKeyFileOf(config: Config, chainId: Uint8Array): string {
-  return config.keyFile === '' ? defaultMasterKeyFile(chainId) : config.keyFile;
+/** What `admin.url` says, or null: it is a convenience, and the owner may have removed it. */
+export function readAdminUrl(config: Config): AdminLogin | null {
+  try {
+    const url = new URL(readFileSync(join(config.data, 'admin.url'), 'utf8').trim());
+    return {
+      role: decodeURIComponent(url.username),
+      password: decodeURIComponent(url.password),
+      database: decodeURIComponent(url.pathname.slice(1)),
+      port: Number(url.port),
+    };
+  } catch {
+    return null;
+  }
 }
 
-function loadTlsOf(config: Config, clock: Clock): TlsMaterial | null {
+/** The host by which clients on this machine reach the node, as a URL has it. */
+export function hostOf({ host }: Config): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return name.includes(':') ? `[${name}]` : name;
+}
+
+/** Writes a file that only its owner may read. */
+export function writeSecret(path: string, content: string): void {
+  onDisk(path, () => {
+    writeFileSync(path, content, { mode: 0o600, flush: true });
+    // The mode above counts for a new file only.
+    chmodSync(path, 0o600);
+    syncFolder(dirname(path));
+  });
+}
+
+/**
+ * Where the master key of a data directory lies: named after its chain, or after its node where the keys were made before
+ * the chain (`trustsql cluster key`).
+ */
+export function masterKeyFileOf(config: Config, chainId: Uint8Array): string {
+  if (config.keyFile !== '') return config.keyFile;
+  const nodeKey = tryReadNodePublicKey(config.data);
+  const ofNode = nodeKey === null ? null : defaultMasterKeyFile(nodeKey);
+  return ofNode !== null && existsSync(ofNode) ? ofNode : defaultMasterKeyFile(chainId);
+}
+
+function tryReadNodePublicKey(directory: string): Uint8Array | null {
+  try {
+    return readNodePublicKey(directory);
+  } catch (error) {
+    // Whoever needs the key itself will say what is wrong with it.
+    if (isStorageError(error)) return null;
+    throw error;
+  }
+}
+
+/** The certificate that the configuration names, or the node's own, made if it is not there yet. */
+export function loadTlsOf(config: Config, clock: Clock): TlsMaterial | null {
   if (!config.tls) return null;
   const files = { certificate: config.tlsCertificate, key: config.tlsKey };
   const hosts = new Set(['localhost', '127.0.0.1', '::1', config.host]);
@@ -156,6 +250,11 @@ function clearLeftovers(directory: string): void {
   onDisk(directory, () => {
     makeFolder(directory);
     const foreign = readdirSync(directory).find((name) => !LEFTOVERS.test(name));
+    if (foreign?.endsWith(PART_ENDING)) {
+      const what = `its keys are promised to a cluster (${foreign})`;
+      const next = 'go on with trustsql cluster genesis or trustsql cluster join';
+      throw new StorageError('foreign', `${directory}: ${what}; ${next}`);
+    }
     if (foreign !== undefined) {
       throw new StorageError('foreign', `${directory}: not empty, and no ledger (${foreign})`);
     }
@@ -170,7 +269,7 @@ function clearLeftovers(directory: string): void {
 }
 
 /** Its parents as well. Not in one recursive step: where nothing can be made, as in /proc, that never ends. */
-function makeFolder(directory: string): void {
+export function makeFolder(directory: string): void {
   const path = resolve(directory);
   if (existsSync(path) && statSync(path).isDirectory()) return;
   if (!existsSync(dirname(path))) makeFolder(dirname(path));
@@ -186,47 +285,10 @@ function tipOf(directory: string): number {
   }
 }
 
-/** The admin role, and the schema `public` with PostgreSQL 15's privileges: everybody may use, the owner create. */
-function firstCatalog(publicKey: Uint8Array, verifierCommitment: Uint8Array): CatalogChange[] {
-  const grantor = ID.adminRole;
-  return [
-    {
-      put: 'role',
-      object: {
-        id: ID.adminRole,
-        name: ADMIN,
-        superuser: true,
-        login: true,
-        inherit: true,
-        createRole: true,
-        createDatabase: true,
-        connectionLimit: -1,
-        validUntil: null,
-        memberOf: [],
-        publicKey,
-        custody: 'hosted',
-        verifierCommitment,
-      },
-    },
-    {
-      put: 'schema',
-      object: {
-        id: ID.publicSchema,
-        name: 'public',
-        owner: ID.adminRole,
-        grants: [
-          { grantee: ID.adminRole, grantor, privileges: 'CU', grantable: '' },
-          { grantee: 0, grantor, privileges: 'U', grantable: '' },
-        ],
-      },
-    },
-  ];
-}
-
 /** Runs `work`; an error of the file system becomes a StorageError that names `path`. */
-function onDisk(path: string, work: () => void): void {
+export function onDisk<T>(path: string, work: () => T): T {
   try {
-    work();
+    return work();
   } catch (error) {
     const code = Error.isError(error) ? (error as { code?: string }).code : undefined;
     if (code === undefined) throw error;

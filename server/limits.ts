@@ -55,6 +55,11 @@ export const KEEPALIVE_IDLE_MS = 60_000;
  */
 export const CONNECTIONS_ABOVE_LIMIT_MAX = 64;
 
+// ── Founding (server/founding/) ──────────────────────────────────────────────────────────────────
+
+/** Nodes of a cluster that is made on one machine: each wants close to a gigabyte of memory. */
+export const LOCAL_NODES_MAX = 16;
+
 // ── Sessions (server/session/) ───────────────────────────────────────────────────────────────────
 
 /** Plans kept for all sessions together; one costs some kilobytes. */
@@ -176,7 +181,7 @@ export const PEER_REQUESTS_MAX = 8;
 export const PEER_REQUESTS_SERVED_MAX = 4;
 export const PEER_REQUESTS_WAITING_MAX = 32;
 
-/** From accept to proof, or from dialling to proof. */
+/** From accept to proof; of a node that dials, until TLS stands, and from there to the proof. */
 export const PEER_HANDSHAKE_MS_MAX = 10_000;
 
 /** Connections that have not proved a key yet; above it the oldest goes, since an honest one needs a moment only. */

@@ -3,10 +3,15 @@
 // The only place where sql/ and consensus/ meet.
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
+import type {
+  Consensus,
+  ExecutedBlock,
+  Ledger,
+  OrderedBlock,
+  Tip,
+} from '../consensus/consensus.ts';
 import { Solo } from '../consensus/solo.ts';
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
@@ -15,29 +20,37 @@ import { decodeTransaction } from '../ledger/encoding.ts';
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import { genesisConfig } from '../ledger/epoch.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import type { Operation } from '../ledger/operation.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
 import { Analyst } from '../sql/analyst/analyst.ts';
 import { isDataDirectory } from '../storage/data-directory.ts';
+import { readGenesis } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
 import { Alarms } from './alarms.ts';
 import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
-import { clusterStatus } from './cluster-status.ts';
+import { clusterStatus, soloState } from './cluster-status.ts';
+import type { OrderingState } from './cluster-status.ts';
+import { openCluster } from './cluster.ts';
 import type { Config } from './config.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
+import { ADMIN } from './founding/genesis.ts';
 import { Gateway } from './gateway.ts';
-import { initialise, openSecrets, writeAdminUrl } from './initialise.ts';
+import { initialise, openSecrets, readAdminUrl, writeAdminUrl } from './initialise.ts';
 import type { NodeSecrets } from './initialise.ts';
 import { Inline } from './inline.ts';
 import { LockTable } from './lock-table.ts';
 import type { Log } from './log.ts';
 import { makeLog } from './log.ts';
+import { peerOptionsOf } from './peer-options.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
@@ -79,6 +92,7 @@ const VALID_FOR_MS = 60_000;
  */
 export async function startNode(config: Config): Promise<RunningNode> {
   const firstStart = !isDataDirectory(config.data);
+  peerOptionsOf(config, firstStart ? 'solo' : readGenesis(config.data).consensus);
   const made = firstStart ? initialise(config, nativeCrypto, systemClock) : null;
   const log = openLog(config);
   const core = await openCore(config, log);
@@ -90,6 +104,8 @@ export async function startNode(config: Config): Promise<RunningNode> {
         ['statement_timeout', String(config.statementTimeoutMs)],
         ['idle_in_transaction_session_timeout', String(config.idleInTransactionSessionTimeoutMs)],
       ]),
+      onHostedElsewhere: (role) =>
+        log.warn('login refused: this node does not host the role', { role }),
     });
     core.sessions = backend;
     const listener = await Listener.listen({
@@ -139,17 +155,10 @@ function openLog(config: Config): Log {
 
 /** admin.url names the port that clients connect to, also when it was chosen or changed at this start. */
 function adminUrl(config: Config, port: number, fresh: string | undefined): string | undefined {
-  let text = fresh;
-  try {
-    text ??= readFileSync(join(config.data, 'admin.url'), 'utf8').trim();
-    const url = new URL(text);
-    if (url.port === String(port)) return fresh;
-    const written = writeAdminUrl(config, port, decodeURIComponent(url.password));
-    return fresh === undefined ? undefined : written;
-  } catch {
-    // The file is a convenience: the owner may have removed it.
-    return fresh;
-  }
+  const login = readAdminUrl(config);
+  if (login === null || login.port === port) return fresh;
+  const written = writeAdminUrl(config, { ...login, port });
+  return fresh === undefined ? undefined : written;
 }
 
 interface Core {
@@ -173,7 +182,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const secrets = openSecrets(config, crypto, systemClock);
   const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
   const { chainId } = secrets.data;
-  const database = writer.genesis.database;
+  const { database, consensus: policy } = writer.genesis;
+  const peers = peerOptionsOf(config, policy);
   const reader = StateReader.open(config.data);
   const settle = (): void => writer.settle();
   const newestState = (): StateReader => {
@@ -201,16 +211,6 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     // Closed before it was up: nothing has failed.
     if (!isSqlError(error)) onFailure(error);
   });
-  const consensus = new Solo({
-    crypto,
-    chainId,
-    nodeSeed: secrets.nodeKey.seed,
-    nodePublicKey: secrets.nodeKey.publicKey,
-    ledger: ledgerOver(writer, await writer.durableHistory()),
-    now: () => systemClock.now(),
-    idleProofMs: config.idleProofMs,
-    onFailure,
-  });
   // The mirror follows before anybody plans by the new catalog; all bundles of a block wait for the same work.
   let newest = catalog;
   let following: Promise<void> = Promise.resolve();
@@ -229,6 +229,26 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     }
     return newest === catalog ? undefined : following;
   };
+  const ledger = ledgerOver(writer, await writer.durableHistory());
+  const ordering =
+    peers === null
+      ? soloOf(secrets, ledger, config, genesisConfig(writer.genesis), onFailure)
+      : await openCluster({
+          config,
+          peers,
+          secrets,
+          writer,
+          ledger,
+          log,
+          onExecuted: (executed) => {
+            for (const operations of operationsIn(executed)) sequences.follow(operations);
+            // Whoever waits for the mirror does so in the gateway.
+            void follow(executed);
+          },
+          onAlarm: (kind, message) => alarms.raise(kind, message),
+          onFailure,
+        });
+  const { consensus } = ordering;
   const gateway = new Gateway({
     crypto,
     chainId,
@@ -286,21 +306,22 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     keyring: secrets.keyring,
     evidence,
     prove: () => consensus.prove(),
-    putChunk: (bytes) => writer.putChunk(bytes),
+    putChunk: (bytes) => {
+      if (peers === null) return writer.putChunk(bytes);
+      // Chunks would have to be at all nodes before their transaction is ordered.
+      const message = 'a transaction of more than one block is not possible in a cluster';
+      const hint = `A block holds ${LIMITS.blockBodyBytesMax} bytes: commit after fewer rows.`;
+      return Promise.reject(new SqlError(SQLSTATE.featureNotSupported, message, { hint }));
+    },
     dropChunks: (hashes) => writer.dropChunks(hashes),
-    status: () => {
-      const { height } = writer.tip;
-      return clusterStatus({
-        config: genesisConfig(writer.genesis),
+    status: () =>
+      clusterStatus({
+        ...ordering.state(),
         publicKey: secrets.nodeKey.publicKey,
         startedMs,
-        replica: { epoch: 0, term: 0, mode: 'raft', leader: 0, open: true, height },
-        executedHeight: height,
-        peers: [],
-        heights: new Map(),
+        executedHeight: writer.tip.height,
         alarms: alarms.kept,
-      });
-    },
+      }),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
@@ -312,7 +333,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     failed,
     sessions: null,
     close: async () => {
-      await consensus.stop();
+      await ordering.stop();
       await readers.close();
       await analyst.close();
       inline.close();
@@ -357,6 +378,30 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
   );
 }
 
+function soloOf(
+  { data, nodeKey }: NodeSecrets,
+  ledger: Ledger,
+  { idleProofMs }: Config,
+  rules: EpochConfig,
+  onFailure: (error: unknown) => void,
+): { readonly consensus: Consensus; state(): OrderingState; stop(): Promise<void> } {
+  const consensus = new Solo({
+    crypto: nativeCrypto,
+    chainId: data.chainId,
+    nodeSeed: nodeKey.seed,
+    nodePublicKey: nodeKey.publicKey,
+    ledger,
+    now: () => systemClock.now(),
+    idleProofMs,
+    onFailure,
+  });
+  return {
+    consensus,
+    state: () => soloState(rules, ledger.tip.height),
+    stop: () => consensus.stop(),
+  };
+}
+
 /** The writer as the consensus wants its ledger. */
 function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
   return {
@@ -380,18 +425,20 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
 }
 
 /** DDL that a block has committed. */
-function ddlIn({ block, receipts }: ExecutedBlock): DdlRecord[] {
-  const records: DdlRecord[] = [];
+function ddlIn(executed: ExecutedBlock): DdlRecord[] {
+  return [...operationsIn(executed)].flatMap(ddlOf);
+}
+
+/** Of the transactions that a block has committed, in order. */
+function* operationsIn({ block, receipts }: ExecutedBlock): Generator<readonly Operation[]> {
   let position = 0;
-  for (const bundle of block.bundles) {
-    for (const bytes of bundle.transactions) {
+  for (const { transactions } of block.bundles) {
+    for (const bytes of transactions) {
       const receipt = receipts[position];
       position += 1;
-      if (receipt?.abort !== null) continue;
-      records.push(...ddlOf(decodeTransaction(bytes).operations));
+      if (receipt?.abort === null) yield decodeTransaction(bytes).operations;
     }
   }
-  return records;
 }
 
 /**
@@ -419,7 +466,11 @@ export async function resetPassword(config: Config, name: string, password: stri
       text: `ALTER ROLE ${quoted} PASSWORD NULL`,
     };
     await services.gateway.submit(role.id, [operation], operation.text);
-    if (role.superuser && name === 'admin') writeAdminUrl(config, config.port, password);
+    const { database } = services;
+    const login = readAdminUrl(config) ?? { role: ADMIN, database };
+    if (role.superuser && name === login.role) {
+      writeAdminUrl(config, { ...login, password, port: config.port });
+    }
   } finally {
     await core.close();
   }

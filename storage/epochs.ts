@@ -6,11 +6,12 @@
 import { decodeBody, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
 import { genesisConfig, nextConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
+import { BlockStore } from './block-store.ts';
 import { decoded } from './decoded-block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
-import type { Header } from '../ledger/block.ts';
+import type { Genesis, Header } from '../ledger/block.ts';
 import type { SystemRecord } from '../ledger/system.ts';
-import type { BlockStore, StoredBlock } from './block-store.ts';
+import type { StoredBlock } from './block-store.ts';
 
 export interface Epoch {
   readonly config: EpochConfig;
@@ -32,6 +33,21 @@ export function configOf(blocks: BlockStore, height: number): EpochConfig {
   let last = firstEpoch(blocks);
   while (last.config.epoch < epoch) last = nextEpoch(blocks, last, height);
   return last.config;
+}
+
+/** The record that the chain begins with. @throws StorageError damaged */
+export function genesisOf(blocks: BlockStore): Genesis {
+  return decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
+}
+
+/** The same, of a data directory. */
+export function readGenesis(directory: string): Genesis {
+  const blocks = new BlockStore(directory, { readonly: true });
+  try {
+    return genesisOf(blocks);
+  } finally {
+    blocks.close();
+  }
 }
 
 /** The configuration after a block, that of the next one. */
@@ -62,7 +78,7 @@ export function epochsUpTo(
 }
 
 function firstEpoch(blocks: BlockStore): Epoch {
-  const genesis = decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
+  const genesis = genesisOf(blocks);
   return { config: genesisConfig(genesis), from: 0, system: [], sinceMs: genesis.createdMs };
 }
 

@@ -167,5 +167,6 @@ export function newcomerStays(
 ): boolean {
   // A node dials again only when it has lost what it had.
   if (old.instance !== newcomer.instance || old.role === newcomer.role) return true;
-  return (newcomer.role === 'initiator') === own < peer;
+  const begunHere = newcomer.role === 'initiator';
+  return own < peer ? begunHere : !begunHere;
 }

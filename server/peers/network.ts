@@ -78,6 +78,8 @@ export interface PeerNetworkOptions {
   /** For tests. */
   readonly handshakeMs?: number;
   readonly pingMs?: number;
+  /** From 0 to below 1: the waits before dialling. */
+  readonly random?: () => number;
 }
 
 /** A row of a view. */
@@ -126,6 +128,7 @@ export class PeerNetwork {
   /** Sessions that this node has begun. */
   readonly #sessions = new Set<TLSSocket>();
   readonly #stopping = new AbortController();
+  readonly #random: () => number;
   readonly #refusals = new Rate(PEER_REFUSALS_LOGGED_MAX, PEER_REFUSALS_LOGGED_MS);
   #gossip: NodeJS.Timeout | undefined;
   #listener: Listener | undefined;
@@ -133,6 +136,7 @@ export class PeerNetwork {
   private constructor(options: PeerNetworkOptions) {
     const { chainId, nodeKey, crypto } = options;
     this.#options = options;
+    this.#random = options.random ?? Math.random;
     this.#own = hex(nodeKey.publicKey);
     const instance = new Uint8Array(randomBytes(INSTANCE_BYTES));
     this.#hello = { chainId, publicKey: nodeKey.publicKey, instance };
@@ -256,7 +260,7 @@ export class PeerNetwork {
     const dialer = new Dialer({
       addresses: () => (this.#peers.get(key)?.connection === null ? this.#addressesOf(key) : []),
       connect: (address) => this.#connect(address, key),
-      random: Math.random,
+      random: this.#random,
     });
     const peer: Peer = {
       key,
@@ -287,7 +291,7 @@ export class PeerNetwork {
     const dialer = new Dialer({
       addresses: () => (this.#seeds.get(address)?.key === null ? [address] : []),
       connect: (text) => this.#connect(text, null),
-      random: Math.random,
+      random: this.#random,
     });
     this.#seeds.set(address, { dialer, key: null });
     dialer.wake();
@@ -541,7 +545,7 @@ export class PeerNetwork {
   #tellOne(): void {
     const up = Array.from(this.#peers.values(), ({ connection }) => connection);
     const connections = up.filter((connection) => connection !== null);
-    const chosen = connections[Math.floor(Math.random() * connections.length)];
+    const chosen = connections[Math.floor(this.#random() * connections.length)];
     if (chosen !== undefined) this.#tell(chosen);
   }
 }

@@ -135,10 +135,24 @@ function withPassword(
   if (role === undefined)
     throw new SqlError(SQLSTATE.undefinedObject, `role "${name}" does not exist`);
   const { keyring } = session.services;
+  const { publicKey, custody } = role;
+  const elsewhere = custody === 'hosted' && publicKey !== null && !keyring.keyOf(publicKey);
+  if (password !== null && elsewhere) {
+    throw hostedElsewhere(name);
+  }
   const verifierCommitment =
     password === null ? null : keyring.putVerifier(verifierOfPassword(password));
   const changed: CatalogChange = { put: 'role', object: { ...role, verifierCommitment } };
   return [...changes.filter((change) => change !== put), changed];
+}
+
+/** A password that only this node can check would lock the role out where its key is, and sign for nothing here. */
+function hostedElsewhere(name: string): SqlError {
+  return new SqlError(
+    SQLSTATE.invalidAuthorizationSpecification,
+    `this node does not hold the key of role "${name}"`,
+    { hint: 'Set its password at a node of the organisation that hosts the role.' },
+  );
 }
 
 /** The role that CREATE ROLE or ALTER ROLE is about. */

@@ -1,12 +1,15 @@
-// ledger.nodes, ledger.consensus, ledger.config, ledger.evidence and ledger.alarms on a node of its own.
+// ledger.nodes, ledger.consensus, ledger.config, ledger.evidence and ledger.alarms: on a node of its own, and on four.
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { ClusterProcess, query } from './cluster-process.ts';
 import { NodeProcess } from './process.ts';
 
 const TIMEOUT_MS = 120_000;
+const CLUSTER_TIMEOUT_MS = 300_000;
 
 let node: NodeProcess;
 let client: pg.Client;
@@ -123,3 +126,72 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  'four nodes see each other, agree who leads, and miss one that is gone',
+  async () => {
+    await using cluster = await ClusterProcess.start(4, 'raft');
+    const { nodes } = cluster;
+    await query(nodes[0]!, 'CREATE TABLE place (member int PRIMARY KEY)');
+    await cluster.agreed();
+    // A slow machine may elect another one meanwhile.
+    await eventually(async () => {
+      const leading = `SELECT c.epoch, c.term, n.member FROM ledger.consensus c
+        JOIN ledger.nodes n ON n.public_key = c.leader AND n.role = 'leader'`;
+      const seen = await Promise.all(nodes.map((each) => query(each, leading)));
+      expect(seen[0]).toHaveLength(1);
+      for (const each of seen) expect(each).toEqual(seen[0]);
+    });
+    expect(
+      await query(
+        nodes[0]!,
+        `SELECT policy, mode, members, f, report_quorum, fast_quorum, silent_tolerated, byzantine_tolerance
+         FROM ledger.consensus`,
+      ),
+    ).toEqual([
+      {
+        policy: 'raft',
+        mode: 'raft',
+        members: 4,
+        f: 1,
+        report_quorum: 3,
+        fast_quorum: 3,
+        silent_tolerated: 1,
+        byzantine_tolerance: true,
+      },
+    ]);
+    for (const [i, each] of nodes.entries()) {
+      const own = await query(each, 'SELECT member, up FROM ledger.nodes WHERE this_node');
+      expect(own).toEqual([{ member: i, up: true }]);
+      const shown = await query(each, 'SELECT member FROM ledger.nodes ORDER BY member');
+      expect(shown.map(({ member }) => member)).toEqual([0, 1, 2, 3]);
+    }
+    const others = 'FROM ledger.nodes WHERE NOT this_node ORDER BY member';
+    await eventually(async () => {
+      const rows = await query(nodes[0]!, `SELECT up, bytes_in > 0 AS heard ${others}`);
+      const heard = { up: true, heard: true };
+      expect(rows).toEqual([heard, heard, heard]);
+    });
+    await nodes[3]!.stop();
+    await eventually(async () => {
+      const rows = await query(nodes[0]!, `SELECT up, up_since IS NULL AS gone ${others}`);
+      const there = { up: true, gone: false };
+      expect(rows).toEqual([there, there, { up: false, gone: true }]);
+    });
+    const missed = await query(nodes[0]!, 'SELECT reachable FROM ledger.consensus');
+    expect(missed).toEqual([{ reachable: 3 }]);
+  },
+  CLUSTER_TIMEOUT_MS,
+);
+
+/** Connections come up and go when they do: tries again for some seconds. */
+async function eventually(check: () => Promise<void>): Promise<void> {
+  for (let tries = 1; tries < 100; tries += 1) {
+    try {
+      return await check();
+    } catch {
+      await delay(100);
+    }
+  }
+  await check();
+}

@@ -36,15 +36,24 @@ export function seeded(seed: number): () => number {
   };
 }
 
+/** Ends the node with SIGKILL after so many milliseconds. */
+export function killAfter(node: NodeProcess, ms: number): () => Promise<void> {
+  return async () => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await node.kill();
+  };
+}
+
 export class CrashWorkload {
-  readonly #node: NodeProcess;
+  readonly #urls: () => Promise<readonly string[]>;
   readonly #random: () => number;
   readonly #fates = new Map<string, Fate>();
   #names = 0;
   #onReply: () => void = () => undefined;
 
-  constructor(node: NodeProcess, random: () => number) {
-    this.#node = node;
+  /** @param urls where clients may connect, without TLS */
+  constructor(urls: () => Promise<readonly string[]>, random: () => number) {
+    this.#urls = urls;
     this.#random = random;
   }
 
@@ -56,33 +65,33 @@ export class CrashWorkload {
   }
 
   async prepare(): Promise<void> {
-    await this.#connected(async (client) => {
+    await this.#connected((await this.#urls())[0]!, async (client) => {
       for (const statement of SCHEMA.split(';\n')) await client.query(statement);
     });
   }
 
   /**
-   * Lets `clients` clients write, kills the node, and starts it again.
+   * Lets `clients` clients write, spread over all urls, while something is done to the nodes.
    *
-   * @param ms  from the first reply of this round to the kill; from the first connection if `early`
+   * @param disturb  called after the first reply; after the first connection if `early`
    */
-  async loadAndKill(clients: number, ms: number, early = false): Promise<void> {
+  async loadWhile(clients: number, disturb: () => Promise<void>, early = false): Promise<void> {
     const stop = { asked: false };
     const replied = new Promise<void>((resolve) => (this.#onReply = resolve));
-    const url = await this.#node.clearUrl();
-    const running = Array.from({ length: clients }, () => this.#write(url, stop));
+    const urls = await this.#urls();
+    const running = Array.from({ length: clients }, (_, i) =>
+      this.#write(urls[i % urls.length]!, stop),
+    );
     if (!early) await Promise.race([replied, Promise.all(running)]);
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    await this.#node.kill();
+    await disturb();
     stop.asked = true;
     await Promise.all(running);
-    await this.#node.start();
   }
 
-  /** What is not as it must be, one sentence each; empty when all is well. */
-  async check(): Promise<string[]> {
+  /** What is not as it must be at one of the urls, one sentence each; empty when all is well. */
+  async check(url?: string): Promise<string[]> {
     const faults: string[] = [];
-    await this.#connected(async (client) => {
+    await this.#connected(url ?? (await this.#urls())[0]!, async (client) => {
       const entries = await client.query<{ name: string; kind: string; n: number }>(
         'SELECT name, kind, count(*)::int AS n FROM entry GROUP BY name, kind',
       );
@@ -179,8 +188,8 @@ export class CrashWorkload {
     }
   }
 
-  async #connected(work: (client: pg.Client) => Promise<void>): Promise<void> {
-    const client = new pg.Client({ connectionString: await this.#node.clearUrl() });
+  async #connected(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+    const client = new pg.Client({ connectionString: url });
     client.on('error', () => undefined);
     await client.connect();
     try {

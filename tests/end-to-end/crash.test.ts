@@ -1,7 +1,7 @@
 // kill -9 under load, a few times; tests/slow/crash.ts does it two hundred times.
 
 import { expect, test } from '@jest/globals';
-import { CrashWorkload, seeded } from './crash-workload.ts';
+import { CrashWorkload, killAfter, seeded } from './crash-workload.ts';
 import { NodeProcess } from './process.ts';
 
 const KILLS = 8;
@@ -11,10 +11,11 @@ const SEED = 20_240_229;
 test('what was acknowledged survives kill -9, what was refused does not appear', async () => {
   await using node = await NodeProcess.start();
   const random = seeded(SEED);
-  const workload = new CrashWorkload(node, random);
+  const workload = new CrashWorkload(async () => [await node.clearUrl()], random);
   await workload.prepare();
   for (let kill = 1; kill <= KILLS; kill += 1) {
-    await workload.loadAndKill(CLIENTS, 30 + random() * 600);
+    await workload.loadWhile(CLIENTS, killAfter(node, 30 + random() * 600));
+    await node.start();
     expect(await workload.check()).toEqual([]);
   }
   const { acknowledged, refused } = workload.counts;
@@ -29,9 +30,10 @@ test('what was acknowledged survives kill -9, what was refused does not appear',
 test('a node that is killed while it starts, starts', async () => {
   await using node = await NodeProcess.start();
   const random = seeded(SEED);
-  const workload = new CrashWorkload(node, random);
+  const workload = new CrashWorkload(async () => [await node.clearUrl()], random);
   await workload.prepare();
-  await workload.loadAndKill(CLIENTS, 400);
+  await workload.loadWhile(CLIENTS, killAfter(node, 400));
+  await node.start();
   for (let kill = 1; kill <= 3; kill += 1) {
     await node.kill();
     const starting = node.start().catch(() => undefined);

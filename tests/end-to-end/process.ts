@@ -61,19 +61,32 @@ export class NodeProcess {
   readonly directory: string;
   readonly data: string;
   readonly port: number;
+  /** Of every start. */
+  readonly #startFlags: readonly string[];
   #child: ChildProcess | undefined;
   #output = '';
 
-  private constructor(directory: string, port: number) {
+  private constructor(
+    directory: string,
+    data: string,
+    port: number,
+    startFlags: readonly string[] = [],
+  ) {
     this.directory = directory;
-    this.data = path.join(directory, 'data');
+    this.data = data;
     this.port = port;
+    this.#startFlags = startFlags;
+  }
+
+  /** A node on a data directory that is there, not started yet. Its master key is `master.key` in `directory`. */
+  static on(directory: string, data: string, port: number, startFlags: readonly string[]) {
+    return new NodeProcess(directory, data, port, startFlags);
   }
 
   /** Makes a directory and starts a node in it. Resolves when it takes connections. */
   static async start(...flags: string[]): Promise<NodeProcess> {
     const directory = await mkdtemp(path.join(tmpdir(), 'trustsql-test-'));
-    const node = new NodeProcess(directory, await freePort());
+    const node = new NodeProcess(directory, path.join(directory, 'data'), await freePort());
     try {
       await node.start(...flags);
     } catch (error) {
@@ -92,7 +105,16 @@ export class NodeProcess {
   async start(...flags: string[]): Promise<void> {
     const child = spawn(
       process.execPath,
-      [...NODE_FLAGS, MAIN, 'start', ...this.flags, '--port', String(this.port), ...flags],
+      [
+        ...NODE_FLAGS,
+        MAIN,
+        'start',
+        ...this.flags,
+        '--port',
+        String(this.port),
+        ...this.#startFlags,
+        ...flags,
+      ],
       { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.#child = child;

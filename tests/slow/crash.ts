@@ -5,7 +5,7 @@
 // Prints its seed and its progress; ends with 1 and the first faults when anything is not as it must be.
 
 import { parseArgs } from 'node:util';
-import { CrashWorkload, seeded } from '../end-to-end/crash-workload.ts';
+import { CrashWorkload, killAfter, seeded } from '../end-to-end/crash-workload.ts';
 import { NodeProcess } from '../end-to-end/process.ts';
 
 const { values: flags } = parseArgs({
@@ -32,7 +32,7 @@ async function main(): Promise<number> {
   const started = Date.now();
   console.log(`crash loop: ${kills} kills, ${flags.clients} clients, seed ${flags.seed}`);
   await using node = await NodeProcess.start();
-  const workload = new CrashWorkload(node, random);
+  const workload = new CrashWorkload(async () => [await node.clearUrl()], random);
   await workload.prepare();
   for (let kill = 1; kill <= kills; kill += 1) {
     const minutes = (Date.now() - started) / 60_000;
@@ -42,7 +42,8 @@ async function main(): Promise<number> {
     }
     // Most kills while the clients write, some while they still connect.
     const early = random() < 0.1;
-    await workload.loadAndKill(Number(flags.clients), random() ** 2 * 1000, early);
+    await workload.loadWhile(Number(flags.clients), killAfter(node, random() ** 2 * 1000), early);
+    await node.start();
     const faults = await workload.check();
     if (kill % VERIFY_EVERY === 0 || kill === kills) faults.push(...(await verify(node)));
     if (faults.length > 0) {

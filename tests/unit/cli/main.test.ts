@@ -1,8 +1,8 @@
 // The command as a person runs it: a real process; exit code, sentence, help.
 
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +36,10 @@ describe('help', () => {
       ['digest'],
       ['shard', 'list'],
       ['role', 'reset-password'],
+      ['cluster', 'key'],
+      ['cluster', 'genesis'],
+      ['cluster', 'join'],
+      ['cluster', 'init'],
     ];
     for (const names of paths) {
       const { status, stdout } = trustsql([...names, '--help']);
@@ -60,6 +64,14 @@ describe('mistakes', () => {
     [['inspect', 'tx', 'abc'], 2, 'a transaction id has 64 hexadecimal digits'],
     [['inspect', 'block', '1', '--data', 'nowhere'], 3, 'nowhere: no ledger here'],
     [['sql', 'select 1', '--data', 'nowhere'], 3, 'nowhere/admin.url is missing'],
+    [['cluster', 'key'], 2, "required option '--name <name>' not specified"],
+    [['cluster', 'init', '--nodes', '1'], 2, 'trustsql init makes a ledger of one node'],
+    [['cluster', 'init', '--nodes', '17'], 2, '--nodes: a whole number from 2 to 16 is expected'],
+    [['cluster', 'init', '--nodes', '4', '--port', '0'], 2, '0 cannot be'],
+    [['cluster', 'init', '--nodes', '4', '--peer-port', '5435'], 2, 'overlap'],
+    [['cluster', 'genesis', 'x.node.json', '--data', 'nowhere'], 3, 'nowhere'],
+    [['cluster', 'join', '--genesis', 'x', '--chain-id', 'ab'], 2, '64 hexadecimal digits'],
+    [['start', '--data', 'nowhere', '--peers', 'x'], 2, 'this ledger has one node and no peers'],
     [['sql', 'select 1', '--url', 'http://x'], 2, 'a URL of the form postgresql://'],
     [['sql', 'select 1', '--url', 'postgresql://a@127.0.0.1:1/b'], 3, 'no node answers there'],
   ])('trustsql %j', (argument, status, sentence) => {
@@ -84,5 +96,80 @@ describe('mistakes', () => {
     writeFileSync(file, '{}');
     expect(trustsql([...check, 'short']).status).not.toBe(0);
     rmSync(folder, { recursive: true });
+  });
+});
+
+describe('a cluster', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'trustsql-cluster-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const run = (...argument: string[]) => trustsql(['cluster', ...argument], { HOME: folder });
+
+  test('of two organisations: keys, genesis, join', () => {
+    const data = (name: string) => path.join(folder, name);
+    const parts = ['ada', 'bob'].map((name) => {
+      const address = ['--address', `${name}.example:5533`];
+      const made = run('key', '--data', data(name), '--name', name, ...address, '--json');
+      expect(made.status).toBe(0);
+      return JSON.parse(made.stdout) as { part: string; nodeKey: string; masterKeyFile: string };
+    });
+    const out = data('genesis.json');
+    const files = parts.map(({ part }) => part);
+    const founded = run('genesis', ...files, '--data', data('ada'), '--out', out);
+    expect(founded.status).toBe(0);
+    expect(founded.stdout).toContain('there is no Byzantine tolerance');
+    const chain = /--chain-id ([0-9a-f]{64})/.exec(founded.stdout)![1]!;
+    const join = ['join', '--genesis', out, '--data', data('bob')];
+    const other = run(...join, '--chain-id', '00'.repeat(32));
+    expect(other.stderr).toContain('is not the one asked for');
+    expect(other.status).toBe(3);
+    const joined = run(...join, '--chain-id', chain, '--json');
+    expect(JSON.parse(joined.stdout)).toMatchObject({
+      chainId: chain,
+      consensus: 'adaptive',
+      nodes: parts.map(({ nodeKey }) => expect.objectContaining({ publicKey: nodeKey })),
+      administrators: [{ role: 'admin_ada' }, { role: 'admin_bob' }],
+      f: 0,
+      quorums: { report: 2, fast: 2 },
+    });
+    // The master keys stay where they were made, named after their nodes.
+    const { masterKeyFile } = parts[1]!;
+    expect(masterKeyFile.startsWith(path.join(folder, '.config', 'trustsql'))).toBe(true);
+    expect(readdirSync(path.dirname(masterKeyFile))).toHaveLength(2);
+  });
+
+  test('on one machine has nodes that differ in keys and ports, and share the administrator', () => {
+    const data = path.join(folder, 'cluster');
+    const init = ['init', '--nodes', '4', '--data', data, '--consensus', 'bft', '--readers', '1'];
+    const made = run(...init, '--port', '7001', '--peer-port', '7101', '--json');
+    expect({ status: made.status, stderr: made.stderr }).toEqual({ status: 0, stderr: '' });
+    const { nodes, f, local } = JSON.parse(made.stdout) as {
+      nodes: { publicKey: string; address: string }[];
+      f: number;
+      local: { data: string; configFile: string }[];
+    };
+    expect(f).toBe(1);
+    expect(new Set(nodes.map(({ publicKey }) => publicKey)).size).toBe(4);
+    expect(nodes.map(({ address }) => address)).toEqual(
+      [7101, 7102, 7103, 7104].map((port) => `127.0.0.1:${port}`),
+    );
+    const passwords = local.map(({ data: node, configFile }, index) => {
+      const options = JSON.parse(readFileSync(configFile, 'utf8')) as Record<string, unknown>;
+      const [port, peerPort] = [7001 + index, 7101 + index];
+      expect(options).toEqual({ data: node, port, peerPort, readers: 1 });
+      const url = new URL(readFileSync(path.join(node, 'admin.url'), 'utf8').trim());
+      expect([url.username, url.port]).toEqual(['admin', String(port)]);
+      const shown = trustsql(['inspect', 'block', '0', '--data', node]);
+      expect(shown.stdout).toContain(nodes[0]!.publicKey);
+      return url.password;
+    });
+    const url = readFileSync(path.join(data, 'admin.url'), 'utf8');
+    expect(new Set(passwords)).toEqual(new Set([/:\/\/admin:(.*)@/.exec(url)![1]]));
+    expect(url).toContain('127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003,127.0.0.1:7004/ledger?');
+    expect(made.stdout).not.toContain(passwords[0]);
+    expect(run(...init).stderr).toContain('not empty');
   });
 });

@@ -5,11 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkKeyring } from '../../../identity/check.ts';
-import { Keyring } from '../../../identity/keyring.ts';
+import { Keyring, keyringFile } from '../../../identity/keyring.ts';
 import { makeMasterKey } from '../../../identity/master-key.ts';
 import { verifierOfPassword } from '../../../identity/password.ts';
 import type { Role } from '../../../ledger/catalog.ts';
 import { nativeCrypto } from '../../../storage/native-crypto.ts';
+import { openDatabase } from '../../../storage/sqlite.ts';
 
 let directory: string;
 let keyring: Keyring;
@@ -51,7 +52,7 @@ test('a role whose key and password are there, and roles that need none, are sou
     role('group', { login: false }),
     role('own', { publicKey: elsewhere, custody: 'own' }),
   ];
-  expect(checkKeyring(keyring, roles)).toEqual([]);
+  expect(checkKeyring(keyring, roles, true)).toEqual([]);
 });
 
 test('a missing key and a swapped password are named with their role', () => {
@@ -61,8 +62,38 @@ test('a missing key and a swapped password are named with their role', () => {
   keyring.removeVerifier(verifierCommitment);
   keyring.putVerifier(verifierOfPassword('the intruder’s'));
   const roles = [role('ada', { publicKey, custody: 'hosted', verifierCommitment })];
-  const faults = checkKeyring(keyring, roles);
+  const faults = checkKeyring(keyring, roles, true);
   expect(faults).toHaveLength(2);
   expect(faults[0]).toContain('the key of role "ada" is missing');
   expect(faults[1]).toBe('the password of role "ada" is not the one the chain committed to');
+});
+
+test('where other nodes host roles, only what is here must be sound', () => {
+  const publicKey = keyring.makeKey();
+  const verifierCommitment = keyring.putVerifier(verifierOfPassword('x'));
+  const elsewhere = new Uint8Array(32).fill(7);
+  const roles = [
+    role('ours', { publicKey, custody: 'hosted', verifierCommitment }),
+    role('theirs', { publicKey: elsewhere, custody: 'hosted', verifierCommitment: elsewhere }),
+  ];
+  expect(checkKeyring(keyring, roles, false)).toEqual([]);
+  expect(checkKeyring(keyring, roles, true)).toHaveLength(2);
+  const database = openDatabase(keyringFile(directory));
+  database.prepare('UPDATE role_keys SET box = zeroblob(60)').run();
+  database.close();
+  expect(checkKeyring(keyring, roles, false)).toEqual([expect.stringContaining('altered')]);
+});
+
+test('a key and a verifier given to another keyring answer to the same role there', () => {
+  const publicKey = keyring.makeKey();
+  const verifierCommitment = keyring.putVerifier(verifierOfPassword('x'));
+  const there = mkdtempSync(join(tmpdir(), 'trustsql-check-'));
+  const other = Keyring.create(there, nativeCrypto, makeMasterKey());
+  keyring.shareKey(publicKey, other);
+  keyring.shareVerifier(verifierCommitment, other);
+  const shared = role('admin', { publicKey, custody: 'hosted', verifierCommitment });
+  expect(checkKeyring(other, [shared], true)).toEqual([]);
+  expect(other.keyOf(publicKey)).toEqual(keyring.keyOf(publicKey));
+  other.close();
+  rmSync(there, { recursive: true });
 });

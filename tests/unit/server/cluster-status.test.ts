@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { hex } from '../../../ledger/bytes.ts';
 import { genesisConfig } from '../../../ledger/epoch.ts';
 import type { EpochConfig } from '../../../ledger/epoch.ts';
-import { clusterStatus } from '../../../server/cluster-status.ts';
+import { clusterStatus, soloState } from '../../../server/cluster-status.ts';
 import type { Known, NodeStatus } from '../../../server/cluster-status.ts';
 import type { PeerState } from '../../../server/peers/network.ts';
 
@@ -169,14 +169,14 @@ describe('consensus', () => {
   });
 
   test('of one node is solo', () => {
-    const replica = { epoch: 0, term: 0, mode: 'raft', leader: 0, open: true, height: 3 } as const;
-    const solo = config(1, { policy: 'solo' });
-    const more = { config: solo, publicKey: key(0), peers: [], replica, executedHeight: 3 };
+    const state = soloState(config(1, { policy: 'solo' }), 3);
+    const more = { ...state, publicKey: key(0), executedHeight: 3 };
     const status = clusterStatus(known(more));
     expect(roles(status)).toEqual([[0, 'solo']]);
     expect(status.consensus).toMatchObject({
       policy: 'solo',
       mode: null,
+      height: 3,
       leader: hex(key(0)),
       members: 1,
       reachable: 1,

@@ -1,0 +1,458 @@
+// Consensus of several nodes: carries out what the replica asks for, and feeds it what happens. Shell.
+//
+// The replica (consensus/core) decides; here are its clock, network, log, ledger, and the bundles it orders. A
+// node sends the bundles of its sessions to all nodes, so that whoever leads can order them.
+//
+// (1) What the replica persists, and the blocks it has confirmed, become durable in the order in which it said so.
+// (2) What depends on something durable is sent when that is.
+// (3) A failed disk ends this consensus and the node with it: nobody knows what is on it.
+
+import { equal, hex } from '../ledger/bytes.ts';
+import type { Crypto } from '../ledger/crypto.ts';
+import { decodeBundle, encodeBundle, transactionIdOf } from '../ledger/encoding.ts';
+import { isFormatError, SqlError } from '../ledger/error.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
+import { merkleRoot } from '../ledger/merkle.ts';
+import { verifyBundle } from '../ledger/signing.ts';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
+import type { Bundle, Receipt } from '../ledger/transaction.ts';
+import { BundlePool, keyOfBundle } from './bundle-pool.ts';
+import type { BundleKey, PooledBundle } from './bundle-pool.ts';
+import type { Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
+import { DurableOrder } from './durable-order.ts';
+import type { ConsensusLog } from './durable-order.ts';
+import { encodeMessage } from './core/codec.ts';
+import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
+import type { CertifiedBlock } from './core/message.ts';
+import type { Replica } from './core/replica.ts';
+
+/** How soon a message should go: votes before blocks before what helps a node that is behind. */
+export type Lane = 'vote' | 'block' | 'sync';
+
+/** Connections to the other nodes; server/peers fits it. Nodes are named by their public keys. */
+export interface Network {
+  /** @param to null for all */
+  send(to: Uint8Array | null, lane: Lane, bytes: Uint8Array): void;
+  /** Whom to talk to from now on. */
+  setMembers(config: EpochConfig): void;
+}
+
+export interface ClusterOptions {
+  readonly crypto: Crypto;
+  readonly chainId: Uint8Array;
+  readonly ledger: Ledger;
+  /** Key of a role as of the newest block executed; null if it may not sign. */
+  readonly keyOf: (role: number) => Uint8Array | null;
+  /** Blocks from a height on, as many as an answer may hold. */
+  readonly blocksFrom: (height: number) => readonly CertifiedBlock[];
+  readonly network: Network;
+  readonly log: ConsensusLog;
+  /** Made for the end of the ledger and the records of the log. */
+  readonly replica: Replica;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number;
+  /** Quiet time before an empty block proves the last results, in milliseconds. */
+  readonly idleProofMs: number;
+  /** Called with every block executed, before its proposers hear of it. */
+  readonly onExecuted: (executed: ExecutedBlock) => void;
+  readonly onAlarm: (alarm: AlarmKind, message: string) => void;
+  /** The disk failed, or confirmed blocks contradict each other; the node must stop. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Between two looks at the clock, in ms. */
+const TICK_MS = 20;
+/** A block that is on its way keeps the next one waiting so long, in ms, unless that is as large. */
+const GATHER_MS = 4;
+/** Bundles of this node are sent again after so long, in ms, to who may have come up meanwhile. */
+const RESEND_MS = 1_000;
+/** Bundles that no block has ordered in this time, in ms, are no longer valid, and their outcome is not waited for. */
+const POOL_AGE_MAX_MS = 75_000;
+/** What a node that stops still waits for its own bundles, in ms. */
+const STOP_MS_MAX = 5_000;
+
+/** Longer messages of the replica are blocks with content. */
+const SHORT_BYTES = 8_192;
+
+/** First byte of a message: for the replica, or a bundle. */
+const REPLICA_MESSAGE = 0;
+const BUNDLE_MESSAGE = 1;
+
+type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
+type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { readonly kind: Kind }>;
+
+interface Waiting {
+  resolve(outcome: Outcome): void;
+  reject(error: unknown): void;
+}
+
+export class Cluster implements Consensus {
+  readonly #options: ClusterOptions;
+  readonly #pool = new BundlePool();
+  readonly #order: DurableOrder;
+  /** Proposers of this node, by key of their bundle. */
+  readonly #waiting = new Map<BundleKey, Waiting>();
+  #events: ReplicaEvent[] = [];
+  #handling = false;
+  /** Everything persisted up to this token is durable. */
+  #durable = 0;
+  #held: EffectOf<'send'>[] = [];
+  /** The replica leads and has room for a block. */
+  #wanted: EffectOf<'wantBlock'> | null = null;
+  /** Blocks handed to the ledger and not yet executed. */
+  #executing = 0;
+  #proposal = { transactions: 0, atMs: 0 };
+  #proposeTimer: NodeJS.Timeout | null = null;
+  #demand = false;
+  #provenAsked = false;
+  #lastExecutedMs = 0;
+  #lastResendMs = 0;
+  readonly #ticker: NodeJS.Timeout;
+  #executedWaiters: (() => void)[] = [];
+  #state: 'open' | 'stopping' | 'failed' = 'open';
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.#order = new DurableOrder({
+      log: options.log,
+      height: options.ledger.tip.height,
+      onDurable: (token) => this.#becameDurable(token),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    setImmediate(() => this.#tick());
+  }
+
+  /** Where the consensus stands: for `ledger.consensus`. */
+  get replica(): Replica {
+    return this.#options.replica;
+  }
+
+  propose(proposal: Proposal): Promise<Outcome> {
+    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state));
+    const key = keyOfBundle(proposal.bundle);
+    const encoded = encodeBundle(proposal.bundle);
+    const arrivedMs = this.#options.monotonic();
+    this.#pool.add({ ...proposal, key, bytes: encoded.length, from: null, arrivedMs });
+    const outcome = new Promise<Outcome>((resolve, reject) => {
+      this.#waiting.set(key, { resolve, reject });
+    });
+    this.#options.network.send(null, 'block', tagged(BUNDLE_MESSAGE, encoded));
+    this.#pooled();
+    return outcome;
+  }
+
+  async prove(): Promise<void> {
+    while (this.#tip.unproved && this.#state === 'open') {
+      this.#provenAsked = true;
+      this.#propose();
+      await this.#nextExecuted();
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === 'open') this.#state = 'stopping';
+    const end = this.#options.monotonic() + STOP_MS_MAX;
+    while (this.#waiting.size > 0 && this.#options.monotonic() < end) await this.#nextExecuted();
+    clearInterval(this.#ticker);
+    if (this.#proposeTimer !== null) clearTimeout(this.#proposeTimer);
+    this.#forgetOwn(unknownError());
+    await this.#order.idle();
+    while (this.#executing > 0 && (this.#state as string) !== 'failed') await this.#nextExecuted();
+  }
+
+  /** Takes a message of a node. What it cannot be is ignored: the transport knows who sent it. */
+  receive(from: Uint8Array, bytes: Uint8Array): void {
+    if (this.#state === 'failed') return;
+    const content = bytes.subarray(1);
+    if (bytes[0] === REPLICA_MESSAGE) this.#handle({ kind: 'receive', from, bytes: content });
+    else if (bytes[0] === BUNDLE_MESSAGE) this.#receiveBundle(from, content);
+  }
+
+  get #tip(): Tip {
+    return this.#options.ledger.tip;
+  }
+
+  #receiveBundle(from: Uint8Array, encoded: Uint8Array): void {
+    const { crypto, chainId, keyOf, monotonic } = this.#options;
+    const bundle = tryDecodeBundle(encoded);
+    if (bundle === null) return;
+    const key = keyOfBundle(bundle);
+    if (this.#pool.has(key)) return;
+    const { author, publicKey, signature, transactions } = bundle;
+    // A role that this node has not heard of yet: the bundle will come again.
+    const known = keyOf(author);
+    if (known === null || !equal(known, publicKey)) return;
+    const ids = tryIdsOf(crypto, transactions);
+    if (ids === null) return;
+    const root = merkleRoot(crypto, ids);
+    if (!verifyBundle(crypto, publicKey, signature, chainId, ids.length, root)) return;
+    const bytes = encoded.length;
+    const pooled = { bundle, ids, root, key, bytes, from: hex(from), arrivedMs: monotonic() };
+    if (this.#pool.add(pooled)) this.#pooled();
+  }
+
+  #pooled(): void {
+    this.#sayDemand();
+    this.#propose();
+  }
+
+  #sayDemand(): void {
+    const waiting = this.#pool.size > 0;
+    if (waiting === this.#demand) return;
+    this.#demand = waiting;
+    this.#handle({ kind: 'demand', waiting });
+  }
+
+  /** Events that come up while one is handled wait for it. */
+  #handle(event: ReplicaEvent): void {
+    if (this.#state === 'failed') return;
+    this.#events.push(event);
+    if (this.#handling) return;
+    this.#handling = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of this.#options.replica.step(next)) this.#carryOut(effect);
+      }
+    } catch (error) {
+      // The replica contradicts itself: better no node than one that votes on.
+      this.#fail(error);
+    } finally {
+      this.#handling = false;
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case 'send':
+        if (effect.after <= this.#durable) this.#send(effect);
+        else this.#held.push(effect);
+        return;
+      case 'persist':
+        return this.#order.persist(effect.token, effect.records);
+      case 'confirmed':
+        return this.#confirmed(effect);
+      case 'epochChanged':
+        return this.#options.network.setMembers(effect.config);
+      case 'wantBlock':
+        this.#wanted = effect;
+        // In a turn of its own: the rest of what this step asks for comes first.
+        queueMicrotask(() => this.#propose());
+        return;
+      case 'serve':
+        return this.#serve(effect);
+      case 'proposed':
+      case 'readReady':
+        return;
+      case 'alarm':
+        this.#options.onAlarm(effect.alarm, effect.message);
+        if (effect.alarm === 'fork') this.#fail(new Error(effect.message));
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #send({ to, bytes }: EffectOf<'send'>): void {
+    this.#options.network.send(to, laneOf(bytes), tagged(REPLICA_MESSAGE, bytes));
+  }
+
+  #becameDurable(token: number): void {
+    this.#durable = Math.max(this.#durable, token);
+    const ready = this.#held.filter(({ after }) => after <= this.#durable);
+    this.#held = this.#held.filter(({ after }) => after > this.#durable);
+    for (const effect of ready) this.#send(effect);
+    this.#handle({ kind: 'persisted', token: this.#durable });
+  }
+
+  #serve({ to, height }: EffectOf<'serve'>): void {
+    const blocks = this.#options.blocksFrom(height);
+    if (blocks.length === 0) return;
+    const bytes = encodeMessage({ kind: 'blocks', blocks });
+    this.#options.network.send(to, 'sync', tagged(REPLICA_MESSAGE, bytes));
+  }
+
+  #confirmed({ block, hash, signed }: EffectOf<'confirmed'>): void {
+    const { ledger, crypto } = this.#options;
+    const keys = block.bundles.map(keyOfBundle);
+    const ids = block.bundles.flatMap(
+      (bundle, i) => this.#pool.get(keys[i]!)?.ids ?? idsOf(crypto, bundle.transactions),
+    );
+    this.#pool.confirmed(keys);
+    const { height } = block.header;
+    this.#executing += 1;
+    this.#order.store(height, async () => {
+      const stored = Promise.withResolvers<void>();
+      const ordered = { block, hash, headerBytes: signed.header, bodyBytes: signed.body, ids };
+      ledger.append(ordered, stored.resolve).then(
+        (executed) => this.#executed(executed, keys),
+        (error: unknown) => {
+          stored.reject(error);
+          this.#fail(error);
+        },
+      );
+      return stored.promise;
+    });
+    this.#sayDemand();
+  }
+
+  #executed(executed: ExecutedBlock, keys: readonly BundleKey[]): void {
+    this.#executing -= 1;
+    this.#lastExecutedMs = this.#options.monotonic();
+    const { height } = executed.block.header;
+    const result = executed.tip.uncovered.find((each) => each.height === height)!;
+    this.#options.onExecuted(executed);
+    let position = 0;
+    executed.block.bundles.forEach(({ transactions }, i) => {
+      const end = position + transactions.length;
+      const receipts = executed.receipts.slice(position, end);
+      this.#waiting.get(keys[i]!)?.resolve({ executed, receipts });
+      this.#waiting.delete(keys[i]!);
+      position = end;
+    });
+    for (const wake of this.#executedWaiters.splice(0)) wake();
+    this.#handle({ kind: 'executed', height, receiptsRoot: result.receiptsRoot });
+    this.#propose();
+  }
+
+  /** Proposes a block if the replica wants one and there is something to order, or to prove. */
+  #propose(): void {
+    const wanted = this.#wanted;
+    if (wanted === null || this.#state === 'failed') return;
+    const ahead = this.#options.replica.bundlesAhead();
+    const bundles = wanted.urgent ? [] : this.#bundlesFor(ahead);
+    if (bundles.length === 0 && !wanted.urgent && !this.#proofIsDue()) return;
+    const ids = bundles.flatMap((bundle) => bundle.ids);
+    const nowMs = this.#options.monotonic();
+    const { transactions, atMs } = this.#proposal;
+    if (ahead.length > 0 && ids.length < transactions && nowMs - atMs < GATHER_MS) {
+      // More comes while the block before is on its way; each costs all nodes as much as many transactions.
+      this.#proposeTimer ??= setTimeout(() => {
+        this.#proposeTimer = null;
+        this.#propose();
+      }, GATHER_MS);
+      return;
+    }
+    this.#proposal = { transactions: ids.length, atMs: nowMs };
+    this.#wanted = null;
+    this.#provenAsked = false;
+    this.#handle({
+      kind: 'propose',
+      timeMs: this.#options.now(),
+      bundles: bundles.map(({ bundle }) => bundle),
+      transactionsRoot:
+        bundles.length === 1 ? bundles[0]!.root : merkleRoot(this.#options.crypto, ids),
+      transactionCount: ids.length,
+    });
+  }
+
+  #bundlesFor(ahead: readonly Bundle[]): PooledBundle[] {
+    const taken = new Set(ahead.map(keyOfBundle));
+    return this.#pool.take(taken, ({ bundle }) => this.#mayWrite(bundle));
+  }
+
+  #mayWrite({ author, publicKey }: Bundle): boolean {
+    const key = this.#options.keyOf(author);
+    return key !== null && equal(key, publicKey);
+  }
+
+  /** Results that no header carries yet are proved when they are asked for, or when nothing has come for a while. */
+  #proofIsDue(): boolean {
+    if (!this.#tip.unproved || this.#executing > 0) return false;
+    const quietMs = this.#options.monotonic() - this.#lastExecutedMs;
+    return this.#provenAsked || quietMs >= this.#options.idleProofMs;
+  }
+
+  #tick(): void {
+    const nowMs = this.#options.monotonic();
+    this.#handle({ kind: 'tick', nowMs });
+    if (nowMs - this.#lastResendMs >= RESEND_MS) {
+      this.#lastResendMs = nowMs;
+      this.#resend(nowMs);
+    }
+    this.#propose();
+    if (this.#state !== 'open') for (const wake of this.#executedWaiters.splice(0)) wake();
+  }
+
+  #resend(nowMs: number): void {
+    for (const { key } of this.#pool.expire(nowMs - POOL_AGE_MAX_MS)) {
+      this.#waiting.get(key)?.reject(unknownError());
+      this.#waiting.delete(key);
+    }
+    for (const { bundle, arrivedMs } of this.#pool.own()) {
+      if (nowMs - arrivedMs < RESEND_MS) continue;
+      const message = tagged(BUNDLE_MESSAGE, encodeBundle(bundle));
+      this.#options.network.send(null, 'block', message);
+    }
+    this.#sayDemand();
+  }
+
+  /** Resolves after the next block is executed, or a moment later when this consensus stops. */
+  #nextExecuted(): Promise<void> {
+    return new Promise((resolve) => this.#executedWaiters.push(resolve));
+  }
+
+  #forgetOwn(error: unknown): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state === 'failed') return;
+    this.#state = 'failed';
+    clearInterval(this.#ticker);
+    this.#forgetOwn(unknownError());
+    for (const wake of this.#executedWaiters.splice(0)) wake();
+    this.#options.onFailure(error);
+  }
+}
+
+/** Votes, and whatever else is short, go before blocks. */
+function laneOf(message: Uint8Array): Lane {
+  return message.length <= SHORT_BYTES ? 'vote' : 'block';
+}
+
+function tagged(tag: number, content: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(content.length + 1);
+  bytes[0] = tag;
+  bytes.set(content, 1);
+  return bytes;
+}
+
+function tryDecodeBundle(encoded: Uint8Array): Bundle | null {
+  try {
+    return decodeBundle(encoded);
+  } catch (error) {
+    if (isFormatError(error)) return null;
+    throw error;
+  }
+}
+
+function idsOf(crypto: Crypto, transactions: readonly Uint8Array[]): Uint8Array[] {
+  return transactions.map((bytes) => transactionIdOf(crypto, bytes));
+}
+
+function tryIdsOf(crypto: Crypto, transactions: readonly Uint8Array[]): Uint8Array[] | null {
+  try {
+    return idsOf(crypto, transactions);
+  } catch (error) {
+    if (isFormatError(error)) return null;
+    throw error;
+  }
+}
+
+function unknownError(): SqlError {
+  return new SqlError(
+    SQLSTATE.statementCompletionUnknown,
+    'the outcome of this transaction is not known: the nodes have not confirmed it in time',
+    { hint: 'It may still be confirmed. Ask any node for the transaction by its id.' },
+  );
+}
+
+function stoppedError(state: 'stopping' | 'failed'): SqlError {
+  return state === 'failed'
+    ? new SqlError(SQLSTATE.ledgerHalted, 'the ledger has stopped because its storage failed')
+    : new SqlError(SQLSTATE.cannotConnectNow, 'the node is shutting down');
+}

@@ -1,0 +1,131 @@
+// How a node gets what it has missed: unconfirmed blocks one by one, confirmed ones in ranges. Pure.
+//
+// (1) A confirmed block is believed for the votes of its epoch's members, never for who sends it.
+// (2) Blocks that votes for a later one confirm enter the tree together with that one, or not at all.
+
+import { equal } from '../../ledger/bytes.ts';
+import { checkConfirms } from '../../ledger/certificate-check.ts';
+import { SIGNATURE_BYTES } from '../../ledger/crypto.ts';
+import { decodeCertificate } from '../../ledger/encoding-vote.ts';
+import { isFormatError } from '../../ledger/error.ts';
+import type { Certificate, VoteCertificate } from '../../ledger/vote.ts';
+import { CONSENSUS_LIMITS } from '../limits.ts';
+import type { Candidate } from './block-tree.ts';
+import { decodeCandidate, keyOf } from './block-tree.ts';
+import { isCertified } from './context.ts';
+import type { CertifiedBlock, Message } from './message.ts';
+import type { State } from './state.ts';
+import { onCertificate } from './voting.ts';
+
+/** Heartbeats after which a question is asked again, and without progress a node thinks itself behind. */
+const PATIENCE_HEARTBEATS = 4;
+
+function patienceMs(s: State): number {
+  return s.config.timers.heartbeatMs * PATIENCE_HEARTBEATS;
+}
+
+/** Asks a node for an unconfirmed block, now and then. */
+export function fetchBlock(s: State, hash: Uint8Array, from: Uint8Array): void {
+  const key = keyOf(hash);
+  const asked = s.fetching.get(key);
+  if (asked !== undefined && s.times.now - asked.askedMs < patienceMs(s)) return;
+  if (equal(from, s.options.publicKey)) return;
+  if (s.fetching.size >= CONSENSUS_LIMITS.candidatesMax) s.fetching.clear();
+  s.fetching.set(key, { askedMs: s.times.now, attempts: (asked?.attempts ?? 0) + 1 });
+  s.send(from, { kind: 'fetch', hash });
+}
+
+/** Asks a voter for a certified block, or for its first ancestor that is missing. */
+export function fetchMissing(s: State, certificate: VoteCertificate): void {
+  let missing = certificate.hash;
+  for (let at = s.tree.get(keyOf(missing)); at !== undefined; at = s.tree.get(at.parentKey)) {
+    missing = at.header.parent;
+  }
+  if (equal(missing, s.root.hash)) return;
+  const voters = certificate.signatures.filter(({ member }) => member !== s.self);
+  const attempts = s.fetching.get(keyOf(missing))?.attempts ?? 0;
+  const voter = voters[attempts % Math.max(1, voters.length)];
+  if (voter !== undefined) fetchBlock(s, missing, s.nodeOf(voter.member));
+}
+
+export function onStatus(
+  s: State,
+  from: Uint8Array,
+  message: Extract<Message, { kind: 'status' }>,
+): void {
+  const { epoch, height, highest } = message;
+  if (highest !== null) onCertificate(s, highest);
+  if (height > s.root.height && isBehind(s, message)) askForBlocks(s, from);
+  // It may not know that it is to ask here.
+  if (epoch < s.config.epoch) sendStatus(s, from);
+}
+
+/** Not merely a message late. */
+function isBehind(s: State, { epoch, height }: { epoch: number; height: number }): boolean {
+  return (
+    epoch > s.config.epoch ||
+    height > s.root.height + s.config.window ||
+    s.times.now - s.times.confirmed > patienceMs(s)
+  );
+}
+
+function askForBlocks(s: State, from: Uint8Array): void {
+  if (s.times.now - s.syncAskedMs < s.config.timers.heartbeatMs) return;
+  s.syncAskedMs = s.times.now;
+  s.send(from, { kind: 'sync', height: s.root.height + 1 });
+}
+
+/** @param to null for all */
+export function sendStatus(s: State, to: Uint8Array | null): void {
+  const { config, term, root, highest } = s;
+  const status: Message = {
+    kind: 'status',
+    epoch: config.epoch,
+    term,
+    height: root.height,
+    highest: highest.signatures.length > 0 ? highest : null,
+  };
+  if (to === null) s.broadcast(status);
+  else s.send(to, status);
+}
+
+/** Confirmed blocks from another node, ascending. */
+export function onBlocks(s: State, from: Uint8Array, blocks: readonly CertifiedBlock[]): void {
+  let group: Candidate[] = [];
+  const before = s.root.height;
+  for (const stored of blocks) {
+    const block = tryDecode(s, stored);
+    if (block === null) return;
+    const { candidate, certificate } = block;
+    if (candidate.height <= s.root.height) continue;
+    const parent = group.at(-1) ?? s.root;
+    if (candidate.height !== parent.height + 1) return;
+    if (candidate.parentKey !== parent.key || candidate.header.epoch !== s.config.epoch) return;
+    group.push(candidate);
+    if (group.length > s.config.window || certificate.kind === 'proposer') return;
+    if (!equal(certificate.hash, candidate.hash)) continue;
+    const confirms = checkConfirms(certificate, candidate.header) === null;
+    if (!confirms || !isCertified(s.context, certificate, s.anchor)) return;
+    for (const each of group) s.tree.add(each, (key) => s.isNeeded(key));
+    onCertificate(s, certificate);
+    group = [];
+  }
+  if (s.root.height > before) s.send(from, { kind: 'sync', height: s.root.height + 1 });
+}
+
+function tryDecode(
+  s: State,
+  stored: CertifiedBlock,
+): { candidate: Candidate; certificate: Certificate } | null {
+  try {
+    const certificate = decodeCertificate(stored.certificate);
+    const { header, body } = stored;
+    // Nobody asks for a proposer's signature once members have confirmed the block.
+    const signature = new Uint8Array(SIGNATURE_BYTES);
+    const candidate = decodeCandidate(s.options.crypto, { header, body, signature });
+    return candidate === null ? null : { candidate, certificate };
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    return null;
+  }
+}

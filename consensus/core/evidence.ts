@@ -1,0 +1,177 @@
+// Proofs that a member has lied, which everybody can check. Pure.
+//
+//   proposals   one leader signed two blocks for one place
+//   votes       one member voted for two blocks at one place
+//   report      a member acknowledged a block of a term, and entering a later term said it had not
+//   newTerm     a leader opened a term with something else than follows from the reports it gives
+//
+// None can be made against a member that follows the protocol and keeps its disk.
+
+import { equal } from '../../ledger/bytes.ts';
+import type { CertificateContext } from '../../ledger/certificate-check.ts';
+import { isFormatError } from '../../ledger/error.ts';
+import { leaderOf, quorumsOf } from '../../ledger/epoch.ts';
+import { headerHash } from '../../ledger/hash.ts';
+import { verifyHeader, verifyVote } from '../../ledger/signing.ts';
+import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
+import { CONSENSUS_LIMITS } from '../limits.ts';
+import { decodeEvidence, encodeEvidence, encodeUnsignedNewTerm } from './codec.ts';
+import { verifyStatement } from './context.ts';
+import type { Evidence, NewTerm, Report, SignedHeader } from './message.ts';
+import type { OpenReport } from './select.ts';
+import { openReport, select, tryDecodeHeader } from './select.ts';
+import type { State } from './state.ts';
+import { suspect } from './term-change.ts';
+
+/** @returns the index of the member that the evidence proves a liar, or null: it proves nothing */
+export function accusedBy(
+  context: CertificateContext,
+  anchor: VoteCertificate,
+  evidence: Evidence,
+): number | null {
+  switch (evidence.kind) {
+    case 'proposals':
+      return twoProposals(context, evidence.first, evidence.second);
+    case 'votes':
+      return twoVotes(context, evidence.first, evidence.second);
+    case 'report':
+      return falseReport(context, anchor, evidence);
+    case 'newTerm':
+      return falseNewTerm(context, anchor, evidence.newTerm);
+  }
+}
+
+function twoProposals(
+  { crypto, chainId, config }: CertificateContext,
+  first: SignedHeader,
+  second: SignedHeader,
+): number | null {
+  const [a, b] = [tryDecodeHeader(first.header), tryDecodeHeader(second.header)];
+  if (a === null || b === null || equal(first.header, second.header)) return null;
+  if (a.epoch !== config.epoch || b.epoch !== config.epoch) return null;
+  if (a.term !== b.term || a.height !== b.height) return null;
+  const accused = leaderOf(config, a.term);
+  const { publicKey } = config.members[accused]!;
+  const signed = [first, second].every(({ header, signature }) =>
+    verifyHeader(crypto, publicKey, signature, chainId, headerHash(crypto, header)),
+  );
+  return signed ? accused : null;
+}
+
+function isVote({ crypto, chainId, config }: CertificateContext, vote: Vote): boolean {
+  if (vote.epoch !== config.epoch || vote.member >= config.members.length) return false;
+  return verifyVote(crypto, config.members[vote.member]!.publicKey, chainId, vote);
+}
+
+function twoVotes(context: CertificateContext, first: Vote, second: Vote): number | null {
+  const contradict =
+    first.member === second.member &&
+    first.kind === second.kind &&
+    first.term === second.term &&
+    first.height === second.height &&
+    !equal(first.hash, second.hash);
+  if (!contradict || !isVote(context, first) || !isVote(context, second)) return null;
+  return first.member;
+}
+
+function falseReport(
+  context: CertificateContext,
+  anchor: VoteCertificate,
+  { vote, header: encoded, report }: Extract<Evidence, { kind: 'report' }>,
+): number | null {
+  const header = tryDecodeHeader(encoded);
+  if (header === null || !equal(headerHash(context.crypto, encoded), vote.hash)) return null;
+  // Acknowledged in the term of the block, in raft mode: so it must be in the tail until a certificate covers it.
+  const acknowledged = vote.kind === 'ack' && vote.mode === 'raft' && header.term === vote.term;
+  if (!acknowledged || vote.member !== report.member || vote.term >= report.term) return null;
+  if (!isVote(context, vote)) return null;
+  const opened = openReport(context, anchor, report);
+  if (opened === null || admits(opened, vote)) return null;
+  return vote.member;
+}
+
+/** Whether a report does not deny an acknowledgement of a block of its own term in raft mode. */
+export function admits({ report, tail }: OpenReport, { term, height, hash }: Vote): boolean {
+  const { highest } = report;
+  if (highest.term !== term) return highest.term > term;
+  return height <= highest.height || tail.some((block) => equal(block.hash, hash));
+}
+
+function falseNewTerm(
+  context: CertificateContext,
+  anchor: VoteCertificate,
+  newTerm: NewTerm,
+): number | null {
+  const accused = leaderOf(context.config, newTerm.term);
+  if (newTerm.epoch !== context.config.epoch || !isSigned(context, newTerm)) return null;
+  const reports = openReports(context, anchor, newTerm.term, newTerm.reports);
+  // Reports that nobody could have sent are as good a proof as a wrong conclusion.
+  return reports !== null && followsFrom(context, newTerm, reports) ? null : accused;
+}
+
+export function isSigned(context: CertificateContext, newTerm: NewTerm): boolean {
+  const { publicKey } = context.config.members[leaderOf(context.config, newTerm.term)]!;
+  const encoded = encodeUnsignedNewTerm(newTerm);
+  return verifyStatement(context, publicKey, 'new term', encoded, newTerm.signature);
+}
+
+/** @returns null unless they are the good reports of a quorum of distinct members */
+export function openReports(
+  context: CertificateContext,
+  anchor: VoteCertificate,
+  term: number,
+  reports: readonly Report[],
+): OpenReport[] | null {
+  if (reports.length !== quorumsOf(context.config).report) return null;
+  const members = new Set(reports.map(({ member }) => member));
+  if (members.size !== reports.length) return null;
+  const opened: OpenReport[] = [];
+  for (const report of reports) {
+    const each = report.term === term ? openReport(context, anchor, report) : null;
+    if (each === null) return null;
+    opened.push(each);
+  }
+  return opened;
+}
+
+export function followsFrom(
+  { config }: CertificateContext,
+  { height, hash, mode }: NewTerm,
+  reports: readonly OpenReport[],
+): boolean {
+  const selection = select(config, reports);
+  return (
+    !('excluded' in selection) &&
+    selection.height === height &&
+    selection.mode === mode &&
+    equal(selection.hash, hash)
+  );
+}
+
+/** Keeps and spreads a proof that was found here. */
+export function accuse(s: State, evidence: Evidence): void {
+  const accused = accusedBy(s.context, s.anchor, evidence);
+  if (accused !== null) keep(s, accused, encodeEvidence(evidence));
+}
+
+export function onEvidence(s: State, encoded: Uint8Array): void {
+  if (s.proven.size >= CONSENSUS_LIMITS.evidenceMax) return;
+  let evidence: Evidence;
+  try {
+    evidence = decodeEvidence(encoded);
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    return;
+  }
+  const accused = accusedBy(s.context, s.anchor, evidence);
+  if (accused !== null) keep(s, accused, encoded);
+}
+
+function keep(s: State, accused: number, encoded: Uint8Array): void {
+  if (s.proven.has(accused) || s.config.suspended.includes(accused)) return;
+  if (encoded.length > CONSENSUS_LIMITS.evidenceBytesMax) return;
+  s.proven.set(accused, encoded);
+  s.alarm('fraud', `member ${accused} has lied`);
+  s.broadcast({ kind: 'evidence', evidence: encoded });
+  if (accused === s.leader) suspect(s, true);
+}

@@ -1,0 +1,94 @@
+// Counts votes of an epoch and makes certificates of them. Pure.
+//
+// (1) A member's votes are counted once each, whatever arrives; two that contradict one another are a proof.
+// (2) Votes of a member are bounded; its oldest go first, so a liar pushes out its own only.
+
+import { equal } from '../../ledger/bytes.ts';
+import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
+import { CONSENSUS_LIMITS } from '../limits.ts';
+
+interface Tally {
+  readonly vote: Vote;
+  readonly signatures: Map<number, Uint8Array>;
+}
+
+/** Votes that would contradict one another have the same. */
+function placeOf({ kind, term, height }: Vote): string {
+  return `${kind}/${term}/${height}`;
+}
+
+export class Votes {
+  /** By place; of each, by what was voted for: few. */
+  readonly #tallies = new Map<string, Tally[]>();
+  /** Of each member, its votes by place, in order of arrival. */
+  readonly #byMember = new Map<number, Map<string, Vote>>();
+
+  /** What the member has voted at the same place, whatever for. */
+  earlier(vote: Vote): Vote | undefined {
+    return this.#byMember.get(vote.member)?.get(placeOf(vote));
+  }
+
+  /** All acknowledgements held of a member. */
+  *acknowledgements(member: number): Iterable<Vote> {
+    for (const vote of this.#byMember.get(member)?.values() ?? []) {
+      if (vote.kind === 'ack') yield vote;
+    }
+  }
+
+  /** @param vote  verified, the member's first at its place. @returns votes for the same thing */
+  add(vote: Vote): number {
+    const place = placeOf(vote);
+    let own = this.#byMember.get(vote.member);
+    if (own === undefined) this.#byMember.set(vote.member, (own = new Map()));
+    own.set(place, vote);
+    if (own.size > CONSENSUS_LIMITS.votesPerMemberMax) this.#forget(own, [...own.values()][0]!);
+    const tally = this.#tallyOf(vote) ?? this.#open(place, vote);
+    tally.signatures.set(vote.member, vote.signature);
+    return tally.signatures.size;
+  }
+
+  #open(place: string, vote: Vote): Tally {
+    const tally = { vote, signatures: new Map<number, Uint8Array>() };
+    const tallies = this.#tallies.get(place);
+    if (tallies === undefined) this.#tallies.set(place, [tally]);
+    else tallies.push(tally);
+    return tally;
+  }
+
+  #tallyOf(vote: Vote): Tally | undefined {
+    return this.#tallies
+      .get(placeOf(vote))
+      ?.find((tally) => tally.vote.mode === vote.mode && equal(tally.vote.hash, vote.hash));
+  }
+
+  #forget(own: Map<string, Vote>, vote: Vote): void {
+    const place = placeOf(vote);
+    own.delete(place);
+    const tallies = this.#tallies.get(place) ?? [];
+    this.#tallyOf(vote)?.signatures.delete(vote.member);
+    const left = tallies.filter(({ signatures }) => signatures.size > 0);
+    if (left.length > 0) this.#tallies.set(place, left);
+    else this.#tallies.delete(place);
+  }
+
+  /** Forgets what is about blocks up to a height in terms before one. */
+  prune(term: number, height: number): void {
+    for (const own of this.#byMember.values()) {
+      for (const vote of own.values()) {
+        if (vote.term < term && vote.height <= height) this.#forget(own, vote);
+      }
+    }
+  }
+
+  /** The certificate of the first `needed` members that voted as `vote` does; null when they are fewer. */
+  certificate(vote: Vote, kind: VoteCertificate['kind'], needed: number): VoteCertificate | null {
+    const tally = this.#tallyOf(vote);
+    if (tally === undefined || tally.signatures.size < needed) return null;
+    const { epoch, term, mode, height, hash } = vote;
+    const signatures = [...tally.signatures]
+      .sort(([a], [b]) => a - b)
+      .slice(0, needed)
+      .map(([member, signature]) => ({ member, signature }));
+    return { kind, epoch, term, mode, height, hash, signatures };
+  }
+}

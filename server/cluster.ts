@@ -1,0 +1,225 @@
+// The parts of a node that is one of several: log of votes, replica, network. Shell.
+//
+// Consensus knows nodes by their keys as bytes, the network by the same keys in hexadecimal.
+
+import { randomInt } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Cluster } from '../consensus/cluster.ts';
+import type { ClusterOptions, Network } from '../consensus/cluster.ts';
+import type { ExecutedBlock, Ledger } from '../consensus/consensus.ts';
+import { Replica } from '../consensus/core/replica.ts';
+import { CONSENSUS_LIMITS } from '../consensus/limits.ts';
+import { validator } from '../consensus/validate.ts';
+import { remembering } from '../consensus/verified.ts';
+import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
+import { decodeHeader } from '../ledger/encoding.ts';
+import { decodeCertificate } from '../ledger/encoding-vote.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
+import { StorageError } from '../ledger/error.ts';
+import type { StoredBlock } from '../storage/block-store.ts';
+import { nativeCrypto } from '../storage/native-crypto.ts';
+import { VoteLog } from '../storage/vote-log.ts';
+import type { Writer } from '../storage/writer.ts';
+import { systemClock } from './clock.ts';
+import type { OrderingState } from './cluster-status.ts';
+import type { Config } from './config.ts';
+import type { NodeSecrets } from './initialise.ts';
+import type { Log } from './log.ts';
+import { addressesOfMember } from './peer-options.ts';
+import type { PeerOptions } from './peer-options.ts';
+import { tryParseProxy } from './peers/address.ts';
+import { PeerNetwork } from './peers/network.ts';
+import type { PeerMember } from './peers/network.ts';
+import { loadTls } from './tls.ts';
+
+export interface ClusterParts {
+  readonly consensus: Cluster;
+  readonly network: PeerNetwork;
+  /** For the views that show the cluster. */
+  state(): OrderingState;
+  /** Stops consensus, then the network. */
+  stop(): Promise<void>;
+}
+
+export interface ClusterPartsOptions {
+  readonly config: Config;
+  readonly peers: PeerOptions;
+  readonly secrets: NodeSecrets;
+  readonly writer: Writer;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly onExecuted: (executed: ExecutedBlock) => void;
+  readonly onAlarm: ClusterOptions['onAlarm'];
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** @throws StorageError; the system's error when the port for peers cannot be had */
+export async function openCluster(options: ClusterPartsOptions): Promise<ClusterParts> {
+  const { config, secrets, writer } = options;
+  const votes = new VoteLog(config.data);
+  let cluster: Cluster | null = null;
+  const network = await startNetwork(options, (from, bytes) =>
+    cluster?.receive(fromHex(from), bytes),
+  );
+  const crypto = remembering(nativeCrypto);
+  const { chainId } = secrets.data;
+  const keyOf = (role: number): Uint8Array | null => writer.keyOf(role);
+  cluster = new Cluster({
+    crypto,
+    chainId,
+    ledger: options.ledger,
+    keyOf,
+    blocksFrom: (height) => blocksFrom(writer, height),
+    network: networkOver(network, options.peers),
+    log: votes,
+    replica: new Replica(
+      {
+        crypto,
+        chainId,
+        ...secrets.nodeKey,
+        validate: validator({ crypto, chainId, keyOf, now: () => systemClock.now() }),
+        ackFanout: true,
+        incarnation: randomInt(2 ** 31),
+      },
+      restored(writer, options.ledger, votes),
+    ),
+    now: () => Math.max(systemClock.now(), writer.tip.timeMs),
+    monotonic: () => performance.now(),
+    idleProofMs: config.idleProofMs,
+    onExecuted: options.onExecuted,
+    onAlarm: options.onAlarm,
+    onFailure: options.onFailure,
+  });
+  const running = cluster;
+  return {
+    consensus: running,
+    network,
+    state: () => ({
+      config: running.replica.config,
+      replica: running.replica.status,
+      peers: network.peers(),
+      heights: new Map(),
+    }),
+    stop: async () => {
+      await running.stop();
+      await network.stop();
+      votes.close();
+    },
+  };
+}
+
+/** Where the replica goes on: the end of the durable chain, and the votes since. */
+function restored(writer: Writer, ledger: Ledger, votes: VoteLog) {
+  const { height, covered, uncovered } = ledger.tip;
+  const stored = storedBlock(writer, height);
+  return {
+    header: decodeHeader(stored.header),
+    hash: ledger.tip.hash,
+    history: ledger.history.copy(),
+    certificate: decodeCertificate(stored.certificate),
+    config: writer.epochConfig,
+    results: [covered, ...uncovered],
+    // A member with blocks and without votes has lost them.
+    records: votes.sound && (votes.records.length > 0 || height === 0) ? votes.records : null,
+  };
+}
+
+function storedBlock(writer: Writer, height: number): StoredBlock {
+  const stored = writer.block(height);
+  if (stored !== null) return stored;
+  throw new StorageError('damaged', `block ${height} is missing`);
+}
+
+/** As many as one answer may hold. */
+function blocksFrom(writer: Writer, height: number): StoredBlock[] {
+  const blocks: StoredBlock[] = [];
+  let bytes = 0;
+  for (let at = height; at <= writer.tip.height; at++) {
+    const block = storedBlock(writer, at);
+    bytes += block.header.length + block.body.length + block.certificate.length;
+    const full =
+      blocks.length >= CONSENSUS_LIMITS.syncBlocksMax || bytes > CONSENSUS_LIMITS.syncBytesMax;
+    if (full && blocks.length > 0) break;
+    blocks.push(block);
+  }
+  return blocks;
+}
+
+function startNetwork(
+  { config, peers, secrets, writer, log }: ClusterPartsOptions,
+  onMessage: (from: string, bytes: Uint8Array) => void,
+): Promise<PeerNetwork> {
+  const epoch = writer.epochConfig;
+  const own = hex(secrets.nodeKey.publicKey);
+  const member = epoch.members.find(({ publicKey }) => hex(publicKey) === own);
+  const known = announcementsIn(config.data);
+  return PeerNetwork.start({
+    chainId: secrets.data.chainId,
+    nodeKey: secrets.nodeKey,
+    crypto: nativeCrypto,
+    clock: systemClock,
+    log,
+    // Peers always speak TLS, also where clients need not.
+    tls: secrets.tls ?? loadTls(config.data, { certificate: '', key: '' }, [], systemClock.now()),
+    host: peers.host,
+    port: peers.port,
+    announce: member === undefined || member.address === '' ? null : member.address,
+    addresses: [],
+    proxy: peers.proxy === null ? null : tryParseProxy(peers.proxy),
+    members: membersOf(epoch, peers),
+    announcements: [...known.values()],
+    store: (key, announcement) => {
+      known.set(key, announcement);
+      keepAnnouncements(config.data, known);
+    },
+    onMessage: (key, _traffic, bytes) => onMessage(key, bytes),
+    onPeer: (key, state) => log.info('peer', { key, state }),
+    onRequest: () => Promise.reject(new Error('nothing is asked for in this way')),
+  });
+}
+
+function networkOver(network: PeerNetwork, peers: PeerOptions): Network {
+  return {
+    send: (to, lane, bytes) => {
+      if (to === null) network.broadcast(lane, bytes);
+      else network.send(hex(to), lane, bytes);
+    },
+    setMembers: (config) => network.setMembers(membersOf(config, peers)),
+  };
+}
+
+function membersOf(config: EpochConfig, peers: PeerOptions): PeerMember[] {
+  return [...config.members, ...config.observers].map((member) => ({
+    key: hex(member.publicKey),
+    addresses: addressesOfMember(peers, member),
+  }));
+}
+
+/** Where peers have said they are, so that they are found again when all addresses have changed. */
+function announcementsFile(directory: string): string {
+  return join(directory, 'consensus', 'addresses.json');
+}
+
+function announcementsIn(directory: string): Map<string, Uint8Array> {
+  const known = new Map<string, Uint8Array>();
+  const file = announcementsFile(directory);
+  if (!existsSync(file)) return known;
+  try {
+    const entries = Object.entries(JSON.parse(readFileSync(file, 'utf8')) as object);
+    for (const [key, text] of entries) {
+      const bytes = tryFromBase64(String(text));
+      if (bytes !== null) known.set(key, bytes);
+    }
+  } catch {
+    // A convenience: peers tell again, and what they say is signed.
+  }
+  return known;
+}
+
+function keepAnnouncements(directory: string, known: ReadonlyMap<string, Uint8Array>): void {
+  const file = announcementsFile(directory);
+  const entries = Array.from(known, ([key, bytes]) => [key, base64(bytes)]);
+  writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(entries)), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

@@ -1,0 +1,78 @@
+// What the options say of a node's peers. Pure.
+//
+// A node alone has none: there every one of these options is refused, because no setting is without effect.
+
+import type { Genesis } from '../ledger/block.ts';
+import { hex, tryFromHex } from '../ledger/bytes.ts';
+import { PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
+import type { Member } from '../ledger/epoch.ts';
+import { LIMITS } from '../ledger/limits.ts';
+import { ConfigError, flagOf, OPTIONS } from './config.ts';
+import type { Config } from './config.ts';
+
+const NAMES = ['peerHost', 'peerPort', 'peers', 'peerProxy'] as const;
+
+export interface PeerOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** URL of the proxy, or null. */
+  readonly proxy: string | null;
+  /** `host:port`s by node key in hexadecimal, as the options name them; they count before the chain's. */
+  readonly addresses: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * The options as a node of such a chain takes them; null for a node alone.
+ *
+ * @throws ConfigError for one that is malformed, and on a solo chain for any that is set
+ */
+export function peerOptionsOf(config: Config, consensus: Genesis['consensus']): PeerOptions | null {
+  if (consensus === 'solo') {
+    const set = NAMES.find((name) => config[name] !== OPTIONS[name].initial);
+    if (set === undefined) return null;
+    throw new ConfigError(`${flagOf(set)}: this ledger has one node and no peers`);
+  }
+  const { peerHost: host, peerPort: port, peerProxy } = config;
+  if (host === '') throw new ConfigError(`${flagOf('peerHost')}: an address is expected`);
+  return { host, port, proxy: proxyOf(peerProxy), addresses: addressesOf(config.peers) };
+}
+
+/** Where a member may be, best first. */
+export function addressesOfMember(options: PeerOptions, member: Member): readonly string[] {
+  const { publicKey, address } = member;
+  const known = address === '' ? [] : [address];
+  return [...new Set([...(options.addresses.get(hex(publicKey)) ?? []), ...known])];
+}
+
+/** Whether a text is `host:port` or `[address]:port`. */
+export function isPeerAddress(text: string): boolean {
+  const match = /^(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9_.-]+):([1-9][0-9]{0,4})$/.exec(text);
+  return match !== null && Number(match[1]) <= 65_535 && text.length <= LIMITS.addressBytesMax;
+}
+
+function proxyOf(text: string): string | null {
+  if (text === '') return null;
+  if (URL.canParse(text) && new URL(text).protocol === 'http:') return text;
+  throw new ConfigError(`${flagOf('peerProxy')}: a URL of the form http://host:port is expected`);
+}
+
+function addressesOf(text: string): Map<string, string[]> {
+  const addresses = new Map<string, string[]>();
+  if (text === '') return addresses;
+  for (const entry of text.split(',').map((each) => each.trim())) {
+    const [, key, address] = /^([^@]*)@(.*)$/.exec(entry) ?? [];
+    const publicKey = tryFromHex(key ?? '');
+    if (
+      publicKey?.length !== PUBLIC_KEY_BYTES ||
+      address === undefined ||
+      !isPeerAddress(address)
+    ) {
+      const form = '<64 hexadecimal digits of the node key>@<host>:<port>';
+      throw new ConfigError(`${flagOf('peers')}: "${entry}" is not ${form}`);
+    }
+    const name = hex(publicKey);
+    addresses.set(name, [...(addresses.get(name) ?? []), address]);
+  }
+  return addresses;
+}

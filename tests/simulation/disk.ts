@@ -1,0 +1,72 @@
+// A disk that keeps what was synced, and of the rest a beginning, perhaps torn. Pure.
+
+import type { Block } from '../../ledger/block.ts';
+import { decodeDurable } from '../../consensus/core/codec.ts';
+import type { DurableState } from '../../consensus/core/durable.ts';
+import type { VoteCertificate } from '../../ledger/vote.ts';
+import type { SignedBlock } from '../../consensus/core/message.ts';
+import type { Stream } from './random.ts';
+
+export type Confirmed = Block & { readonly certificate: VoteCertificate };
+
+export type Entry =
+  | { readonly kind: 'records'; readonly token: number; readonly records: readonly Uint8Array[] }
+  | {
+      readonly kind: 'block';
+      readonly block: Confirmed;
+      readonly hash: Uint8Array;
+      readonly signed: SignedBlock;
+    };
+
+export class Disk {
+  readonly log: Entry[] = [];
+  /** Entries that survive. */
+  synced = 0;
+  #token = 0;
+
+  append(entry: Entry): void {
+    this.log.push(entry);
+  }
+
+  /** @returns the greatest token among what is durable now */
+  sync(upTo: number): number {
+    for (const end = Math.min(upTo, this.log.length); this.synced < end; this.synced++) {
+      const entry = this.log[this.synced]!;
+      if (entry.kind === 'records') this.#token = entry.token;
+    }
+    return this.#token;
+  }
+
+  /** The process dies: of what was not synced some may be there, all before it too. */
+  crash(random: Stream): void {
+    const kept = this.synced + random.below(this.log.length - this.synced + 1);
+    this.log.length = kept;
+    this.synced = kept;
+    this.#token = 0;
+  }
+
+  lose(): void {
+    this.log.length = 0;
+    this.synced = 0;
+  }
+
+  /** The newest durable vote state of an epoch. */
+  state(epoch: number): DurableState | null {
+    for (let at = this.synced - 1; at >= 0; at--) {
+      const entry = this.log[at]!;
+      if (entry.kind !== 'records') continue;
+      const record = decodeDurable(entry.records.at(-1)!);
+      if (record.kind === 'state') return record.epoch === epoch ? record : null;
+    }
+    return null;
+  }
+
+  /** Hashes of the durable blocks, as records or confirmed. */
+  *records(): Iterable<Uint8Array> {
+    for (const entry of this.log) if (entry.kind === 'records') yield* entry.records;
+  }
+
+  *blocks(): Iterable<Extract<Entry, { kind: 'block' }>> {
+    for (const entry of this.log) if (entry.kind === 'block') yield entry;
+  }
+}
