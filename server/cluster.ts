@@ -23,6 +23,7 @@ import { nativeCrypto } from '../storage/native-crypto.ts';
 import { VoteLog } from '../storage/vote-log.ts';
 import type { Writer } from '../storage/writer.ts';
 import { systemClock } from './clock.ts';
+import type { OrderingState } from './cluster-status.ts';
 import type { Config } from './config.ts';
 import type { NodeSecrets } from './initialise.ts';
 import type { Log } from './log.ts';
@@ -36,6 +37,8 @@ import { loadTls } from './tls.ts';
 export interface ClusterParts {
   readonly consensus: Cluster;
   readonly network: PeerNetwork;
+  /** For the views that show the cluster. */
+  state(): OrderingState;
   /** Stops consensus, then the network. */
   stop(): Promise<void>;
 }
@@ -54,7 +57,7 @@ export interface ClusterPartsOptions {
 
 /** @throws StorageError; the system's error when the port for peers cannot be had */
 export async function openCluster(options: ClusterPartsOptions): Promise<ClusterParts> {
-  const { config, secrets, writer, log } = options;
+  const { config, secrets, writer } = options;
   const votes = new VoteLog(config.data);
   let cluster: Cluster | null = null;
   const network = await startNetwork(options, (from, bytes) =>
@@ -86,16 +89,19 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     monotonic: () => performance.now(),
     idleProofMs: config.idleProofMs,
     onExecuted: options.onExecuted,
-    onAlarm: (alarm, message) => {
-      log.error('alarm', { alarm, message });
-      options.onAlarm(alarm, message);
-    },
+    onAlarm: options.onAlarm,
     onFailure: options.onFailure,
   });
   const running = cluster;
   return {
     consensus: running,
     network,
+    state: () => ({
+      config: running.replica.config,
+      replica: running.replica.status,
+      peers: network.peers(),
+      heights: new Map(),
+    }),
     stop: async () => {
       await running.stop();
       await network.stop();

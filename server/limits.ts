@@ -105,6 +105,14 @@ export const CATALOG_QUERY_MS_MAX = 60_000;
 /** Locks on unique keys and referenced rows that one transaction takes; rows beyond are checked at COMMIT. */
 export const KEY_LOCKS_MAX = 10_000;
 
+// ── Alarms (server/alarms.ts) ────────────────────────────────────────────────────────────────────
+
+/** Alarms kept for ledger.alarms: with the longest messages a few megabytes. All are in the log. */
+export const ALARMS_KEPT_MAX = 1_000;
+
+/** Characters of one alarm's message. */
+export const ALARM_MESSAGE_CHARACTERS_MAX = 2_000;
+
 // ── Readers (server/readers/) ────────────────────────────────────────────────────────────────────
 
 /** Bytes that a suspended portal reads ahead before its reader process is parked; a process costs far more. */

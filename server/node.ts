@@ -19,6 +19,8 @@ import type { Catalog, Role } from '../ledger/catalog.ts';
 import { decodeTransaction } from '../ledger/encoding.ts';
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
+import { genesisConfig } from '../ledger/epoch.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Operation } from '../ledger/operation.ts';
@@ -31,8 +33,11 @@ import { readGenesis } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
+import { Alarms } from './alarms.ts';
 import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
+import { clusterStatus, soloState } from './cluster-status.ts';
+import type { OrderingState } from './cluster-status.ts';
 import { openCluster } from './cluster.ts';
 import type { Config } from './config.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
@@ -172,6 +177,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     log.error('the node has failed', { error: (error as Error).message });
     fail(error);
   };
+  const alarms = new Alarms(systemClock, log);
+  const startedMs = systemClock.now();
   const secrets = openSecrets(config, crypto, systemClock);
   const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
   const { chainId } = secrets.data;
@@ -195,7 +202,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     images: {
       directory: join(config.data, 'analyst'),
       key: keyFor(secrets.nodeKey, IMAGE_KEY_PURPOSE),
-      onFault: (what, file) => log.warn(what, { file }),
+      onFault: (what, file) => alarms.raise('analyst', `${what} (${file})`),
     },
   });
   let catalog: Catalog = reader.catalog();
@@ -213,7 +220,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     if (after !== newest) {
       newest = after;
       following = following.then(async () => {
-        await mirrorDdl(analyst, config, inline, log, ddlIn(executed), after);
+        await mirrorDdl(analyst, config, inline, alarms, ddlIn(executed), after);
         sequences.catalogChanged(catalog, after);
         catalog = after;
       });
@@ -225,7 +232,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const ledger = ledgerOver(writer, await writer.durableHistory());
   const ordering =
     peers === null
-      ? soloOf(secrets, ledger, config, onFailure)
+      ? soloOf(secrets, ledger, config, genesisConfig(writer.genesis), onFailure)
       : await openCluster({
           config,
           peers,
@@ -238,7 +245,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
             // Whoever waits for the mirror does so in the gateway.
             void follow(executed);
           },
-          onAlarm: () => undefined,
+          onAlarm: (kind, message) => alarms.raise(kind, message),
           onFailure,
         });
   const { consensus } = ordering;
@@ -307,6 +314,14 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       return Promise.reject(new SqlError(SQLSTATE.featureNotSupported, message, { hint }));
     },
     dropChunks: (hashes) => writer.dropChunks(hashes),
+    status: () =>
+      clusterStatus({
+        ...ordering.state(),
+        publicKey: secrets.nodeKey.publicKey,
+        startedMs,
+        executedHeight: writer.tip.height,
+        alarms: alarms.kept,
+      }),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
@@ -336,14 +351,15 @@ async function mirrorDdl(
   analyst: Analyst,
   config: Config,
   inline: Inline,
-  log: Log,
+  alarms: Alarms,
   records: readonly DdlRecord[],
   catalog: Catalog,
 ): Promise<void> {
   try {
     await analyst.applyDdl(records, catalog);
   } catch (error) {
-    log.error('the analyst could not follow the chain', { error: (error as Error).message });
+    const reason = (error as Error).message;
+    alarms.raise('analyst', `the analyst could not follow the chain: ${reason}`);
     await analyst.load(catalog, ddlHistory(config.data, inline));
   }
 }
@@ -366,8 +382,9 @@ function soloOf(
   { data, nodeKey }: NodeSecrets,
   ledger: Ledger,
   { idleProofMs }: Config,
+  rules: EpochConfig,
   onFailure: (error: unknown) => void,
-): { readonly consensus: Consensus; stop(): Promise<void> } {
+): { readonly consensus: Consensus; state(): OrderingState; stop(): Promise<void> } {
   const consensus = new Solo({
     crypto: nativeCrypto,
     chainId: data.chainId,
@@ -378,7 +395,11 @@ function soloOf(
     idleProofMs,
     onFailure,
   });
-  return { consensus, stop: () => consensus.stop() };
+  return {
+    consensus,
+    state: () => soloState(rules, ledger.tip.height),
+    stop: () => consensus.stop(),
+  };
 }
 
 /** The writer as the consensus wants its ledger. */

@@ -4,7 +4,8 @@
 // compiler puts in FROM is in sql/ledger-source.ts.
 
 /** PostgreSQL type names; see ledger/type.ts for how values are held. */
-export type LedgerColumnType = 'int4' | 'int8' | 'bytea' | 'bool' | 'text' | 'name' | 'timestamptz';
+export type LedgerColumnType =
+  'int4' | 'int8' | 'float8' | 'bytea' | 'bool' | 'text' | 'name' | 'timestamptz';
 
 export interface LedgerColumn {
   readonly name: string;
@@ -69,8 +70,12 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
   {
     id: -6,
     name: 'nodes',
-    description: 'Nodes of the ledger',
-    columns: columns('public_key bytea, role text'),
+    description: 'Nodes of the ledger, as this one sees them at the moment',
+    columns: columns(
+      'member int4, public_key bytea, address text, role text, this_node bool, up bool, ' +
+        'up_since timestamptz, round_trip_ms float8, height int8, bytes_in int8, bytes_out int8, ' +
+        'queue_bytes int8, dropped int8, last_error text',
+    ),
   },
   {
     id: -7,
@@ -86,6 +91,46 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
       'id int8, schema name, name name, kind text, shard int4, schema_version int4, append_only bool',
     ),
   },
+  {
+    id: -9,
+    name: 'consensus',
+    description: 'How the nodes agree at the moment, in one row',
+    columns: columns(
+      'policy text, mode text, epoch int8, term int8, leader bytea, height int8, executed_height int8, ' +
+        'members int4, f int4, report_quorum int4, fast_quorum int4, silent_tolerated int4, ' +
+        'reachable int4, byzantine_tolerance bool, window_blocks int4',
+    ),
+  },
+  {
+    id: -10,
+    name: 'config',
+    description: 'The rules of the consensus, now and before',
+    columns: columns('setting text, value text, epoch int8, valid_from int8, valid_to int8'),
+  },
+  {
+    id: -11,
+    name: 'evidence',
+    description:
+      'What the members have put on the chain themselves: proven lies, changes of mode and rules',
+    columns: columns(
+      'height int8, position int4, time timestamptz, epoch int8, kind text, member int4, ' +
+        'public_key bytea, mode text, proof bytea',
+    ),
+  },
+  {
+    id: -12,
+    name: 'alarms',
+    description: 'What this node has raised since its start, for an operator to look at',
+    columns: columns('number int8, time timestamptz, kind text, message text'),
+  },
+];
+
+/** Parameters that the text of a view may have: who asks, and what only the node at the moment knows. */
+export const VIEW_PARAMETERS: readonly string[] = [
+  'user',
+  'ledger_nodes',
+  'ledger_consensus',
+  'ledger_alarms',
 ];
 
 /** Relation id of a view by name, or 0. */

@@ -1,7 +1,8 @@
 // Where the views of schema ledger, the sequences and the histories of tables come from: SQLite text. Pure.
 //
 // The text stands in FROM. The main file is shard 0, other shards are s1 …, the block index is `chain`. What
-// the index does not hold is read out of encoded headers and receipts (sql/functions/ledger-view.ts).
+// the index does not hold is read out of encoded headers, receipts and blocks (sql/functions/ledger-view.ts);
+// what only the node at the moment knows is a parameter (sql/query.ts).
 
 import type { Catalog, Relation, Sequence, Table } from '../ledger/catalog.ts';
 import { assert } from '../ledger/error.ts';
@@ -18,13 +19,14 @@ import {
   VERSION,
 } from '../storage/names.ts';
 import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
-import { rolesOf } from '../storage/privileges.ts';
+import { isSuperuser, rolesOf } from '../storage/privileges.ts';
 import { closedColumn } from './compile/closed-column.ts';
 import { call } from './compile/registered.ts';
 import { literal } from './compile/representation.ts';
 import type { Retyping } from '../storage/retyped.ts';
 import { idInReceipt } from '../storage/state-schema.ts';
-import { ledgerView } from './ledger-schema.ts';
+import { ledgerView, LEDGER_VIEWS } from './ledger-schema.ts';
+import type { LedgerColumn } from './ledger-schema.ts';
 
 /**
  * A view of schema ledger, or a sequence.
@@ -86,6 +88,47 @@ function mayRead(catalog: Catalog, author: string): string {
   return `EXISTS (SELECT 1 FROM (VALUES ${pairs.join(', ')}) WHERE column1 = :user AND ${match})`;
 }
 
+/** Whether the role that asks may read what tells of the node's surroundings. */
+function superuserAsks(catalog: Catalog): string {
+  const names = [...catalog.roles.values()].filter(({ id }) => isSuperuser(catalog, id));
+  return `:user IN (${names.map((role) => literal(role.name)).join(', ')})`;
+}
+
+/**
+ * Rows that are made outside of SQLite: a JSON array of objects, read once a query.
+ *
+ * @param columnOf  the value of a column in such a row, `value`
+ */
+function fromJson(name: string, json: string, columnOf = fromField): string {
+  const { columns } = LEDGER_VIEWS.find((view) => view.name === name)!;
+  const rows = select(columns.map(columnOf), `FROM json_each(${json})`);
+  return `(WITH r AS MATERIALIZED ${rows} SELECT * FROM r)`;
+}
+
+/** Fields are named as the columns, in camel case; keys and the like are hexadecimal. */
+function fromField({ name, type }: LedgerColumn): string {
+  const field = name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+  const value = (key: string): string => `(value ->> '$.${key}')`;
+  switch (type) {
+    case 'timestamptz':
+      return instant(value(`${field}Ms`));
+    case 'bytea':
+      return `unhex(${value(field)})`;
+    case 'float8':
+      return `CAST(${value(field)} AS REAL)`;
+    default:
+      return value(field);
+  }
+}
+
+/** As `fromField`; columns that only superusers see. */
+function fromFieldFor(catalog: Catalog, guarded: readonly string[]) {
+  return (column: LedgerColumn): string =>
+    guarded.includes(column.name)
+      ? `CASE WHEN ${superuserAsks(catalog)} THEN ${fromField(column)} END`
+      : fromField(column);
+}
+
 /** By name; columns as in sql/ledger-schema.ts. */
 const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
   blocks: () =>
@@ -137,11 +180,12 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
         .map(({ id, name, publicKey, custody }) => [BigInt(id), name, publicKey, custody]),
     ),
   shards: shardsSource,
-  nodes: () =>
-    select(
-      [fromHeader('proposer'), "'primary'"],
-      'FROM chain.block b WHERE b.height = (SELECT max(height) FROM chain.block)',
-    ),
+  nodes: (catalog) =>
+    fromJson('nodes', ':ledger_nodes', fromFieldFor(catalog, ['address', 'last_error'])),
+  consensus: () => fromJson('consensus', ':ledger_consensus'),
+  alarms: (catalog) => fromJson('alarms', ':ledger_alarms', fromFieldFor(catalog, ['message'])),
+  config: () => fromJson('config', call('config_rows', [APPLIED])),
+  evidence: () => fromJson('evidence', call('evidence_rows', [APPLIED])),
   chain: () =>
     select(
       [fromHeader('chain_id'), 'b.height', 'b.hash', instant('b.time_ms')],

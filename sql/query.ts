@@ -21,7 +21,8 @@ export interface ResultColumn {
 export interface CompiledQuery {
   /**
    * One SQLite SELECT. Parameters are named: `:p1` … for the statement's `$1` …, `:as_of` (stamp), `:now`
-   * (microseconds since 2000-01-01), `:today` (days), and `:user`, `:session_user` (text) where used.
+   * (microseconds since 2000-01-01), `:today` (days), `:user`, `:session_user` (text), and `:ledger_nodes`,
+   * `:ledger_consensus`, `:ledger_alarms` (rows as a JSON array of objects) where used.
    */
   readonly text: string;
   /** Named parameters that occur in `text`, without the colon. */

@@ -10,7 +10,18 @@ import { BlockStore } from './block-store.ts';
 import { decoded } from './decoded-block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { Genesis, Header } from '../ledger/block.ts';
+import type { SystemRecord } from '../ledger/system.ts';
 import type { StoredBlock } from './block-store.ts';
+
+export interface Epoch {
+  readonly config: EpochConfig;
+  /** Height of its first block, which need not be there yet. */
+  readonly from: number;
+  /** Why it began: the records of the block before it. Empty in epoch 0. */
+  readonly system: readonly SystemRecord[];
+  /** When it began: the time of that block, or of block 0; milliseconds since 1970. */
+  readonly sinceMs: number;
+}
 
 /**
  * The configuration by which the block of `height` was ordered.
@@ -18,7 +29,10 @@ import type { StoredBlock } from './block-store.ts';
  * @throws StorageError damaged when the blocks on the way to it cannot be read
  */
 export function configOf(blocks: BlockStore, height: number): EpochConfig {
-  return later(blocks, genesisConfig(genesisOf(blocks)), headerAt(blocks, height).epoch, 0, height);
+  const { epoch } = headerAt(blocks, height);
+  let last = firstEpoch(blocks);
+  while (last.config.epoch < epoch) last = nextEpoch(blocks, last, height);
+  return last.config;
 }
 
 /** The record that the chain begins with. @throws StorageError damaged */
@@ -39,18 +53,37 @@ export function readGenesis(directory: string): Genesis {
 /** The configuration after a block, that of the next one. */
 export function configAfter(blocks: BlockStore, height: number): EpochConfig {
   const config = configOf(blocks, height);
-  return height === 0 ? config : afterBarrier(blocks, config, height);
+  return height === 0 ? config : (afterBarrier(blocks, config, height)?.config ?? config);
 }
 
-/** @param from  height in the epoch of `config`, or right before it; @param to in `epoch` */
-function later(
+/**
+ * All epochs up to that of the block after `height`.
+ *
+ * @param known  the first of them, as they were given before; what follows costs some twenty headers each
+ * @throws StorageError damaged when the blocks on the way to it cannot be read
+ */
+export function epochsUpTo(
   blocks: BlockStore,
-  config: EpochConfig,
-  epoch: number,
-  from: number,
-  to: number,
-): EpochConfig {
-  if (config.epoch >= epoch) return config;
+  height: number,
+  known: readonly Epoch[] = [],
+): readonly Epoch[] {
+  const epochs = known.length > 0 ? [...known] : [firstEpoch(blocks)];
+  const { epoch } = headerAt(blocks, height);
+  while (epochs.at(-1)!.config.epoch < epoch) {
+    epochs.push(nextEpoch(blocks, epochs.at(-1)!, height));
+  }
+  const { config, from } = epochs.at(-1)!;
+  const next = height === 0 || from > height ? null : afterBarrier(blocks, config, height);
+  return next === null ? epochs : [...epochs, next];
+}
+
+function firstEpoch(blocks: BlockStore): Epoch {
+  const genesis = genesisOf(blocks);
+  return { config: genesisConfig(genesis), from: 0, system: [], sinceMs: genesis.createdMs };
+}
+
+/** @param to  height of a block in a later epoch */
+function nextEpoch(blocks: BlockStore, { config, from }: Epoch, to: number): Epoch {
   let [low, high] = [from, to];
   // The last block of the epoch lies from `low` to before `high`.
   while (high - low > 1) {
@@ -59,15 +92,18 @@ function later(
     else high = middle;
   }
   const next = afterBarrier(blocks, config, low);
-  if (next.epoch > config.epoch) return later(blocks, next, epoch, low, to);
+  if (next !== null) return next;
   throw new StorageError('damaged', `${blocks.fileOf(low)}: block ${low} does not end an epoch`);
 }
 
-function afterBarrier(blocks: BlockStore, config: EpochConfig, height: number): EpochConfig {
+/** The epoch that begins after a block of `config`; null unless that is a barrier. */
+function afterBarrier(blocks: BlockStore, config: EpochConfig, height: number): Epoch | null {
   const header = headerAt(blocks, height);
   const { body } = stored(blocks, height);
   const { system } = decoded(() => decodeBody(body), blocks.fileOf(height), height);
-  return nextConfig(config, header, system);
+  const next = nextConfig(config, header, system);
+  if (next.epoch === config.epoch) return null;
+  return { config: next, from: height + 1, system, sinceMs: header.timeMs };
 }
 
 function headerAt(blocks: BlockStore, height: number): Header {

@@ -19,6 +19,7 @@ import type { SessionFunctions } from '../../sql/functions/function.ts';
 import { DEFAULT_CONTEXT } from '../../sql/value/context.ts';
 import type { ValueContext } from '../../sql/value/context.ts';
 import { enumLabels } from './enum-labels.ts';
+import { epochList } from './epoch-list.ts';
 
 /** A batch ends when its DataRows or values exceed this. */
 const BATCH_BYTES = 64 * 1024;
@@ -43,6 +44,7 @@ const session: SessionFunctions = {
     throw new SqlError(SQLSTATE.internalError, `${symbol} was sent to a reader`);
   },
   statementText: statementTexts(dataDirectory),
+  epochs: epochList(dataDirectory),
 };
 registerFunctions(database, session);
 const runner = new QueryRunner(database);

@@ -190,6 +190,12 @@ function parameterValue(
       return session.currentRole;
     case 'session_user':
       return session.sessionRole.name;
+    case 'ledger_nodes':
+      return JSON.stringify(session.services.status().nodes);
+    case 'ledger_consensus':
+      return JSON.stringify([session.services.status().consensus]);
+    case 'ledger_alarms':
+      return JSON.stringify(session.services.status().alarms);
     default:
       return parameters[Number(name.slice(1)) - 1] ?? null;
   }

@@ -3,6 +3,7 @@
 import type { Keyring } from '../../identity/keyring.ts';
 import type { Catalog, Role } from '../../ledger/catalog.ts';
 import type { Analyst } from '../../sql/analyst/analyst.ts';
+import type { ClusterStatus } from '../cluster-status.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Inline } from '../inline.ts';
@@ -44,6 +45,8 @@ export interface NodeServices {
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   dropChunks(hashes: readonly Uint8Array[]): Promise<void>;
+  /** What this node knows of the cluster now. */
+  status(): ClusterStatus;
   /** Microseconds since 2000-01-01. */
   nowMicros(): bigint;
   /** Role that a session has logged in as; null when there is no such session. */

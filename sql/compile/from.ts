@@ -12,6 +12,7 @@ import {
   FROM,
   TO,
 } from '../../storage/names.ts';
+import { VIEW_PARAMETERS } from '../ledger-schema.ts';
 import { closedColumn } from './closed-column.ts';
 import { selectText, visibleTargets } from './query.ts';
 import { functionSource, lateralTable } from './set-returning.ts';
@@ -147,8 +148,7 @@ function relation(entry: RelationEntry, scope: Scope): { text: string; source: S
   const alias = newAlias(shared, 't');
   if (entry.relationKind === 'ledgerView' || entry.relationKind === 'sequence') {
     const view = options.ledgerView(entry.relation);
-    // What a view shows may depend on who asks.
-    if (view.includes(':user')) parameter(shared, 'user');
+    for (const name of VIEW_PARAMETERS) if (view.includes(`:${name}`)) parameter(shared, name);
     return {
       text: `${view} AS ${alias}`,
       source: byPosition(alias, 'c', null),

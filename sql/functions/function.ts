@@ -5,6 +5,7 @@
 
 import type { Catalog } from '../../ledger/catalog.ts';
 import type { BaseType, Datum, SqlType } from '../../ledger/type.ts';
+import type { Epoch } from '../../storage/epochs.ts';
 import type { ValueContext } from '../value/context.ts';
 
 /** What functions may ask of the session that runs them. */
@@ -16,6 +17,8 @@ export interface SessionFunctions {
   readonly call: (symbol: string, args: readonly Datum[]) => Datum;
   /** Text of the transaction with that stamp, or null when it is erased; where blocks can be read. */
   readonly statementText?: (stamp: bigint) => string | null;
+  /** All epochs up to that of the block after a height; where blocks can be read. */
+  readonly epochs?: (height: number) => readonly Epoch[];
 }
 
 export interface Signature {

@@ -1,5 +1,5 @@
 // What the views of schema ledger read out of encoded headers and receipts. Pure, but for what the session
-// looks up: role names and statement texts.
+// looks up: role names, statement texts and epochs.
 
 import { equal } from '../../ledger/bytes.ts';
 import type { Header } from '../../ledger/block.ts';
@@ -8,6 +8,8 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Receipt } from '../../ledger/transaction.ts';
 import type { Datum } from '../../ledger/type.ts';
+import type { Epoch } from '../../storage/epochs.ts';
+import { configRows, evidenceRows } from './epoch-rows.ts';
 import type { FunctionTable, SessionFunctions } from './function.ts';
 
 /** The last thing decoded: a view asks one row for many fields. */
@@ -56,12 +58,25 @@ function statementText(stamp: Datum, session: SessionFunctions): string | null {
   throw new SqlError(SQLSTATE.internalError, 'statement texts cannot be read here');
 }
 
+function epochsOf(height: Datum, session: SessionFunctions): readonly Epoch[] {
+  if (session.epochs !== undefined) return session.epochs(Number(height));
+  throw new SqlError(SQLSTATE.internalError, 'epochs cannot be read here');
+}
+
 export const LEDGER_VIEW: FunctionTable = {
   header_field: {
     impl: ([bytes, field]) => HEADER_FIELDS[field as string]!(header(bytes as Uint8Array)),
   },
   receipt_field: {
     impl: ([bytes, field]) => RECEIPT_FIELDS[field as string]!(receipt(bytes as Uint8Array)),
+  },
+  config_rows: {
+    volatile: true,
+    impl: ([height], session) => JSON.stringify(configRows(epochsOf(height!, session))),
+  },
+  evidence_rows: {
+    volatile: true,
+    impl: ([height], session) => JSON.stringify(evidenceRows(epochsOf(height!, session))),
   },
   role_name: { volatile: true, impl: ([id], session) => roleName(id!, session) },
   statement_text: { volatile: true, impl: ([stamp], session) => statementText(stamp!, session) },

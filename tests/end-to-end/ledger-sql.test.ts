@@ -61,14 +61,11 @@ describe('views of schema ledger', () => {
     expect(count).toEqual([true]);
   });
 
-  test('describe files, accounts, nodes and relations', async () => {
+  test('describe files, accounts and relations', async () => {
     const shards = await rows('SELECT shard, file, bytes > 0, tables > 0 FROM ledger.shards');
     expect(shards).toEqual([[0, 'state/shard-00.sqlite', true, true]]);
     const accounts = await rows('SELECT name, length(public_key), custody FROM ledger.accounts');
     expect(accounts).toEqual([['admin', 32, 'hosted']]);
-    expect(await rows('SELECT length(public_key), role FROM ledger.nodes')).toEqual([
-      [32, 'primary'],
-    ]);
     const relations = await rows(
       `SELECT schema, kind, append_only FROM ledger.relations WHERE name = 'account'`,
     );
