@@ -13,6 +13,7 @@
 
 import type { Header } from '../../ledger/block.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
+import { checkCertificateOf } from '../../ledger/certificate-check.ts';
 import { decodeBody, decodeHeader } from '../../ledger/encoding.ts';
 import { isBarrier, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
@@ -239,7 +240,10 @@ export class Invariants {
       this.#confirmed.set(height, key);
       this.#checkNew(header, bundles, key);
     }
-    this.#check(certificate.kind !== 'quorum', 'confirmed by acknowledgements of a quorum');
+    // What is stored must pass the check of every later start, and of whoever verifies the chain.
+    const context = { ...this.#simulation.beginning, config: this.#configs.get(header.epoch)! };
+    const wrong = checkCertificateOf(context, header, hash, certificate);
+    this.#check(wrong === null, `block ${height}: ${wrong}`);
     this.#newest = Math.max(this.#newest, height);
     const root = node.roots[header.executed.height];
     this.#check(
