@@ -104,6 +104,10 @@ function mayAcknowledge(s: State, block: Candidate): boolean {
   const covered = s.tree.extends(highest.key, block);
   if (!covered && !isAboveHighest(s, block)) return false;
   const path = s.tree.path(block.key)!;
+  // What an earlier term has left unconfirmed and this one has not taken over is not taken over by the way: a report
+  // with it in its tail would be none, and with too few others no term would ever open.
+  const above = path.filter(({ height }) => height > highest.height);
+  if (above.some(({ header }) => header.term !== s.term)) return false;
   if (path.slice(0, -1).some(({ barrier }) => barrier)) return false;
   return isSound(s, path);
 }
