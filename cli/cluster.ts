@@ -83,7 +83,7 @@ export function runGenesis(
     return;
   }
   process.stdout.write(
-    `A new ledger is in ${config.data}.\n${textOf(made)}` +
+    `A new ledger is in ${config.data}.\n${clusterText(made)}` +
       `Give ${out} to the others, and tell each of them the chain by another way than the file:\n` +
       `  trustsql cluster join --genesis ${out} --chain-id ${hex(made.chainId)}\n`,
   );
@@ -96,7 +96,7 @@ export function runJoin(config: Config, flags: JoinFlags): void {
     file: flags.genesis,
     chainId: given === undefined ? null : hexOf('--chain-id', given, HASH_BYTES),
     show: (block) => {
-      if (!json) process.stdout.write(`${flags.genesis} is sound:\n${textOf(block)}`);
+      if (!json) process.stdout.write(`${flags.genesis} is sound:\n${clusterText(block)}`);
     },
   });
   if (json) process.stdout.write(jsonText({ data: config.data, ...jsonOf(found) }));
@@ -114,7 +114,7 @@ export function runClusterInit(config: Config, flags: InitFlags): void {
   }
   const commands = nodes.map(({ configFile }) => `  trustsql start --config ${configFile}\n`);
   process.stdout.write(
-    `A new cluster is in ${config.data}.\n${textOf(made)}` +
+    `A new cluster is in ${config.data}.\n${clusterText(made)}` +
       `Start its nodes, each with a command of its own:\n${commands.join('')}` +
       `To connect to any of them:\n  psql "$(cat ${adminUrlFile})"\n`,
   );
@@ -126,7 +126,8 @@ function jsonOf({ genesis, chainId }: GenesisBlock): object {
   return { chainId, ...description, f, quorums: { report, fast }, silent };
 }
 
-function textOf({ genesis, chainId }: GenesisBlock): string {
+/** What is public of a cluster, a line each. */
+export function clusterText({ genesis, chainId }: GenesisBlock): string {
   const { database, consensus, nodes, administrators, quorums } = describeGenesis(genesis);
   const rows: string[][] = [
     ['chain', hex(chainId)],

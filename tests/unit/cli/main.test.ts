@@ -40,6 +40,7 @@ describe('help', () => {
       ['cluster', 'genesis'],
       ['cluster', 'join'],
       ['cluster', 'init'],
+      ['cluster', 'demo'],
     ];
     for (const names of paths) {
       const { status, stdout } = trustsql([...names, '--help']);
