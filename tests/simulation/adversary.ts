@@ -149,7 +149,7 @@ export class Adversary {
     const body = encodeBody({ bundles, system: [] });
     const begins =
       term > 0 && (parent.header.epoch !== s.config.epoch || parent.header.term !== term);
-    const hidden = this.#random.chance(0.1);
+    const hidden = this.#random.chance(0.5);
     const named = begins && !hidden ? (s.opened?.hash ?? new Uint8Array(32)) : new Uint8Array(32);
     const header = nextHeader(
       { header: parent.header, hash: parent.hash, historyRoot: parent.history!.root() },
