@@ -127,7 +127,9 @@ export class Adversary {
     if (!leads && !this.#random.chance(0.1)) return;
     const linked = [...s.tree.blocks()].filter(({ history }) => history !== null);
     const parent = this.#random.pick([s.root, ...linked]);
-    const halves = this.#simulation.nodes.map(() => this.#random.chance(0.5));
+    // Sometimes one for all, that is wrong in itself.
+    const one = this.#random.chance(0.3);
+    const halves = this.#simulation.nodes.map(() => one || this.#random.chance(0.5));
     for (const side of [0, 1]) {
       const block = this.#makeBlock(liar, s, term, parent as Candidate, side);
       const to = halves.flatMap((first, index) => (first === (side === 0) ? [index] : []));

@@ -114,7 +114,8 @@ export class Invariants {
     const message = decodeMessage(bytes);
     if (message.kind === 'block') {
       const { header } = this.register(message.block);
-      const own = equal(header.proposer, node.key);
+      // Whoever has lost its disk may still be asked for what it proposed before.
+      const own = equal(header.proposer, node.key) && !node.lost;
       if (own) this.#checkLed(node, header.epoch, header.term);
     }
     if (message.kind === 'vote') this.#onVote(node, message.vote);
@@ -163,6 +164,7 @@ export class Invariants {
     const before = standing.signed.get(place);
     this.#check(before === undefined || before === hash, `${node.index} votes twice at ${place}`);
     standing.signed.set(place, hash);
+    if (kind === 'ack') this.#checkOneOpening(node, vote);
     this.#signedIn(node, epoch, term);
     this.#checkDurable(node, vote);
     if (kind === 'ack' && before === undefined) {
@@ -182,6 +184,20 @@ export class Invariants {
       `${node.index} signs for term ${term} after ${lastTerm}`,
     );
     if (later) standing.last = [epoch, term];
+  }
+
+  /** In one term a member acknowledges one opening. */
+  #checkOneOpening(node: SimNode, { epoch, term, hash }: Vote): void {
+    const block = this.#blocks.get(hex(hash));
+    if (block === undefined || (block.header.term === term && block.header.epoch === epoch)) return;
+    const { signed } = this.#standing(node);
+    const place = `opening/${epoch}/${term}`;
+    const before = signed.get(place);
+    this.#check(
+      before === undefined || before === block.key,
+      `${node.index} opens ${epoch}/${term} twice`,
+    );
+    signed.set(place, block.key);
   }
 
   /** What a new term takes over follows from what a quorum has reported. */

@@ -335,7 +335,7 @@ const CRASHES: readonly Mutation[] = [
     ),
   ),
   among(
-    { ...LYING_RAFT, crashRate: 0.01 },
+    { ...LYING_RAFT, crashRate: 0.02, complaints: 0.5 },
     core(
       'a crash loses the last acknowledgement',
       'recovery.ts',
@@ -545,11 +545,14 @@ const READS: readonly Mutation[] = [
     '  if (floors.every(({ height }) => s.root.height >= height)) return true;',
     '  return true;',
   ),
-  core(
-    'answers to an earlier probe count',
-    'recovery.ts',
-    '    if (probe?.nonce === nonce && member !== probe.ignored) {',
-    '    if (probe !== null && member !== probe.ignored) {',
+  among(
+    { n: 4, delayMs: 120, load: 60, loss: 0.1, partitions: 'none' },
+    core(
+      'answers to an earlier probe count',
+      'recovery.ts',
+      '    if (probe?.nonce === nonce && member !== probe.ignored) {',
+      '    if (probe !== null && member !== probe.ignored) {',
+    ),
   ),
 ];
 
