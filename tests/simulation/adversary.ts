@@ -127,7 +127,9 @@ export class Adversary {
     if (!leads && !this.#random.chance(0.1)) return;
     const linked = [...s.tree.blocks()].filter(({ history }) => history !== null);
     const parent = this.#random.pick([s.root, ...linked]);
-    const halves = this.#simulation.nodes.map(() => this.#random.chance(0.5));
+    // Sometimes one for all, that is wrong in itself.
+    const one = this.#random.chance(0.3);
+    const halves = this.#simulation.nodes.map(() => one || this.#random.chance(0.5));
     for (const side of [0, 1]) {
       const block = this.#makeBlock(liar, s, term, parent as Candidate, side);
       const to = halves.flatMap((first, index) => (first === (side === 0) ? [index] : []));
@@ -149,7 +151,7 @@ export class Adversary {
     const body = encodeBody({ bundles, system: [] });
     const begins =
       term > 0 && (parent.header.epoch !== s.config.epoch || parent.header.term !== term);
-    const hidden = this.#random.chance(0.1);
+    const hidden = this.#random.chance(0.5);
     const named = begins && !hidden ? (s.opened?.hash ?? new Uint8Array(32)) : new Uint8Array(32);
     const header = nextHeader(
       { header: parent.header, hash: parent.hash, historyRoot: parent.history!.root() },

@@ -20,7 +20,7 @@ import type { EpochConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { voteMessage } from '../../ledger/signing.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
-import type { Vote } from '../../ledger/vote.ts';
+import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
 import type { NewTerm, SignedBlock } from '../../consensus/core/message.ts';
@@ -115,10 +115,12 @@ export class Invariants {
     const message = decodeMessage(bytes);
     if (message.kind === 'block') {
       const { header } = this.register(message.block);
-      const own = equal(header.proposer, node.key);
+      // Whoever has lost its disk may still be asked for what it proposed before.
+      const own = equal(header.proposer, node.key) && !node.lost;
       if (own) this.#checkLed(node, header.epoch, header.term);
     }
     if (message.kind === 'vote') this.#onVote(node, message.vote);
+    if (message.kind === 'certificate') this.#checkSignatures(message.certificate);
     if (message.kind === 'wish') this.#wished.add(`${message.epoch}/${message.term}`);
     if (message.kind === 'report') {
       const { epoch, term } = message.report;
@@ -163,9 +165,13 @@ export class Invariants {
     const before = standing.signed.get(place);
     this.#check(before === undefined || before === hash, `${node.index} votes twice at ${place}`);
     standing.signed.set(place, hash);
+    if (kind === 'ack') this.#checkOneOpening(node, vote);
     this.#signedIn(node, epoch, term);
     this.#checkDurable(node, vote);
-    if (kind === 'ack' && before === undefined) this.#checkPlace(node, config, vote);
+    if (kind === 'ack' && before === undefined) {
+      this.#checkPlace(node, config, vote);
+      this.#checkOpening(node, config, vote);
+    }
     if (before === undefined) this.#count(config, `${place}/${mode}/${hash}`, vote, node.index);
   }
 
@@ -179,6 +185,30 @@ export class Invariants {
       `${node.index} signs for term ${term} after ${lastTerm}`,
     );
     if (later) standing.last = [epoch, term];
+  }
+
+  /** In one term a member acknowledges one opening. */
+  #checkOneOpening(node: SimNode, { epoch, term, hash }: Vote): void {
+    const block = this.#blocks.get(hex(hash));
+    if (block === undefined || (block.header.term === term && block.header.epoch === epoch)) return;
+    const { signed } = this.#standing(node);
+    const place = `opening/${epoch}/${term}`;
+    const before = signed.get(place);
+    this.#check(
+      before === undefined || before === block.key,
+      `${node.index} opens ${epoch}/${term} twice`,
+    );
+    signed.set(place, block.key);
+  }
+
+  /** What a new term takes over follows from what a quorum has reported. */
+  #checkOpening(node: SimNode, config: EpochConfig, { epoch, term, hash }: Vote): void {
+    const s = node.replica?.inspected;
+    const message = s?.opened?.message;
+    if (s?.config.epoch !== epoch || message?.term !== term || !equal(message.hash, hash)) return;
+    const reporters = new Set(message.reports.map(({ member }) => member));
+    const quorum = reporters.size >= quorumsOf(config).report;
+    this.#check(quorum, `${node.index} opens term ${term} on ${reporters.size} reports`);
   }
 
   /** Within the window, on no unconfirmed barrier. */
@@ -320,12 +350,18 @@ export class Invariants {
     const named = this.#blocks.get(hex(certificate.hash))?.header;
     const ofTerm = named === undefined || (named.term === term && named.mode === 'raft');
     this.#check(kind !== 'fast' || (mode === 'raft' && ofTerm), 'confirmed by an opening');
+    this.#checkSignatures(certificate);
+  }
+
+  #checkSignatures(certificate: VoteCertificate): void {
+    const config = this.#configs.get(certificate.epoch)!;
     const { crypto, chainId } = this.#simulation.beginning;
-    const cast = { ...certificate, kind: kind === 'fast' ? 'ack' : 'commit' } as const;
-    for (const { member, signature } of signatures) {
+    const kind = certificate.kind === 'commit' ? 'commit' : 'ack';
+    const cast = { ...certificate, kind } as const;
+    for (const { member, signature } of certificate.signatures) {
       const key = config.members[member]!.publicKey;
       const good = crypto.verify(key, voteMessage(chainId, { ...cast, member }), signature);
-      this.#check(good, 'confirmed by a forged signature');
+      this.#check(good, 'a certificate with a forged signature');
     }
   }
 

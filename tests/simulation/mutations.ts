@@ -112,7 +112,7 @@ const VOTING: readonly Mutation[] = [
     ),
   ),
   among(
-    { liar: 'mutator', n: 4 },
+    { liar: 'mutator', n: 4, ackFanout: false },
     core(
       'believes unsigned votes',
       'voting.ts',
@@ -140,12 +140,6 @@ const VOTING: readonly Mutation[] = [
     'voting.ts',
     "    found.push(s.votes.certificate(vote, 'commit', report));",
     "    found.push(s.votes.certificate(vote, 'commit', report - 1));",
-  ),
-  core(
-    'forgets what waits for its block',
-    'voting.ts',
-    '  if (!known) s.waiting.push(certificate);',
-    '',
   ),
   core(
     'never commits an opening',
@@ -328,12 +322,6 @@ const TERMS: readonly Mutation[] = [
       "  return wishes >= config.f + 2 ? 'bft' : 'raft';",
     ),
   ),
-  core(
-    'takes over what is incomplete',
-    'term-change.ts',
-    '  if (!s.tree.isLinked(key)) return fetchPath(s, key, hash);',
-    '  if (!s.tree.isLinked(key)) return;',
-  ),
 ];
 
 const CRASHES: readonly Mutation[] = [
@@ -347,7 +335,7 @@ const CRASHES: readonly Mutation[] = [
     ),
   ),
   among(
-    CRASHING,
+    { ...LYING_RAFT, crashRate: 0.02, complaints: 0.5 },
     core(
       'a crash loses the last acknowledgement',
       'recovery.ts',
@@ -419,9 +407,9 @@ const CRASHES: readonly Mutation[] = [
     { ...FORGETFUL, crashRate: 0.01 },
     core(
       'a second crash ends amnesia',
-      'recovery.ts',
-      '  // Another crash must not make this a member that has never run.\n  s.persist();',
-      '',
+      'state.ts',
+      "    return { kind: 'state', epoch, term, led, highest, lastAck, tail, wantBft, recovering };",
+      "    return { kind: 'state', epoch, term, led, highest, lastAck, tail, wantBft, recovering: false };",
     ),
   ),
 ];
@@ -470,15 +458,17 @@ const BLOCKS: readonly Mutation[] = [
       },
     ],
   },
-  among(
-    { membershipChanges: true, n: 4 },
-    core(
-      'anybody may change the rules',
-      'system-check.ts',
-      '  return signers.size >= needed;',
-      '  return true;',
-    ),
-  ),
+  {
+    name: 'anybody may change the rules',
+    options: { membershipChanges: true, n: 4 },
+    edits: [
+      {
+        file: 'consensus/core/system-check.ts',
+        find: "    if (!known || !verifyStatement(options, key, 'rules', statement, signature)) return false;",
+        replace: '',
+      },
+    ],
+  },
   among(
     { policy: 'adaptive', n: 4, complaints: 0.1 },
     core(
@@ -555,11 +545,14 @@ const READS: readonly Mutation[] = [
     '  if (floors.every(({ height }) => s.root.height >= height)) return true;',
     '  return true;',
   ),
-  core(
-    'answers to an earlier probe count',
-    'recovery.ts',
-    '    if (probe?.nonce === nonce && member !== probe.ignored) {',
-    '    if (probe !== null && member !== probe.ignored) {',
+  among(
+    { n: 4, delayMs: 120, load: 60, loss: 0.1, partitions: 'none' },
+    core(
+      'answers to an earlier probe count',
+      'recovery.ts',
+      '    if (probe?.nonce === nonce && member !== probe.ignored) {',
+      '    if (probe !== null && member !== probe.ignored) {',
+    ),
   ),
 ];
 

@@ -183,7 +183,7 @@ export class Simulation {
       () => this.#partition(),
     );
     this.#every(
-      () => 100 + this.#workload.below(400),
+      () => 40 + this.#workload.below(160),
       () => this.#read(),
     );
     this.#every(
