@@ -3,9 +3,10 @@
 import { expect, test } from '@jest/globals';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ClusterProcess, query } from './cluster-process.ts';
 
-const LIAR = path.join(import.meta.dirname, 'liar.ts');
+const LIAR = pathToFileURL(path.join(import.meta.dirname, 'liar.ts'));
 /** Statements until the liar is named: it lies with the first block that it proposes. */
 const STATEMENTS_MAX = 50;
 
@@ -13,8 +14,8 @@ test('a leader that proposes two blocks at one height', async () => {
   await using cluster = await ClusterProcess.found(4, 'adaptive');
   const { nodes } = cluster;
   const lie = path.join(cluster.directory, 'lie');
-  process.env['TRUSTSQL_LIE'] = lie;
-  for (const node of nodes) node.nodeFlags = [...node.nodeFlags, '--import', LIAR];
+  const liar = `${LIAR.href}?file=${encodeURIComponent(lie)}`;
+  for (const node of nodes) node.nodeFlags = [...node.nodeFlags, '--import', liar];
   await Promise.all(nodes.map((node) => node.start()));
   await query(nodes[0]!, 'CREATE TABLE entry (id int PRIMARY KEY)');
   await cluster.agreed();

@@ -1,7 +1,7 @@
 // Makes a node lie: loaded before its program (`node --import`). Shell.
 //
 // As leader it proposes two blocks at one height: one to some of the others, another to the rest, both signed. It is the
-// member whose number is in the file that TRUSTSQL_LIE names, from when it is there.
+// member whose number is in the file that the query of its own URL names, from when it is there.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { decodeMessage, encodeMessage } from '../../consensus/core/codec.ts';
@@ -11,7 +11,7 @@ import { decodeHeader, encodeHeader } from '../../ledger/encoding.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { signHeader } from '../../ledger/signing.ts';
 
-const file = process.env['TRUSTSQL_LIE'] ?? '';
+const file = new URL(import.meta.url).searchParams.get('file') ?? '';
 // eslint-disable-next-line typescript/unbound-method
 const honest = Replica.prototype.step;
 
