@@ -143,7 +143,7 @@ describe('the rules of a cluster', () => {
   }, 300_000);
 
   test('need the approvals that the governance asks for', async () => {
-    await using cluster = await ClusterProcess.start(4, 'adaptive');
+    await using cluster = await ClusterProcess.start(2, 'adaptive');
     const [first, second] = cluster.nodes as [NodeProcess, NodeProcess];
     const file = path.join(cluster.directory, 'change.json');
     const written = await ask(first, 'config', 'set', 'complaints_threshold=9', '--out', file);
