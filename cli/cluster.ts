@@ -84,7 +84,7 @@ export function runGenesis(
     return;
   }
   process.stdout.write(
-    `A new ledger is in ${config.data}.\n${textOf(made)}` +
+    `A new ledger is in ${config.data}.\n${clusterText(made)}` +
       `Give ${out} to the others, and tell each of them the chain by another way than the file:\n` +
       `  trustsql cluster join --genesis ${out} --chain-id ${hex(made.chainId)}\n`,
   );
@@ -98,7 +98,7 @@ export function runJoin(config: Config, flags: JoinFlags): void {
     chainId: given === undefined ? null : hexOf('--chain-id', given, HASH_BYTES),
     newcomer: flags.newcomer === true,
     show: (block) => {
-      if (!json) process.stdout.write(`${flags.genesis} is sound:\n${textOf(block)}`);
+      if (!json) process.stdout.write(`${flags.genesis} is sound:\n${clusterText(block)}`);
     },
   });
   if (json) process.stdout.write(jsonText({ data: config.data, ...jsonOf(found) }));
@@ -121,7 +121,7 @@ export function runClusterInit(config: Config, flags: InitFlags): void {
   }
   const commands = nodes.map(({ configFile }) => `  trustsql start --config ${configFile}\n`);
   process.stdout.write(
-    `A new cluster is in ${config.data}.\n${textOf(made)}` +
+    `A new cluster is in ${config.data}.\n${clusterText(made)}` +
       `Start its nodes, each with a command of its own:\n${commands.join('')}` +
       `To connect to any of them:\n  psql "$(cat ${adminUrlFile})"\n`,
   );
@@ -133,7 +133,8 @@ function jsonOf({ genesis, chainId }: GenesisBlock): object {
   return { chainId, ...description, f, quorums: { report, fast }, silent };
 }
 
-function textOf({ genesis, chainId }: GenesisBlock): string {
+/** What is public of a cluster, a line each. */
+export function clusterText({ genesis, chainId }: GenesisBlock): string {
   const { database, consensus, nodes, administrators, quorums } = describeGenesis(genesis);
   const rows: string[][] = [
     ['chain', hex(chainId)],

@@ -15,6 +15,7 @@ import type { JoiningFlags } from './node.ts';
 import type { VerifyOptions } from './verify.ts';
 
 type Flags = Record<string, unknown>;
+type DemoFlags = InitFlags & Partial<Pick<Config, 'data' | 'port' | 'peerPort' | 'keyFile'>>;
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 the answer is no (verification failed, statement refused);
@@ -128,13 +129,17 @@ function admitCommand(role: Command): void {
     });
 }
 
+function consensusOption(): Option {
+  return new Option('--consensus <mode>', 'how the nodes agree')
+    .choices(CLUSTER_CONSENSUS)
+    .default('adaptive');
+}
+
+function databaseOption(): Option {
+  return new Option('--database <name>', 'that clients connect to').default(DATABASE);
+}
+
 function clusterCommands(cluster: Command): void {
-  const consensus = (): Option =>
-    new Option('--consensus <mode>', 'how the nodes agree')
-      .choices(CLUSTER_CONSENSUS)
-      .default('adaptive');
-  const database = (): Option =>
-    new Option('--database <name>', 'that clients connect to').default(DATABASE);
   withConfig(cluster.command('key').description('keys of an organisation, and its public part'))
     .requiredOption('--name <name>', 'name of the organisation')
     .option('--address <host:port>', 'where the others reach this node', '')
@@ -146,8 +151,8 @@ function clusterCommands(cluster: Command): void {
   withConfig(
     cluster.command('genesis <part...>').description('make the ledger of all parts, own one first'),
   )
-    .addOption(consensus())
-    .addOption(database())
+    .addOption(consensusOption())
+    .addOption(databaseOption())
     .option('--out <file>', 'block 0, for the others', 'genesis.json')
     .option('--json', 'print JSON')
     .action(async (parts: string[], flags: GenesisFlags, command: Command) => {
@@ -165,12 +170,35 @@ function clusterCommands(cluster: Command): void {
     });
   withConfig(cluster.command('init').description('a whole cluster on this machine, below --data'))
     .requiredOption('--nodes <number>', 'how many; --port and --peer-port are those of the first')
-    .addOption(consensus())
-    .addOption(database())
+    .addOption(consensusOption())
+    .addOption(databaseOption())
     .option('--json', 'print JSON')
     .action(async (flags: InitFlags, command: Command) => {
       const { runClusterInit } = await import('./cluster.ts');
       runClusterInit(configOf(command), flags);
+    });
+  demoCommand(cluster);
+}
+
+function demoCommand(cluster: Command): void {
+  cluster
+    .command('demo')
+    .description('run a whole cluster on this machine, made if it is not there; Ctrl-C stops it')
+    .option('--data <folder>', 'folder of the cluster', './cluster')
+    .option('--nodes <number>', 'how many, of a new cluster', '4')
+    .option('--port <integer>', `client port of the first node (default: ${OPTIONS.port.initial})`)
+    .option(
+      '--peer-port <integer>',
+      `peer port of the first node (default: ${OPTIONS.peerPort.initial})`,
+    )
+    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .addOption(consensusOption())
+    .addOption(databaseOption())
+    .action(async ({ data, port, peerPort, keyFile, ...flags }: DemoFlags) => {
+      const { runClusterDemo } = await import('./cluster-demo.ts');
+      const given = Object.entries({ data, port, peerPort, keyFile });
+      const options = given.filter(([, value]) => value !== undefined);
+      await runClusterDemo(loadConfig(Object.fromEntries(options)), flags);
     });
 }
 

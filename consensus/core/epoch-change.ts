@@ -34,6 +34,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.waiting = [];
   s.proven.clear();
   s.health.clear();
+  s.marks = [];
   s.complainers.clear();
   s.pendingRules = null;
   s.lastProposed = null;

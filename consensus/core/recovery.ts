@@ -9,6 +9,7 @@
 // of a quorum. Each attempt has a nonce of its own.
 
 import { keyOf } from './block-tree.ts';
+import { isHigher } from './context.ts';
 import type { DurableState } from './durable.ts';
 import type { Message } from './message.ts';
 import type { Floor, Probe, State } from './state.ts';
@@ -30,7 +31,7 @@ export function restoreState(s: State, state: DurableState): boolean {
   const { highest } = state;
   const linked = s.tree.isLinked(keyOf(highest.hash));
   if (linked || highest.height <= s.root.height) {
-    if (highest.term > s.highest.term || highest.height > s.highest.height) s.highest = highest;
+    if (isHigher(highest, s.highest)) s.highest = highest;
   } else {
     return false;
   }

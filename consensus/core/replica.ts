@@ -229,7 +229,9 @@ function dispatch(s: State, from: Uint8Array, member: number, message: Message):
 
 function onExecuted(s: State, height: number, receiptsRoot: Uint8Array): void {
   s.results.push({ height, receiptsRoot });
-  if (height === s.root.height) sayHealth(s, height, s.root.hash, receiptsRoot);
+  const mark = s.marks.find((each) => each.height === height);
+  s.marks = s.marks.filter((each) => each.height > height);
+  if (mark !== undefined) sayHealth(s, mark, receiptsRoot);
   advance(s);
 }
 

@@ -89,6 +89,8 @@ export class State {
   /** Encoded evidence, by the member it proves a liar. */
   readonly proven = new Map<number, Uint8Array>();
   readonly health = new Map<number, Health>();
+  /** Confirmed blocks not executed yet about which health is to be said. */
+  marks: { readonly height: number; readonly hash: Uint8Array }[] = [];
   complainers = new Set<string>();
   pendingRules: {
     rules: Rules;

@@ -34,8 +34,11 @@ const SILENT_TIMEOUTS = 3;
 /** Wishes for another leader. @param bft  also for bft mode, if the rules let modes change */
 export function suspect(s: State, bft: boolean): void {
   if (s.isMute) return;
+  const before = s.wishes.get(s.self);
   if (bft && s.config.policy === 'adaptive') s.wantBft = true;
   if (s.wish <= s.term) s.wish = nextTerm(s);
+  // What has been said is said again by the clock.
+  if (before?.term === s.wish && before.wantBft === s.wantBft) return;
   sendWish(s);
   countWishes(s);
 }

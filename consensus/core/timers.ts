@@ -11,7 +11,7 @@ import type { Health } from './message.ts';
 import { sendProposal } from './proposing.ts';
 import { retryProbes, retryReads } from './recovery.ts';
 import type { State } from './state.ts';
-import { HEALTH_EVERY_BLOCKS, isHealth } from './system-check.ts';
+import { isHealth } from './system-check.ts';
 import { sendReport, sendWish, suspect } from './term-change.ts';
 import { advance, sendVote } from './voting.ts';
 
@@ -112,12 +112,10 @@ export function onLeaderHeard(s: State, member: number, term: number): void {
 /** In bft mode members say at common heights what they have, so that all can see that all are well. */
 export function sayHealth(
   s: State,
-  height: number,
-  hash: Uint8Array,
+  { height, hash }: { readonly height: number; readonly hash: Uint8Array },
   receiptsRoot: Uint8Array,
 ): void {
   if (s.isMute || s.config.policy !== 'adaptive' || s.config.mode !== 'bft') return;
-  if (height % HEALTH_EVERY_BLOCKS !== 0) return;
   const unsigned = { epoch: s.config.epoch, member: s.self, height, hash, receiptsRoot };
   const signature = signStatement(s.context, 'health', encodeUnsignedHealth(unsigned));
   const health: Health = { ...unsigned, signature };

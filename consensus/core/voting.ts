@@ -30,6 +30,7 @@ import { accuse } from './evidence.ts';
 import { leaveAmnesia } from './recovery.ts';
 import { tryDecodeHeader } from './select.ts';
 import type { State } from './state.ts';
+import { HEALTH_EVERY_BLOCKS, HEALTH_MARKS_MAX } from './system-check.ts';
 import { acknowledgeOpening, enterTerm, tryOpenings } from './term-change.ts';
 
 export function onBlock(s: State, message: Extract<Message, { kind: 'block' }>): void {
@@ -283,6 +284,10 @@ function confirmOne(s: State, block: Candidate, certificate: VoteCertificate): v
   const { header, bundles, system, hash, signed } = block;
   s.tree.confirm(block, nextConfig(s.config, header, system));
   s.results = s.results.filter(({ height }) => height >= header.executed.height);
+  if (block.height % HEALTH_EVERY_BLOCKS === 0) {
+    s.marks.push({ height: block.height, hash });
+    if (s.marks.length > HEALTH_MARKS_MAX) s.marks.shift();
+  }
   const confirmed = { header, bundles, system, certificate };
   s.effects.push({ kind: 'confirmed', block: confirmed, hash, signed });
 }

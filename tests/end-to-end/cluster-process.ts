@@ -137,7 +137,7 @@ async function tipOf(node: NodeProcess): Promise<{ height: number; hash: string 
 }
 
 /** The first of so many ports in a row that nobody listens on now. */
-async function freePorts(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
   for (;;) {
     const first = PORTS_FROM + Math.floor(Math.random() * (PORTS_TO - PORTS_FROM));
     const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));

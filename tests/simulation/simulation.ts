@@ -18,7 +18,7 @@ import type { Effect } from '../../consensus/core/event.ts';
 import { rulesStatement } from '../../consensus/core/system-check.ts';
 import { nativeCrypto } from '../../storage/native-crypto.ts';
 import { Adversary } from './adversary.ts';
-import { Invariants, Violation } from './invariants.ts';
+import { FORBIDDEN_WINDOW, Invariants, Violation } from './invariants.ts';
 import type { Beginning, Surroundings } from './node.ts';
 import { SimNode } from './node.ts';
 import { mutated } from './mutator.ts';
@@ -28,6 +28,7 @@ import { Schedule } from './schedule.ts';
 import { tokenCrypto } from './token-crypto.ts';
 
 const START_MS = 1_760_000_000_000;
+const STRANGER = new Uint8Array(32).fill(0xee);
 const ADMIN = new Uint8Array(32).fill(0xad);
 /** Simulated time in which all must be well once faults have ended. */
 const EPILOGUE_MS = 90_000;
@@ -182,7 +183,7 @@ export class Simulation {
       () => this.#partition(),
     );
     this.#every(
-      () => 100 + this.#workload.below(400),
+      () => 40 + this.#workload.below(160),
       () => this.#read(),
     );
     this.#every(
@@ -293,10 +294,14 @@ export class Simulation {
     const newest = this.nodes.reduce((a, b) => (b.height > a.height ? b : a));
     const config = newest.replica?.config;
     if (config === undefined) return;
-    const rules = this.#newRules(config, random);
+    // Now and then somebody tries who may not.
+    const stranger = random.chance(0.3);
+    const wanted = this.#newRules(config, random);
+    const rules = stranger ? { ...wanted, window: FORBIDDEN_WINDOW } : wanted;
     const statement = rulesStatement(config.epoch, encodeRules(rules));
-    const signature = signStatement({ ...this.beginning, seed: ADMIN }, 'rules', statement);
-    const key = this.beginning.crypto.publicKeyOf(ADMIN);
+    const seed = stranger ? STRANGER : ADMIN;
+    const signature = signStatement({ ...this.beginning, seed }, 'rules', statement);
+    const key = this.beginning.crypto.publicKeyOf(seed);
     for (const node of this.nodes) {
       node.step({ kind: 'rules', rules, approvals: [{ key, signature }] });
     }

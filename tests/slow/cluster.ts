@@ -1,6 +1,6 @@
 // The long loop of a cluster: nodes killed, stopped and started at random under load. Shell; run by .ci/run.
 //
-//     node tests/slow/cluster.ts [--nodes 4] [--consensus adaptive] [--minutes 5] [--clients 8] [--seed n]
+//     node tests/slow/cluster.ts [--nodes 4] [--consensus adaptive] [--minutes 3] [--clients 8] [--seed n]
 //
 // After each round all nodes must have the same chain, and hold what was acknowledged once and what was refused not
 // at all; at the end every directory verifies. Prints its seed and its progress; ends with 1 and the first faults.
@@ -14,7 +14,7 @@ const { values: flags } = parseArgs({
   options: {
     nodes: { type: 'string', default: '4' },
     consensus: { type: 'string', default: 'adaptive' },
-    minutes: { type: 'string', default: '5' },
+    minutes: { type: 'string', default: '3' },
     clients: { type: 'string', default: '8' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },

@@ -49,6 +49,7 @@ describe('help', () => {
       ['node', 'add'],
       ['node', 'remove'],
       ['node', 'replace'],
+      ['cluster', 'demo'],
     ];
     for (const names of paths) {
       const { status, stdout } = trustsql([...names, '--help']);

@@ -1,0 +1,55 @@
+// What the demo of a cluster shows of it, in one line, from what each node says of itself. Pure.
+//
+// Nodes may differ for a moment: leader, term and mode are the word of the node that knows the newest term.
+
+/** What a node has answered. */
+export interface NodeView {
+  readonly mode: string;
+  readonly epoch: number;
+  readonly term: number;
+  /** Place of the leader among the members, from 0; null while no leader has opened the term. */
+  readonly leader: number | null;
+  readonly height: number;
+}
+
+/** `silent`: it runs and does not answer. */
+export type NodeState =
+  | { readonly kind: 'starting' | 'silent' | 'ended' }
+  | { readonly kind: 'up'; readonly view: NodeView };
+
+/** The state of all nodes in a line; what comes before the first `|` and all but the heights are worth a new one. */
+export function stateLine(nodes: readonly NodeState[]): string {
+  const newest = newestView(nodes);
+  const term = newest === null ? 'no node answers' : `${newest.mode} mode, term ${termOf(newest)}`;
+  const each = nodes.map((node, place) => {
+    const name = `node ${place + 1}`;
+    if (node.kind !== 'up') return `${name}: ${node.kind}`;
+    return `${name}: block ${node.view.height}${newest?.leader === place ? ', leads' : ''}`;
+  });
+  return [term, ...each].join(' | ');
+}
+
+/** The same without what changes with every block. */
+export function stateKey(nodes: readonly NodeState[]): string {
+  return stateLine(nodes).replaceAll(/block \d+/g, 'block');
+}
+
+function newestView(nodes: readonly NodeState[]): NodeView | null {
+  let newest: NodeView | null = null;
+  for (const node of nodes) {
+    if (node.kind !== 'up') continue;
+    const { view } = node;
+    const later =
+      newest === null ||
+      view.epoch > newest.epoch ||
+      (view.epoch === newest.epoch && view.term > newest.term) ||
+      (view.epoch === newest.epoch && view.term === newest.term && newest.leader === null);
+    if (later) newest = view;
+  }
+  return newest;
+}
+
+/** Terms are counted anew in each epoch. */
+function termOf({ epoch, term }: NodeView): string {
+  return epoch === 0 ? String(term) : `${term} of epoch ${epoch}`;
+}
