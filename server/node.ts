@@ -305,6 +305,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     sequences,
     keyring: secrets.keyring,
     evidence,
+    governor: ordering.governor,
+    signerOf: (id) => signerOf(catalog, secrets, id),
     prove: () => consensus.prove(),
     putChunk: (bytes) => {
       if (peers === null) return writer.putChunk(bytes);
@@ -384,7 +386,12 @@ function soloOf(
   { idleProofMs }: Config,
   rules: EpochConfig,
   onFailure: (error: unknown) => void,
-): { readonly consensus: Consensus; state(): OrderingState; stop(): Promise<void> } {
+): {
+  readonly consensus: Consensus;
+  readonly governor: null;
+  state(): OrderingState;
+  stop(): Promise<void>;
+} {
   const consensus = new Solo({
     crypto: nativeCrypto,
     chainId: data.chainId,
@@ -397,6 +404,7 @@ function soloOf(
   });
   return {
     consensus,
+    governor: null,
     state: () => soloState(rules, ledger.tip.height),
     stop: () => consensus.stop(),
   };
