@@ -213,6 +213,7 @@ const LIST: readonly Definition[] = [
   { name: 'work_mem', initial: '4MB' },
   { name: 'xmloption', initial: 'content', check: oneOf('content', 'document') },
   { name: 'ledger.as_of', initial: '' },
+  { name: 'ledger.confirm', initial: 'local', check: oneOf('local', 'f+1', 'all') },
   { name: 'ledger.last_transaction', initial: '', fixed: true },
   { name: 'ledger.last_block', initial: '', fixed: true },
 ];

@@ -38,6 +38,7 @@ const SESSION: ReadonlySet<string> = new Set([
   'digest',
   'proof',
   'receipt',
+  'transaction_status',
 ]);
 
 /** Stable and volatile functions that only read catalogs or format values. */
