@@ -26,8 +26,11 @@ export class PrivatePostgres implements Measured {
     this.url = `postgresql://postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
   }
 
-  /** @throws Error when initdb or the server fails, with what it said */
-  static async start(): Promise<PrivatePostgres> {
+  /**
+   * @param standby  with a second server that has what is committed before the client hears of it
+   * @throws Error when initdb or a server fails, with what it said
+   */
+  static async start({ standby = false } = {}): Promise<PrivatePostgres> {
     const directory = await mkdtemp(path.join(tmpdir(), 'trustsql-postgres-'));
     if (process.getuid?.() === 0) execFileSync('chown', ['postgres', directory]);
     const port = await freePort();
@@ -38,6 +41,7 @@ export class PrivatePostgres implements Measured {
       await asPostgres('initdb', '-D', data, '-U', 'postgres', '-A', 'trust', '--locale=C.UTF-8');
       const log = path.join(directory, 'log');
       await asPostgres('pg_ctl', '-D', data, '-w', '-l', log, '-o', settings, 'start');
+      if (standby) await postgres.#addStandby();
     } catch (error) {
       await postgres[Symbol.asyncDispose]();
       throw error;
@@ -45,10 +49,26 @@ export class PrivatePostgres implements Measured {
     return postgres;
   }
 
+  async #addStandby(): Promise<void> {
+    const data = path.join(this.#directory, 'standby');
+    const port = await freePort();
+    const log = path.join(this.#directory, 'standby.log');
+    const settings = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=${this.#directory}`;
+    await asPostgres('pg_basebackup', '-D', data, '-R', '-d', this.url);
+    await asPostgres('pg_ctl', '-D', data, '-w', '-l', log, '-o', settings, 'start');
+    const wait = `ALTER SYSTEM SET synchronous_standby_names = '*'`;
+    for (const text of [wait, 'SELECT pg_reload_conf()']) {
+      const { code, stderr } = await run('psql', ['-q', '-c', text, this.url]);
+      if (code !== 0) throw new Error(stderr);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const data = path.join(this.#directory, 'data');
-    if (existsSync(path.join(data, 'postmaster.pid'))) {
-      await asPostgres('pg_ctl', '-D', data, '-m', 'fast', '-w', 'stop');
+    for (const name of ['standby', 'data']) {
+      const data = path.join(this.#directory, name);
+      if (!existsSync(path.join(data, 'postmaster.pid'))) continue;
+      // A primary that waits for its standby ends when it is told at once.
+      await asPostgres('pg_ctl', '-D', data, '-m', 'immediate', '-w', 'stop');
     }
     await rm(this.#directory, { recursive: true, force: true });
   }

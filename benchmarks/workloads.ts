@@ -102,7 +102,7 @@ export async function initialise(server: Measured, scale: number): Promise<numbe
   return (performance.now() - began) / 1000;
 }
 
-const TABLES = `
+export const TABLES = `
 DROP TABLE IF EXISTS entry, copied;
 CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   account int NOT NULL, amount numeric(12,2) NOT NULL, note text,
@@ -116,7 +116,7 @@ INSERT INTO copied SELECT id, id % 100000, id % 1000 + 0.50, 'a note of some len
   FROM generate_series(1, :count) AS id WHERE NOT EXISTS (SELECT FROM copied);
 `;
 
-const INSERT_SCRIPT = String.raw`\set account random(1, 100000)
+export const INSERT_SCRIPT = String.raw`\set account random(1, 100000)
 INSERT INTO entry (account, amount, note) VALUES (:account, 12.34, 'a note of some length');
 `;
 

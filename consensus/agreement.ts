@@ -6,18 +6,21 @@
 // What is told is told by whom the transport has authenticated. It decides how long a client waits, and nothing else.
 
 import type { Executed } from '../ledger/block.ts';
-import { concat, equal, hex, uint64 } from '../ledger/bytes.ts';
+import { equal } from '../ledger/bytes.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import { SqlError } from '../ledger/error.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import { CONSENSUS_LIMITS } from './limits.ts';
 
+const HEIGHT_BYTES = 8;
+
 /** Height (8 bytes) of a block; with the receipts root (32 bytes) it tells, without it asks. */
 export function encodeResult(height: number, receiptsRoot: Uint8Array | null): Uint8Array {
-  return receiptsRoot === null ? uint64(height) : concat(uint64(height), receiptsRoot);
+  const bytes = new Uint8Array(HEIGHT_BYTES + (receiptsRoot?.length ?? 0));
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(height));
+  if (receiptsRoot !== null) bytes.set(receiptsRoot, HEIGHT_BYTES);
+  return bytes;
 }
-
-const HEIGHT_BYTES = 8;
 
 /** @returns null for anything else */
 export function tryDecodeResult(
@@ -25,7 +28,7 @@ export function tryDecodeResult(
 ): { readonly height: number; readonly receiptsRoot: Uint8Array | null } | null {
   const tells = bytes.length === HEIGHT_BYTES + HASH_BYTES;
   if (!tells && bytes.length !== HEIGHT_BYTES) return null;
-  const height = Number(`0x${hex(bytes.subarray(0, HEIGHT_BYTES))}`);
+  const height = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0));
   if (!Number.isSafeInteger(height)) return null;
   return { height, receiptsRoot: tells ? bytes.slice(HEIGHT_BYTES) : null };
 }

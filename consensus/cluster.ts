@@ -13,7 +13,7 @@ import { decodeBundle, encodeBundle, transactionIdOf } from '../ledger/encoding.
 import { isFormatError, SqlError } from '../ledger/error.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
-import { verifyBundle } from '../ledger/signing.ts';
+import { LIMITS } from '../ledger/limits.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { Bundle, Receipt } from '../ledger/transaction.ts';
 import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
@@ -26,6 +26,7 @@ import { encodeMessage } from './core/codec.ts';
 import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
 import type { CertifiedBlock } from './core/message.ts';
 import type { Replica } from './core/replica.ts';
+import { proposableIds } from './validate.ts';
 
 /** How soon a message should go: votes before blocks before what helps a node that is behind. */
 export type Lane = 'vote' | 'block' | 'sync';
@@ -78,6 +79,9 @@ const STOP_MS_MAX = 5_000;
 
 /** Longer messages of the replica are blocks with content. */
 const SHORT_BYTES = 8_192;
+
+/** An encoded bundle that a block has room for. */
+const BUNDLE_BYTES_MAX = LIMITS.blockBodyBytesMax - 512;
 
 /** First byte of a message: for the replica, a bundle, or about the results of a block. */
 const REPLICA_MESSAGE = 0;
@@ -198,19 +202,16 @@ export class Cluster implements Consensus {
   }
 
   #receiveBundle(from: Uint8Array, encoded: Uint8Array): void {
-    const { crypto, chainId, keyOf, monotonic } = this.#options;
+    const { crypto, monotonic } = this.#options;
+    if (encoded.length > BUNDLE_BYTES_MAX) return;
     const bundle = tryDecodeBundle(encoded);
     if (bundle === null) return;
     const key = keyOfBundle(bundle);
     if (this.#pool.has(key)) return;
-    const { author, publicKey, signature, transactions } = bundle;
     // A role that this node has not heard of yet: the bundle will come again.
-    const known = keyOf(author);
-    if (known === null || !equal(known, publicKey)) return;
-    const ids = tryIdsOf(crypto, transactions);
+    const ids = proposableIds(this.#options, bundle);
     if (ids === null) return;
     const root = merkleRoot(crypto, ids);
-    if (!verifyBundle(crypto, publicKey, signature, chainId, ids.length, root)) return;
     const bytes = encoded.length;
     const pooled = { bundle, ids, root, key, bytes, from: hex(from), arrivedMs: monotonic() };
     if (this.#pool.add(pooled)) this.#pooled();
@@ -481,15 +482,6 @@ function tryDecodeBundle(encoded: Uint8Array): Bundle | null {
 
 function idsOf(crypto: Crypto, transactions: readonly Uint8Array[]): Uint8Array[] {
   return transactions.map((bytes) => transactionIdOf(crypto, bytes));
-}
-
-function tryIdsOf(crypto: Crypto, transactions: readonly Uint8Array[]): Uint8Array[] | null {
-  try {
-    return idsOf(crypto, transactions);
-  } catch (error) {
-    if (isFormatError(error)) return null;
-    throw error;
-  }
 }
 
 function unknownError(): SqlError {

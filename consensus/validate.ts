@@ -3,7 +3,7 @@
 // Encodings, signatures, keys of authors as of the newest block executed here, and time. What needs the state at
 // the block itself, as grants and idempotency, is for whoever executes, on all nodes alike.
 
-import { checkBody } from '../ledger/block-check.ts';
+import { checkBody, checkBundle } from '../ledger/block-check.ts';
 import { equal } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { decodeTransaction } from '../ledger/encoding.ts';
@@ -21,6 +21,19 @@ export interface ValidationContext {
 
 /** How far a block's time may be ahead of this node's clock, in ms. */
 const DRIFT_MS_MAX = 5_000;
+
+/**
+ * The ids of a bundle's transactions; null for one that members would refuse in a block, or whose role is not known here.
+ * A leader that proposed such a bundle would be taken for a liar, and so would the next.
+ */
+export function proposableIds(
+  context: Omit<ValidationContext, 'now'>,
+  bundle: Bundle,
+): Uint8Array[] | null {
+  const ids: Uint8Array[] = [];
+  if (checkBundle(context, bundle, 0, ids) !== null) return null;
+  return namesChunks(bundle) ? null : ids;
+}
 
 export function validator(context: ValidationContext): ReplicaOptions['validate'] {
   const { keyOf, now } = context;

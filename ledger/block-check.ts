@@ -160,8 +160,12 @@ export function checkBody(
   return null;
 }
 
-/** Appends the bundle's ids to `ids`. */
-function checkBundle(
+/**
+ * The first problem of a bundle on its own: a block with it, checked against the same, has none because of it.
+ *
+ * @param ids receives the ids of its transactions
+ */
+export function checkBundle(
   context: CheckContext,
   bundle: Bundle,
   place: number,

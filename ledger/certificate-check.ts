@@ -10,6 +10,7 @@
 import type { Header } from './block.ts';
 import { equal } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
+import { LIMITS } from './limits.ts';
 import type { EpochConfig } from './epoch.ts';
 import { quorumsOf } from './epoch.ts';
 import { verifyHeader, verifyVote } from './signing.ts';
@@ -92,7 +93,9 @@ export function checkCertificateOf(
   }
   if (certificate.height < header.height) return 'certificate of an earlier block';
   if (certificate.height > header.height) {
-    if (certificate.height - header.height >= config.window) return 'certificate of a far block';
+    if (certificate.height - header.height >= LIMITS.certificateSpanMax) {
+      return 'certificate of a far block';
+    }
     if (certificate.kind === 'quorum') return 'acknowledgements of a quorum confirm nothing';
     if (header.epoch !== certificate.epoch) return 'certificate of another epoch';
   } else {

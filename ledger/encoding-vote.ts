@@ -111,6 +111,7 @@ export const rulesCodec: Codec<Rules> = checked(record<Rules>(ruleFields), impos
 const configCodec: Codec<EpochConfig> = checked(
   record<EpochConfig>({
     epoch: uint,
+    start: uint,
     ...ruleFields,
     mode: modeCodec,
     eligible: list(memberIndex, LIMITS.nodesMax, 1),

@@ -66,6 +66,8 @@ export interface Rules {
 
 export interface EpochConfig extends Rules {
   readonly epoch: number;
+  /** Height of the block before the epoch: 0, or the barrier. */
+  readonly start: number;
   /** The mode in which the epoch begins. */
   readonly mode: Mode;
   /** Who leads, in turn: `eligible[(base + term) mod length]`. */
@@ -108,6 +110,7 @@ export function genesisConfig(
   );
   return {
     epoch: 0,
+    start: 0,
     members: nodes,
     observers: [],
     f,
@@ -156,7 +159,12 @@ export function nextConfig(
   if (!isBarrier(system)) return config;
   // The leader of the barrier leads term 0 of the next epoch.
   const leader = leaderOf(config, header.term);
-  let next: EpochConfig = { ...config, epoch: config.epoch + 1, mode: header.mode };
+  let next: EpochConfig = {
+    ...config,
+    epoch: config.epoch + 1,
+    start: header.height,
+    mode: header.mode,
+  };
   for (const record of system) next = applied(next, header, record);
   if (config.mode !== 'bft' && next.mode === 'bft') next = switchedToBft(next, header);
   return led(config, next, leader);

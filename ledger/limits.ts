@@ -55,6 +55,9 @@ export const LIMITS = {
   /** Encoded evidence of a fraud: two reports of a new term with all their certificates fit. */
   evidenceBytesMax: 262_144,
 
+  /** Blocks that one certificate may confirm, with the one it names: a node that was behind confirms many at once. */
+  certificateSpanMax: 64,
+
   /** State shards of a chain. */
   stateShardsMax: 1_024,
 

@@ -3,12 +3,14 @@
 // Every message begins with a name of its own and the chain id, so a signature means one thing on one chain.
 // All fields have a fixed length: no two contents give the same message.
 
-import { concat, uint32, uint64, utf8 } from './bytes.ts';
+import { concat, uint32, utf8 } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
 import type { Vote } from './vote.ts';
 
 const BUNDLE_TAG = utf8('trustsql bundle v1\n');
 const HEADER_TAG = utf8('trustsql header v1\n');
+/** Kind and mode, a byte each; epoch, term and height, 8 bytes each; member, 4 bytes. */
+const VOTE_FIELDS_BYTES = 30;
 const VOTE_TAG = utf8('trustsql vote v1\n');
 
 /**
@@ -32,10 +34,18 @@ export function headerMessage(chainId: Uint8Array, hash: Uint8Array): Uint8Array
 
 /** What a member signs when it votes. */
 export function voteMessage(chainId: Uint8Array, vote: Omit<Vote, 'signature'>): Uint8Array {
-  const { kind, mode, epoch, term, height, member } = vote;
-  const words = new Uint8Array([kind === 'ack' ? 0 : 1, mode === 'raft' ? 0 : 1]);
-  const numbers = [uint64(epoch), uint64(term), uint64(height), uint32(member)];
-  return concat(VOTE_TAG, chainId, words, ...numbers, vote.hash);
+  const { kind, mode, epoch, term, height, member, hash } = vote;
+  // One buffer: a node makes this for every vote of every member.
+  const fields = new Uint8Array(VOTE_FIELDS_BYTES);
+  const view = new DataView(fields.buffer);
+  fields[0] = kind === 'ack' ? 0 : 1;
+  fields[1] = mode === 'raft' ? 0 : 1;
+  [epoch, term, height].forEach((value, at) => {
+    view.setUint32(2 + 8 * at, Math.floor(value / 2 ** 32));
+    view.setUint32(6 + 8 * at, value % 2 ** 32);
+  });
+  view.setUint32(26, member);
+  return concat(VOTE_TAG, chainId, fields, hash);
 }
 
 /** Statements of members that are signed by their hash. */

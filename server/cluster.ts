@@ -17,6 +17,7 @@ import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
+import { headerHash } from '../ledger/hash.ts';
 import type { StoredBlock } from '../storage/block-store.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { VoteLog } from '../storage/vote-log.ts';
@@ -113,12 +114,14 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
 function restored(writer: Writer, ledger: Ledger, votes: VoteLog) {
   const { height, covered, uncovered } = ledger.tip;
   const stored = storedBlock(writer, height);
+  const config = writer.epochConfig;
   return {
     header: decodeHeader(stored.header),
     hash: ledger.tip.hash,
     history: ledger.history.copy(),
     certificate: decodeCertificate(stored.certificate),
-    config: writer.epochConfig,
+    anchor: headerHash(nativeCrypto, storedBlock(writer, config.start).header),
+    config,
     results: [covered, ...uncovered],
     // A member with blocks and without votes has lost them.
     records: votes.sound && (votes.records.length > 0 || height === 0) ? votes.records : null,

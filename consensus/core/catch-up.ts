@@ -8,6 +8,7 @@ import { checkConfirms } from '../../ledger/certificate-check.ts';
 import { SIGNATURE_BYTES } from '../../ledger/crypto.ts';
 import { decodeCertificate } from '../../ledger/encoding-vote.ts';
 import { isFormatError } from '../../ledger/error.ts';
+import { LIMITS } from '../../ledger/limits.ts';
 import type { Certificate, VoteCertificate } from '../../ledger/vote.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import type { Candidate } from './block-tree.ts';
@@ -72,7 +73,7 @@ function isBehind(s: State, { epoch, height }: { epoch: number; height: number }
 function askForBlocks(s: State, from: Uint8Array): void {
   if (s.times.now - s.syncAskedMs < s.config.timers.heartbeatMs) return;
   s.syncAskedMs = s.times.now;
-  s.send(from, { kind: 'sync', height: s.root.height + 1 });
+  s.send(from, { kind: 'sync', height: heightAsked(s) + 1 });
 }
 
 /** @param to null for all */
@@ -89,28 +90,48 @@ export function sendStatus(s: State, to: Uint8Array | null): void {
   else s.send(to, status);
 }
 
-/** Confirmed blocks from another node, ascending. */
+/** Confirmed blocks from another node, ascending. Those whose certificate names a later one wait for that. */
 export function onBlocks(s: State, from: Uint8Array, blocks: readonly CertifiedBlock[]): void {
-  let group: Candidate[] = [];
-  const before = s.root.height;
+  const before = heightAsked(s);
   for (const stored of blocks) {
     const block = tryDecode(s, stored);
-    if (block === null) return;
-    const { candidate, certificate } = block;
-    if (candidate.height <= s.root.height) continue;
-    const parent = group.at(-1) ?? s.root;
-    if (candidate.height !== parent.height + 1) return;
-    if (candidate.parentKey !== parent.key || candidate.header.epoch !== s.config.epoch) return;
-    group.push(candidate);
-    if (group.length > s.config.window || certificate.kind === 'proposer') return;
-    if (!equal(certificate.hash, candidate.hash)) continue;
-    const confirms = checkConfirms(certificate, candidate.header) === null;
-    if (!confirms || !isCertified(s.context, certificate, s.anchor)) return;
-    for (const each of group) s.tree.add(each, (key) => s.isNeeded(key));
-    onCertificate(s, certificate);
-    group = [];
+    if (block === null || !takeBlock(s, block.candidate, block.certificate)) break;
   }
-  if (s.root.height > before) s.send(from, { kind: 'sync', height: s.root.height + 1 });
+  if (heightAsked(s) > before) s.send(from, { kind: 'sync', height: heightAsked(s) + 1 });
+}
+
+/** @returns false when it does not fit what is here: whoever sent it is of no use, or what waits was wrong */
+function takeBlock(s: State, candidate: Candidate, certificate: Certificate): boolean {
+  if (candidate.height <= heightAsked(s)) return true;
+  const parent = s.syncing.at(-1) ?? s.root;
+  const follows = candidate.height === parent.height + 1 && candidate.parentKey === parent.key;
+  const isOfEpoch = candidate.header.epoch === s.config.epoch;
+  const fits = follows && isOfEpoch && s.syncing.length < LIMITS.certificateSpanMax;
+  if (!fits || certificate.kind === 'proposer') {
+    s.syncing = [];
+    return false;
+  }
+  s.syncing.push(candidate);
+  if (!equal(certificate.hash, candidate.hash)) return true;
+  const group = s.syncing.splice(0);
+  const confirms = checkConfirms(certificate, candidate.header) === null;
+  if (!confirms || !isCertified(s.context, certificate, s.anchor)) return false;
+  for (const each of group) s.tree.add(each, (key) => s.isNeeded(key));
+  onCertificate(s, certificate);
+  return true;
+}
+
+/** Up to where blocks are here, confirmed or waiting for the certificate of a later one. */
+function heightAsked(s: State): number {
+  // Confirmed meanwhile in another way.
+  if (s.syncing[0] !== undefined && s.syncing[0].parentKey !== s.root.key) s.syncing = [];
+  return s.syncing.at(-1)?.height ?? s.root.height;
+}
+
+/** Asks one of those who have signed a certificate. */
+export function askVoterForBlocks(s: State, { signatures }: VoteCertificate): void {
+  const voter = signatures.find(({ member }) => member !== s.self);
+  if (voter !== undefined) askForBlocks(s, s.nodeOf(voter.member));
 }
 
 function tryDecode(

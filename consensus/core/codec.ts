@@ -109,7 +109,10 @@ const messageCodec: Codec<Message> = variants<Message, 'kind'>('kind', {
 const evidenceCodec: Codec<Evidence> = variants<Evidence, 'kind'>('kind', {
   proposals: [0, { first: signedHeader, second: signedHeader }],
   votes: [1, { first: voteCodec, second: voteCodec }],
-  report: [2, { vote: voteCodec, header: headerBytes, report: reportCodec }],
+  report: [
+    2,
+    { vote: voteCodec, headers: list(headerBytes, LIMITS.windowMax, 1), report: reportCodec },
+  ],
   newTerm: [3, { newTerm: newTermCodec }],
 });
 

@@ -49,12 +49,8 @@ export function verifyStatement(
 }
 
 /** The block before an epoch, as the lowest certificate in it: nobody has to sign what is confirmed. */
-export function anchorOf(
-  config: EpochConfig,
-  { height, hash }: { readonly height: number; readonly hash: Uint8Array },
-): VoteCertificate {
-  const { epoch, mode } = config;
-  return { kind: 'quorum', epoch, term: 0, mode, height, hash, signatures: [] };
+export function anchorOf({ epoch, mode, start }: EpochConfig, hash: Uint8Array): VoteCertificate {
+  return { kind: 'quorum', epoch, term: 0, mode, height: start, hash, signatures: [] };
 }
 
 /** Whether a certificate is good in an epoch: the epoch's anchor, or votes of its members. */

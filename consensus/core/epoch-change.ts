@@ -16,9 +16,10 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.config = config;
   s.quorums = quorumsOf(config);
   s.self = memberOf(config, s.options.publicKey);
-  s.anchor = anchorOf(config, s.root);
+  s.anchor = anchorOf(config, s.root.hash);
   s.tree = new BlockTree(s.options.chainId, s.root, config);
   s.term = 0;
+  s.recordedTerm = -1;
   s.led = null;
   s.leads = false;
   s.highest = s.anchor;
@@ -33,6 +34,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.waiting = [];
   s.proven.clear();
   s.health.clear();
+  s.marks = [];
   s.complainers.clear();
   s.pendingRules = null;
   s.lastProposed = null;
@@ -44,6 +46,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.failedTerms = 0;
   s.times.unconfirmed = null;
   s.times.enteredTerm = s.times.now;
+  s.times.opened = s.times.now;
   s.times.leaderHeard = s.times.now;
   s.times.heard.clear();
   s.effects.push({ kind: 'epochChanged', config });

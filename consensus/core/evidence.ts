@@ -77,17 +77,36 @@ function twoVotes(context: CertificateContext, first: Vote, second: Vote): numbe
 function falseReport(
   context: CertificateContext,
   anchor: VoteCertificate,
-  { vote, header: encoded, report }: Extract<Evidence, { kind: 'report' }>,
+  { vote, headers, report }: Extract<Evidence, { kind: 'report' }>,
 ): number | null {
-  const header = tryDecodeHeader(encoded);
-  if (header === null || !equal(headerHash(context.crypto, encoded), vote.hash)) return null;
+  const header = tryDecodeHeader(headers.at(-1)!);
+  if (header === null || !equal(headerHash(context.crypto, headers.at(-1)!), vote.hash))
+    return null;
   // Acknowledged in the term of the block, in raft mode: so it must be in the tail until a certificate covers it.
   const acknowledged = vote.kind === 'ack' && vote.mode === 'raft' && header.term === vote.term;
   if (!acknowledged || vote.member !== report.member || vote.term >= report.term) return null;
   if (!isVote(context, vote)) return null;
   const opened = openReport(context, anchor, report);
   if (opened === null || admits(opened, vote)) return null;
+  const { highest } = report;
+  // A block that does not follow the certificate was given up when the certificate was learnt.
+  if (highest.term === vote.term && !lead(context, highest.hash, headers)) return null;
   return vote.member;
+}
+
+/** Whether encoded headers lead from the child of a block on, each to the next. */
+function lead(
+  { crypto }: CertificateContext,
+  from: Uint8Array,
+  headers: readonly Uint8Array[],
+): boolean {
+  let parent = from;
+  for (const encoded of headers) {
+    const header = tryDecodeHeader(encoded);
+    if (header === null || !equal(header.parent, parent)) return false;
+    parent = headerHash(crypto, encoded);
+  }
+  return true;
 }
 
 /** Whether a report does not deny an acknowledgement of a block of its own term in raft mode. */

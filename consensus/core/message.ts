@@ -109,7 +109,8 @@ export type Evidence =
   | {
       readonly kind: 'report';
       readonly vote: Vote;
-      readonly header: Uint8Array;
+      /** Encoded, each the next one's parent: the last that of the vote, the first the child of `highest`. */
+      readonly headers: readonly Uint8Array[];
       readonly report: Report;
     }
   | { readonly kind: 'newTerm'; readonly newTerm: NewTerm };

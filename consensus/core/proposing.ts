@@ -54,8 +54,8 @@ export function nextHeader(
 /** The block that a proposal would follow, or null while none may be made. */
 function parentFor(s: State): Candidate | Root | null {
   if (!s.isLeader || s.recovering || !s.open) return null;
-  const led = s.led !== null && s.led >= s.term;
-  if (led && !s.leads) return null;
+  // Term 0 needs no opening; every other has been opened by whoever leads it, in this incarnation.
+  if (!s.leads && (s.term > 0 || s.led !== null)) return null;
   const key = proposedBefore(s) ?? keyOf(s.highest.hash);
   const path = s.tree.path(key);
   if (path === null || path.length >= s.config.window) return null;
@@ -78,9 +78,14 @@ export function askForContent(s: State): void {
   if (parent === null) return;
   const { height, timeMs } = parent.header;
   const urgent = pendingSystem(s, { height: height + 1, timeMs }).length > 0;
-  const place = `${s.config.epoch}/${s.term}/${parent.key}/${urgent}`;
-  if (s.askedFor === place) return;
-  s.askedFor = place;
+  ask(s, parent, urgent);
+}
+
+function ask(s: State, parent: Candidate | Root, urgent: boolean): void {
+  const place = `${s.config.epoch}/${s.term}/${parent.key}`;
+  // What has become urgent since, as the end of the time in bft mode, stays so.
+  if (s.askedFor === `${place}/urgent` || (s.askedFor === place && !urgent)) return;
+  s.askedFor = urgent ? `${place}/urgent` : place;
   s.effects.push({ kind: 'wantBlock', parent: parent.header, urgent });
 }
 
@@ -91,11 +96,7 @@ export function onPropose(s: State, content: Content): void {
   const timeMs = Math.max(content.timeMs, parent.header.timeMs);
   const system = pendingSystem(s, { height: parent.height + 1, timeMs });
   // Blocks with system records hold nothing else: their proofs must fit.
-  const refused = system.length > 0 && content.bundles.length > 0;
-  if (refused) {
-    s.askedFor = '';
-    return;
-  }
+  if (system.length > 0 && content.bundles.length > 0) return ask(s, parent, true);
   if (s.led !== s.term) {
     s.led = s.term;
     s.leads = true;

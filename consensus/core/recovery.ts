@@ -9,6 +9,7 @@
 // of a quorum. Each attempt has a nonce of its own.
 
 import { keyOf } from './block-tree.ts';
+import { isHigher } from './context.ts';
 import type { DurableState } from './durable.ts';
 import type { Message } from './message.ts';
 import type { Floor, Probe, State } from './state.ts';
@@ -24,11 +25,13 @@ export function restoreState(s: State, state: DurableState): boolean {
   }
   if (state.epoch > s.config.epoch) return false;
   const { term, led, lastAck, wantBft, recovering } = state;
-  Object.assign(s, { term, led, lastAck, wantBft: wantBft || s.wantBft, recovering });
+  s.term = Math.max(s.term, term);
+  s.recordedTerm = term;
+  Object.assign(s, { led, lastAck, wantBft: wantBft || s.wantBft, recovering });
   const { highest } = state;
   const linked = s.tree.isLinked(keyOf(highest.hash));
   if (linked || highest.height <= s.root.height) {
-    if (highest.term > s.highest.term || highest.height > s.highest.height) s.highest = highest;
+    if (isHigher(highest, s.highest)) s.highest = highest;
   } else {
     return false;
   }

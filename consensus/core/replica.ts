@@ -36,6 +36,8 @@ export interface Restored {
   /** Up to and with that block. */
   readonly history: HistoryTree;
   readonly certificate: Certificate;
+  /** Hash of the block at `config.start`, the one before the epoch. */
+  readonly anchor: Uint8Array;
   /** In force after that block. */
   readonly config: EpochConfig;
   /** Results of this node from `header.executed.height` on, as far as executed. */
@@ -51,22 +53,26 @@ export class Replica {
   readonly #state: State;
 
   constructor(options: ReplicaOptions, restored: Restored) {
-    const { header, hash, history, config, results } = restored;
+    const { header, hash, history, anchor, config, results } = restored;
     const root = { header, height: header.height, hash, key: keyOf(hash), history };
-    const s = new State(options, root, config, results);
+    const s = new State(options, root, anchor, config, results);
     this.#state = s;
     const { certificate } = restored;
-    const ofEpoch = certificate.kind !== 'proposer' && certificate.epoch === config.epoch;
-    if (ofEpoch && equal(certificate.hash, hash)) {
-      s.highest = certificate;
-      s.term = certificate.term;
-      s.confirming = certificate;
+    if (certificate.kind !== 'proposer' && certificate.epoch === config.epoch) {
+      if (equal(certificate.hash, hash)) {
+        s.highest = certificate;
+        s.term = certificate.term;
+        s.confirming = certificate;
+      } else {
+        s.waiting.push(certificate);
+      }
     }
     if (restored.records === null || !takeRecords(s, restored.records)) {
       s.alarm('amnesia', 'the records of votes were lost');
       beginAmnesia(s);
     }
     s.wantBft ||= s.highest.mode === 'bft';
+    advance(s);
     resumeVotes(s);
   }
 
@@ -218,7 +224,9 @@ function dispatch(s: State, from: Uint8Array, member: number, message: Message):
 
 function onExecuted(s: State, height: number, receiptsRoot: Uint8Array): void {
   s.results.push({ height, receiptsRoot });
-  if (height === s.root.height) sayHealth(s, height, s.root.hash, receiptsRoot);
+  const mark = s.marks.find((each) => each.height === height);
+  s.marks = s.marks.filter((each) => each.height > height);
+  if (mark !== undefined) sayHealth(s, mark, receiptsRoot);
   advance(s);
 }
 

@@ -9,7 +9,7 @@ import type { EpochConfig, Rules } from '../../ledger/epoch.ts';
 import { leaderOf, memberOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { Quorums } from '../../ledger/quorum.ts';
 import type { Mode, Vote, VoteCertificate } from '../../ledger/vote.ts';
-import type { HashKey, Position, Root } from './block-tree.ts';
+import type { Candidate, HashKey, Position, Root } from './block-tree.ts';
 import { BlockTree, keyOf } from './block-tree.ts';
 import { encodeDurable, encodeMessage } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
@@ -48,6 +48,7 @@ export interface Floor {
 export interface Times {
   now: number;
   enteredTerm: number;
+  opened: number;
   leaderHeard: number;
   confirmed: number;
   /** Something waits to be confirmed; null when nothing does. */
@@ -88,6 +89,8 @@ export class State {
   /** Encoded evidence, by the member it proves a liar. */
   readonly proven = new Map<number, Uint8Array>();
   readonly health = new Map<number, Health>();
+  /** Confirmed blocks not executed yet about which health is to be said. */
+  marks: { readonly height: number; readonly hash: Uint8Array }[] = [];
   complainers = new Set<string>();
   pendingRules: {
     rules: Rules;
@@ -114,11 +117,15 @@ export class State {
   /** Blocks asked for, by hash: when, and how often. */
   readonly fetching = new Map<HashKey, { readonly askedMs: number; readonly attempts: number }>();
   syncAskedMs = -Infinity;
+  /** Confirmed blocks on the root, ascending, whose certificate names a later one that is not here yet. */
+  syncing: Candidate[] = [];
   times: Times;
 
   // Of the step.
   effects: Effect[] = [];
   token = 0;
+  /** The term of the newest record. */
+  recordedTerm = -1;
   durableToken = 0;
   /** Messages to itself, which wait for what they stand on as those to others do. */
   loopback: { readonly after: number; readonly message: Message }[] = [];
@@ -126,6 +133,7 @@ export class State {
   constructor(
     options: ReplicaOptions,
     root: Root,
+    anchor: Uint8Array,
     config: EpochConfig,
     results: readonly Executed[],
   ) {
@@ -133,7 +141,7 @@ export class State {
     this.config = config;
     this.quorums = quorumsOf(config);
     this.self = memberOf(config, options.publicKey);
-    this.anchor = anchorOf(config, root);
+    this.anchor = anchorOf(config, anchor);
     this.highest = this.anchor;
     this.wantBft = config.mode === 'bft';
     this.tree = new BlockTree(options.chainId, root, config);
@@ -142,6 +150,7 @@ export class State {
     this.times = {
       now: 0,
       enteredTerm: 0,
+      opened: 0,
       leaderHeard: 0,
       confirmed: 0,
       waiting: null,
@@ -167,6 +176,14 @@ export class State {
 
   get isLeader(): boolean {
     return this.self >= 0 && this.leader === this.self;
+  }
+
+  /**
+   * Signs nothing: no member, has forgotten what it signed, or has lost in a crash the block whose votes have
+   * confirmed its newest one.
+   */
+  get isMute(): boolean {
+    return this.self < 0 || this.recovering || this.highest.height < this.root.height;
   }
 
   /** The current term has a certificate: blocks may be proposed and acknowledged in it. */
@@ -225,6 +242,7 @@ export class State {
       }
     }
     records.push(encodeDurable(this.durable()));
+    this.recordedTerm = this.term;
     this.token += 1;
     this.effects.push({ kind: 'persist', token: this.token, records });
   }

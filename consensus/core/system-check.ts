@@ -20,6 +20,8 @@ import type { State } from './state.ts';
 
 /** Health is signed at heights that are multiples of this. */
 export const HEALTH_EVERY_BLOCKS = 8;
+/** Such heights kept until they are executed; a node that lags further is not well. */
+export const HEALTH_MARKS_MAX = 8;
 /** How old a height at which all are well may be. */
 const HEALTH_AGE_BLOCKS = 64;
 /** Frauds recorded by one block: their proofs must fit into it. */

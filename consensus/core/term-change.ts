@@ -33,9 +33,12 @@ const SILENT_TIMEOUTS = 3;
 
 /** Wishes for another leader. @param bft  also for bft mode, if the rules let modes change */
 export function suspect(s: State, bft: boolean): void {
-  if (s.self < 0 || s.recovering) return;
+  if (s.isMute) return;
+  const before = s.wishes.get(s.self);
   if (bft && s.config.policy === 'adaptive') s.wantBft = true;
   if (s.wish <= s.term) s.wish = nextTerm(s);
+  // What has been said is said again by the clock.
+  if (before?.term === s.wish && before.wantBft === s.wantBft) return;
   sendWish(s);
   countWishes(s);
 }
@@ -73,7 +76,7 @@ export function onWish(
 }
 
 function countWishes(s: State): void {
-  if (s.self < 0 || s.recovering) return;
+  if (s.isMute) return;
   const { join, report, n, f } = s.quorums;
   const wishes = [...s.wishes.values()];
   const wanting = wishes.filter(({ wantBft, term }) => wantBft && term > s.term).length;
@@ -104,13 +107,13 @@ export function enterTerm(s: State, term: number): void {
   for (const old of s.reports.keys()) if (old < term) s.reports.delete(old);
   s.times.enteredTerm = s.times.now;
   s.times.leaderHeard = s.times.now;
-  if (s.self < 0 || s.recovering) return;
-  s.persist();
   sendReport(s);
 }
 
 export function sendReport(s: State): void {
-  if (s.self < 0 || s.recovering || s.term === 0) return;
+  if (s.isMute || s.term === 0) return;
+  // It may have been entered while nothing could be said.
+  if (s.recordedTerm !== s.term) s.persist();
   const path = s.tail === null ? [] : s.tree.path(s.tail)!;
   const unsigned = {
     epoch: s.config.epoch,
@@ -129,7 +132,7 @@ export function sendReport(s: State): void {
 /** The leader of a term to come keeps reports. */
 export function onReport(s: State, report: Report): void {
   const { term, member } = report;
-  if (s.self < 0 || s.recovering || report.epoch !== s.config.epoch) return;
+  if (s.isMute || report.epoch !== s.config.epoch) return;
   if (term < s.term || term === 0 || term > s.term + CONSENSUS_LIMITS.reportTermsMax) return;
   if (leaderOf(s.config, term) !== s.self || (s.led !== null && s.led >= term)) return;
   const opened = openReport(s.context, s.anchor, report);
@@ -148,8 +151,13 @@ function findDenial(s: State, opened: OpenReport): void {
     if (vote.term >= opened.report.term || vote.mode !== 'raft' || admits(opened, vote)) continue;
     const block = s.tree.get(keyOf(vote.hash));
     if (block === undefined || block.header.term !== vote.term) continue;
-    const { header } = block.signed;
-    accuse(s, { kind: 'report', vote, header, report: opened.report });
+    const { highest } = opened.report;
+    const path = s.tree.path(block.key) ?? [];
+    const above =
+      highest.term === vote.term ? path.filter((each) => each.height > highest.height) : [block];
+    if (above.length === 0 || above.length > s.config.window) continue;
+    const headers = above.map(({ signed }) => signed.header);
+    accuse(s, { kind: 'report', vote, headers, report: opened.report });
   }
 }
 
@@ -213,7 +221,7 @@ function isComplete(s: State, { report, tail }: OpenReport): boolean {
 
 export function onNewTerm(s: State, newTerm: NewTerm): void {
   const { epoch, term } = newTerm;
-  if (epoch !== s.config.epoch || term < s.term || term === 0 || s.self < 0 || s.recovering) return;
+  if (epoch !== s.config.epoch || term < s.term || term === 0 || s.isMute) return;
   if (s.highest.term >= term || (s.lastAck !== null && s.lastAck.term >= term)) return;
   if (s.opened !== null && s.opened.message.term === term) return;
   if (!isSigned(s.context, newTerm)) return;
@@ -239,7 +247,7 @@ function takeNewTerm(s: State, newTerm: NewTerm): void {
 /** Votes for the block that the new term takes over, once it is here. */
 export function acknowledgeOpening(s: State): void {
   const { opened, term } = s;
-  if (opened === null || s.self < 0 || s.recovering || opened.message.term !== term) return;
+  if (opened === null || s.isMute || opened.message.term !== term) return;
   if (s.open || (s.lastAck !== null && s.lastAck.term >= term)) return;
   const { height, hash, mode } = opened.selection;
   const key = keyOf(hash);

@@ -11,7 +11,7 @@ import type { Health } from './message.ts';
 import { sendProposal } from './proposing.ts';
 import { retryProbes, retryReads } from './recovery.ts';
 import type { State } from './state.ts';
-import { HEALTH_EVERY_BLOCKS, isHealth } from './system-check.ts';
+import { isHealth } from './system-check.ts';
 import { sendReport, sendWish, suspect } from './term-change.ts';
 import { advance, sendVote } from './voting.ts';
 
@@ -37,14 +37,20 @@ export function onTick(s: State, nowMs: number): void {
 }
 
 function startClock(s: State, nowMs: number): void {
-  Object.assign(s.times, { now: nowMs, enteredTerm: nowMs, leaderHeard: nowMs, confirmed: nowMs });
+  Object.assign(s.times, {
+    now: nowMs,
+    enteredTerm: nowMs,
+    opened: nowMs,
+    leaderHeard: nowMs,
+    confirmed: nowMs,
+  });
   if (s.times.waiting !== null) s.times.waiting = nowMs;
 }
 
 function resend(s: State): void {
   if (s.recovering) retryProbes(s);
   advance(s);
-  if (s.self < 0 || s.recovering) return;
+  if (s.isMute) return;
   if (s.wish > s.term) sendWish(s);
   if (!s.open) {
     sendReport(s);
@@ -70,7 +76,7 @@ function grown(s: State, ms: number): number {
 
 /** Suspects the leader if it is silent, does not open its term, or does not get on. */
 function watch(s: State): void {
-  if (s.self < 0 || s.recovering) return;
+  if (s.isMute) return;
   const { times, config } = s;
   const { electionMs, openMs, progressMs, fastMs } = config.timers;
   const since = (at: number) => times.now - at;
@@ -83,7 +89,10 @@ function watch(s: State): void {
   const waiting = times.waiting ?? times.unconfirmed;
   // Terms that changed while nodes were coming up, and nothing was asked of them, have not failed.
   if (waiting === null && since(times.enteredTerm) > grown(s, openMs)) s.failedTerms = 0;
-  if (waiting !== null && since(Math.max(waiting, times.confirmed)) > grown(s, progressMs)) {
+  if (
+    waiting !== null &&
+    since(Math.max(waiting, times.confirmed, times.opened)) > grown(s, progressMs)
+  ) {
     return suspect(s, !silent);
   }
   const slow = times.unconfirmed !== null && since(times.unconfirmed) > grown(s, fastMs);
@@ -103,13 +112,10 @@ export function onLeaderHeard(s: State, member: number, term: number): void {
 /** In bft mode members say at common heights what they have, so that all can see that all are well. */
 export function sayHealth(
   s: State,
-  height: number,
-  hash: Uint8Array,
+  { height, hash }: { readonly height: number; readonly hash: Uint8Array },
   receiptsRoot: Uint8Array,
 ): void {
-  if (s.self < 0 || s.recovering || s.config.policy !== 'adaptive' || s.config.mode !== 'bft')
-    return;
-  if (height % HEALTH_EVERY_BLOCKS !== 0) return;
+  if (s.isMute || s.config.policy !== 'adaptive' || s.config.mode !== 'bft') return;
   const unsigned = { epoch: s.config.epoch, member: s.self, height, hash, receiptsRoot };
   const signature = signStatement(s.context, 'health', encodeUnsignedHealth(unsigned));
   const health: Health = { ...unsigned, signature };

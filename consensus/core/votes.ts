@@ -35,8 +35,8 @@ export class Votes {
     }
   }
 
-  /** @param vote  verified, the member's first at its place. @returns votes for the same thing */
-  add(vote: Vote): number {
+  /** @param vote  verified, the member's first at its place */
+  add(vote: Vote): void {
     const place = placeOf(vote);
     let own = this.#byMember.get(vote.member);
     if (own === undefined) this.#byMember.set(vote.member, (own = new Map()));
@@ -44,7 +44,6 @@ export class Votes {
     if (own.size > CONSENSUS_LIMITS.votesPerMemberMax) this.#forget(own, [...own.values()][0]!);
     const tally = this.#tallyOf(vote) ?? this.#open(place, vote);
     tally.signatures.set(vote.member, vote.signature);
-    return tally.signatures.size;
   }
 
   #open(place: string, vote: Vote): Tally {

@@ -17,10 +17,11 @@ import { nextConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { signVote, verifyHeader, verifyVote } from '../../ledger/signing.ts';
 import type { Ballot, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
+import { LIMITS } from '../../ledger/limits.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import type { Candidate } from './block-tree.ts';
 import { decodeCandidate, keyOf } from './block-tree.ts';
-import { fetchMissing } from './catch-up.ts';
+import { askVoterForBlocks, fetchMissing } from './catch-up.ts';
 import { isCertified, isHigher } from './context.ts';
 import { beginEpoch } from './epoch-change.ts';
 import { judge } from './judge.ts';
@@ -29,6 +30,7 @@ import { accuse } from './evidence.ts';
 import { leaveAmnesia } from './recovery.ts';
 import { tryDecodeHeader } from './select.ts';
 import type { State } from './state.ts';
+import { HEALTH_EVERY_BLOCKS, HEALTH_MARKS_MAX } from './system-check.ts';
 import { acknowledgeOpening, enterTerm, tryOpenings } from './term-change.ts';
 
 export function onBlock(s: State, message: Extract<Message, { kind: 'block' }>): void {
@@ -76,7 +78,7 @@ export function advance(s: State): void {
 
 /** Acknowledges blocks of the open term, the lowest first. */
 function acknowledge(s: State): void {
-  if (s.self < 0 || s.recovering || !s.open) return;
+  if (s.isMute || !s.open) return;
   const blocks = [...s.tree.blocks()].filter(({ header }) => header.term === s.term);
   blocks.sort((a, b) => a.height - b.height);
   for (const block of blocks) {
@@ -103,6 +105,10 @@ function mayAcknowledge(s: State, block: Candidate): boolean {
   const covered = s.tree.extends(highest.key, block);
   if (!covered && !isAboveHighest(s, block)) return false;
   const path = s.tree.path(block.key)!;
+  // What an earlier term has left unconfirmed and this one has not taken over is not taken over by the way: a report
+  // with it in its tail would be none, and with too few others no term would ever open.
+  const above = path.filter(({ height }) => height > highest.height);
+  if (above.some(({ header }) => header.term !== s.term)) return false;
   if (path.slice(0, -1).some(({ barrier }) => barrier)) return false;
   return isSound(s, path);
 }
@@ -153,17 +159,24 @@ export function onVote(s: State, vote: Vote): void {
     if (!same) accuse(s, { kind: 'votes', first: earlier, second: vote });
     return;
   }
-  const count = s.votes.add(vote);
+  s.votes.add(vote);
+  for (const certificate of certificatesWith(s, vote)) made(s, certificate);
+}
+
+/** What the votes for the same thing make now; all of it first, since the first may end the epoch. */
+function certificatesWith(s: State, vote: Vote): VoteCertificate[] {
+  const { fast, report } = s.quorums;
+  const found: (VoteCertificate | null)[] = [];
   if (vote.kind === 'commit') {
-    if (count >= quorums.report) made(s, s.votes.certificate(vote, 'commit', quorums.report)!);
-    return;
-  }
-  if (count >= quorums.fast && vote.mode === 'raft') {
+    found.push(s.votes.certificate(vote, 'commit', report));
+  } else {
     const block = s.tree.get(keyOf(vote.hash));
-    const fast = s.votes.certificate(vote, 'fast', quorums.fast)!;
-    if (block === undefined || checkConfirms(fast, block.header) === null) made(s, fast);
+    const quick = vote.mode === 'raft' ? s.votes.certificate(vote, 'fast', fast) : null;
+    const confirms =
+      quick !== null && (block === undefined || checkConfirms(quick, block.header) === null);
+    found.push(confirms ? quick : null, s.votes.certificate(vote, 'quorum', report));
   }
-  if (count >= quorums.report) made(s, s.votes.certificate(vote, 'quorum', quorums.report)!);
+  return found.filter((certificate) => certificate !== null);
 }
 
 /** A certificate made of votes here: others may not have seen them all. */
@@ -196,7 +209,8 @@ export function onCertificate(s: State, certificate: VoteCertificate): void {
 function waitForBlock(s: State, certificate: VoteCertificate): void {
   const { height, hash } = certificate;
   if (height <= s.root.height) {
-    if (certificate.kind !== 'quorum') s.alarm('fork', `another block ${height} is confirmed`);
+    const confirms = certificate.kind !== 'quorum' && height === s.root.height;
+    if (confirms) s.alarm('fork', `another block ${height} is confirmed`);
     return;
   }
   const known = s.waiting.some(
@@ -222,6 +236,10 @@ function raise(s: State, certificate: VoteCertificate): void {
     s.tail !== block.key &&
     s.tree.extends(s.tail, block);
   if (!keeps) s.tail = null;
+  if (term > s.highest.term) {
+    s.times.opened = s.times.now;
+    s.times.unconfirmed = null;
+  }
   s.highest = certificate;
   if (s.recovering) leaveAmnesia(s);
   if (mode === 'bft') s.wantBft = true;
@@ -232,7 +250,7 @@ function raise(s: State, certificate: VoteCertificate): void {
 
 /** In its term, what is not confirmed by acknowledgements is committed. */
 function commit(s: State, certificate: VoteCertificate): void {
-  if (s.self < 0 || s.recovering || certificate.term !== s.term) return;
+  if (s.isMute || certificate.term !== s.term) return;
   if (certificate !== s.highest || certificate.height <= s.root.height) return;
   const block = s.tree.get(keyOf(certificate.hash));
   if (block === undefined) return;
@@ -249,6 +267,8 @@ function confirm(s: State, certificate: VoteCertificate): void {
   const block = path?.at(-1);
   if (path === null || block === undefined) return;
   if (checkConfirms(certificate, block.header) !== null) return;
+  // Too many for one certificate: others have nearer ones for the first of them.
+  if (path.length > LIMITS.certificateSpanMax) return askVoterForBlocks(s, certificate);
   s.confirming = certificate;
   for (const ancestor of path) confirmOne(s, ancestor, certificate);
   s.failedTerms = 0;
@@ -264,6 +284,10 @@ function confirmOne(s: State, block: Candidate, certificate: VoteCertificate): v
   const { header, bundles, system, hash, signed } = block;
   s.tree.confirm(block, nextConfig(s.config, header, system));
   s.results = s.results.filter(({ height }) => height >= header.executed.height);
+  if (block.height % HEALTH_EVERY_BLOCKS === 0) {
+    s.marks.push({ height: block.height, hash });
+    if (s.marks.length > HEALTH_MARKS_MAX) s.marks.shift();
+  }
   const confirmed = { header, bundles, system, certificate };
   s.effects.push({ kind: 'confirmed', block: confirmed, hash, signed });
 }
@@ -277,7 +301,7 @@ export function onFetch(s: State, from: Uint8Array, hash: Uint8Array): void {
 
 /** After a restart: what was signed before may not have arrived. */
 export function resumeVotes(s: State): void {
-  if (s.self < 0 || s.recovering) return;
+  if (s.isMute) return;
   if (s.lastAck !== null && s.lastAck.term === s.term) s.ownAck = castVote(s, 'ack', s.lastAck);
   commit(s, s.highest);
 }

@@ -14,15 +14,17 @@ import { votesOf } from '../../ledger/vote.ts';
 import type { Candidate } from '../../consensus/core/block-tree.ts';
 import {
   decodeMessage,
+  encodeEvidence,
   encodeMessage,
   encodeUnsignedNewTerm,
   encodeUnsignedReport,
 } from '../../consensus/core/codec.ts';
 import { signStatement } from '../../consensus/core/context.ts';
-import type { Message, Report, SignedBlock } from '../../consensus/core/message.ts';
+import type { Evidence, Message, Report, SignedBlock } from '../../consensus/core/message.ts';
 import { nextHeader } from '../../consensus/core/proposing.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import type { State } from '../../consensus/core/state.ts';
+import { INVALID } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Stream } from './random.ts';
 import type { Simulation } from './simulation.ts';
@@ -89,7 +91,7 @@ export class Adversary {
     if (liar === undefined || s === undefined) return;
     const member = memberOf(s.config, liar.key);
     if (member < 0) return;
-    switch (this.#random.below(6)) {
+    switch (this.#random.below(7)) {
       case 0:
         return this.#proposeSiblings(liar, s);
       case 1:
@@ -100,6 +102,8 @@ export class Adversary {
         return this.#openTerm(liar, s, member);
       case 4:
         return this.#certify(liar, s.config);
+      case 5:
+        return this.#accuse(liar, s);
       default:
         return this.#resend(liar, s);
     }
@@ -119,10 +123,13 @@ export class Adversary {
   #proposeSiblings(liar: SimNode, s: State): void {
     const terms = [s.term, s.term, s.highest.term];
     const term = this.#random.pick(terms);
-    if (!equal(s.nodeOf(leaderOf(s.config, term)), liar.key)) return;
+    const leads = equal(s.nodeOf(leaderOf(s.config, term)), liar.key);
+    if (!leads && !this.#random.chance(0.1)) return;
     const linked = [...s.tree.blocks()].filter(({ history }) => history !== null);
     const parent = this.#random.pick([s.root, ...linked]);
-    const halves = this.#simulation.nodes.map(() => this.#random.chance(0.5));
+    // Sometimes one for all, that is wrong in itself.
+    const one = this.#random.chance(0.3);
+    const halves = this.#simulation.nodes.map(() => one || this.#random.chance(0.5));
     for (const side of [0, 1]) {
       const block = this.#makeBlock(liar, s, term, parent as Candidate, side);
       const to = halves.flatMap((first, index) => (first === (side === 0) ? [index] : []));
@@ -138,18 +145,22 @@ export class Adversary {
 
   #makeBlock(liar: SimNode, s: State, term: number, parent: Candidate, side: number): SignedBlock {
     const { crypto, chainId } = this.#simulation.beginning;
-    const body = encodeBody({ bundles: [], system: [] });
+    const bundle = { author: 1, publicKey: liar.key, signature: new Uint8Array(64) };
+    const invalid = { ...bundle, transactions: [new Uint8Array([INVALID, side])] };
+    const bundles = this.#random.chance(0.1) ? [invalid] : [];
+    const body = encodeBody({ bundles, system: [] });
     const begins =
       term > 0 && (parent.header.epoch !== s.config.epoch || parent.header.term !== term);
-    const named = begins ? (s.opened?.hash ?? new Uint8Array(32)) : new Uint8Array(32);
+    const hidden = this.#random.chance(0.5);
+    const named = begins && !hidden ? (s.opened?.hash ?? new Uint8Array(32)) : new Uint8Array(32);
     const header = nextHeader(
       { header: parent.header, hash: parent.hash, historyRoot: parent.history!.root() },
       {
         timeMs: parent.header.timeMs + side + this.#random.below(3),
         transactionsRoot: this.#simulation.beginning.header.transactionsRoot,
-        transactionCount: 0,
+        transactionCount: bundles.length,
         bodyHash: bodyHash(crypto, body),
-        executed: parent.header.executed,
+        executed: this.#results(parent),
         proposer: liar.key,
         epoch: s.config.epoch,
         term,
@@ -160,6 +171,40 @@ export class Adversary {
     const encoded = encodeHeader(header);
     const signature = signHeader(crypto, liar.seed, chainId, headerHash(crypto, encoded));
     return { header: encoded, body, signature };
+  }
+
+  /** What the parent says, or a lie about the block after that. */
+  #results({ header: { executed, height } }: Candidate): Candidate['header']['executed'] {
+    if (executed.height >= height || !this.#random.chance(0.2)) return executed;
+    return {
+      height: executed.height + 1,
+      receiptsRoot: new Uint8Array(32).fill(this.#random.below(2)),
+    };
+  }
+
+  /** Proofs that prove nothing, against whoever has said something. */
+  #accuse(liar: SimNode, s: State): void {
+    const ballots = [...this.#ballots.values()].filter(
+      ({ ballot }) => ballot.epoch === s.config.epoch,
+    );
+    if (ballots.length === 0 || this.#proposed.length === 0) return;
+    const { votes } = this.#random.pick(ballots);
+    const vote = this.#random.pick([...votes.values()]);
+    const first = this.#random.pick(this.#proposed);
+    const made: Evidence[] = [
+      { kind: 'votes', first: vote, second: vote },
+      { kind: 'proposals', first, second: first },
+    ];
+    for (const reports of this.#reports.values()) {
+      const report = reports.get(vote.member);
+      const block = this.#proposed.find(({ header }) =>
+        equal(headerHash(this.#simulation.beginning.crypto, header), vote.hash),
+      );
+      if (report === undefined || block === undefined) continue;
+      made.push({ kind: 'report', vote, headers: [block.header], report });
+    }
+    const evidence = encodeEvidence(this.#random.pick(made));
+    this.#send(liar, { kind: 'evidence', evidence }, this.#anyone());
   }
 
   /** For anything that somebody has voted for. */
@@ -231,17 +276,32 @@ export class Adversary {
     const { report: needed } = quorumsOf(config);
     const context = { ...this.#simulation.beginning, config };
     let least: { height: number; message: Message } | null = null;
+    const lie = this.#random.below(5);
     for (let attempt = 0; attempt < 6; attempt++) {
-      const chosen = this.#random.some(held).slice(0, needed);
+      const some = this.#random.some(held);
+      // Too few, or one that counts several times.
+      const count = lie === 0 ? needed - 1 : needed;
+      const own = held.find((report) => report.member === member);
+      while (lie === 1 && own !== undefined && some.length < needed) some.push(own);
+      const chosen = some.slice(0, count);
       const opened = chosen.map((report) => openReport(context, s.anchor, report));
-      if (chosen.length < needed || opened.some((each) => each === null)) continue;
+      if (chosen.length < count || count === 0 || opened.some((each) => each === null)) continue;
       const selection = select(
         config,
         opened.map((each) => each!),
       );
       if ('excluded' in selection) continue;
       if (least !== null && least.height <= selection.height) continue;
-      const unsigned = { epoch: config.epoch, term, reports: chosen, ...selection };
+      const given = lie === 2 ? this.#random.pick(chosen).highest : selection;
+      const { height, hash } = given;
+      const unsigned = {
+        epoch: config.epoch,
+        term,
+        reports: chosen,
+        height,
+        hash,
+        mode: selection.mode,
+      };
       const signer = { ...this.#simulation.beginning, seed: liar.seed };
       const signature = signStatement(signer, 'new term', encodeUnsignedNewTerm(unsigned));
       least = {

@@ -13,18 +13,25 @@
 
 import type { Header } from '../../ledger/block.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
+import { checkCertificateOf } from '../../ledger/certificate-check.ts';
 import { decodeBody, decodeHeader } from '../../ledger/encoding.ts';
-import { isBarrier, quorumsOf } from '../../ledger/epoch.ts';
+import { isBarrier, leaderOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
-import type { Vote } from '../../ledger/vote.ts';
-import { decodeMessage } from '../../consensus/core/codec.ts';
+import { voteMessage } from '../../ledger/signing.ts';
+import type { SystemRecord } from '../../ledger/system.ts';
+import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
+import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
-import type { SignedBlock } from '../../consensus/core/message.ts';
+import type { NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
+import type { Confirmed } from './disk.ts';
 import { INVALID } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Simulation } from './simulation.ts';
+
+/** The window of rules that no administrator has signed. */
+export const FORBIDDEN_WINDOW = 63;
 
 export class Violation extends Error {
   override readonly name = 'Violation';
@@ -44,6 +51,10 @@ interface Standing {
   height: number;
   /** What it has signed for, by place. */
   readonly signed: Map<string, string>;
+  /** The greatest height it has confirmed. */
+  reached: number;
+  /** Epoch and term of what it has signed last. */
+  last: readonly [epoch: number, term: number];
 }
 
 export class Invariants {
@@ -61,6 +72,8 @@ export class Invariants {
   readonly #standings = new Map<number, Standing>();
   readonly #transactions = new Map<string, number>();
   readonly #reads = new Map<number, number>();
+  /** Terms that an honest member has wished for. */
+  readonly #wished = new Set<string>();
   #newest = 0;
   terms = 0;
   epochs = 0;
@@ -91,25 +104,46 @@ export class Invariants {
     return [...this.#blocks.values()];
   }
 
+  /** What a liar lets out: its blocks may be confirmed all the same. */
+  onLiar(bytes: Uint8Array): void {
+    const message = decodeMessage(bytes);
+    if (message.kind === 'block') this.register(message.block);
+  }
+
   /** What an honest member lets out. */
   onSend(node: SimNode, bytes: Uint8Array): void {
     const message = decodeMessage(bytes);
     if (message.kind === 'block') {
       const { header } = this.register(message.block);
-      const own = equal(header.proposer, node.key);
+      // Whoever has lost its disk may still be asked for what it proposed before.
+      const own = equal(header.proposer, node.key) && !node.lost;
       if (own) this.#checkLed(node, header.epoch, header.term);
     }
     if (message.kind === 'vote') this.#onVote(node, message.vote);
+    if (message.kind === 'certificate') this.#checkSignatures(message.certificate);
+    if (message.kind === 'wish') this.#wished.add(`${message.epoch}/${message.term}`);
     if (message.kind === 'report') {
       const { epoch, term } = message.report;
+      this.#signedIn(node, epoch, term);
       const state = node.disk.state(epoch);
+      if (state === null && node.replica?.config.epoch !== epoch) return;
       this.#check(
         state !== null && state.term >= term,
         `${node.index} reports before it is durable`,
       );
     }
-    if (message.kind === 'newTerm')
-      this.#checkLed(node, message.newTerm.epoch, message.newTerm.term);
+    if (message.kind === 'newTerm') this.#onNewTerm(node, message.newTerm);
+  }
+
+  /** A term after one in bft mode is in bft mode, as far as the reports show. */
+  #onNewTerm(node: SimNode, { epoch, term, mode, reports }: NewTerm): void {
+    this.#checkLed(node, epoch, term);
+    const [highest] = reports
+      .map((report) => report.highest)
+      .sort((a, b) => b.term - a.term || b.height - a.height);
+    const { policy } = this.#configs.get(epoch)!;
+    const falls = policy === 'adaptive' && highest?.mode === 'bft' && mode === 'raft';
+    this.#check(!falls, `term ${term} falls back to raft mode`);
   }
 
   #checkLed(node: SimNode, epoch: number, term: number): void {
@@ -131,8 +165,65 @@ export class Invariants {
     const before = standing.signed.get(place);
     this.#check(before === undefined || before === hash, `${node.index} votes twice at ${place}`);
     standing.signed.set(place, hash);
+    if (kind === 'ack') this.#checkOneOpening(node, vote);
+    this.#signedIn(node, epoch, term);
     this.#checkDurable(node, vote);
+    if (kind === 'ack' && before === undefined) {
+      this.#checkPlace(node, config, vote);
+      this.#checkOpening(node, config, vote);
+    }
     if (before === undefined) this.#count(config, `${place}/${mode}/${hash}`, vote, node.index);
+  }
+
+  /** Nothing is signed for a term that was left. */
+  #signedIn(node: SimNode, epoch: number, term: number): void {
+    const standing = this.#standing(node);
+    const [lastEpoch, lastTerm] = standing.last;
+    const later = epoch > lastEpoch || (epoch === lastEpoch && term >= lastTerm);
+    this.#check(
+      later || epoch < lastEpoch,
+      `${node.index} signs for term ${term} after ${lastTerm}`,
+    );
+    if (later) standing.last = [epoch, term];
+  }
+
+  /** In one term a member acknowledges one opening. */
+  #checkOneOpening(node: SimNode, { epoch, term, hash }: Vote): void {
+    const block = this.#blocks.get(hex(hash));
+    if (block === undefined || (block.header.term === term && block.header.epoch === epoch)) return;
+    const { signed } = this.#standing(node);
+    const place = `opening/${epoch}/${term}`;
+    const before = signed.get(place);
+    this.#check(
+      before === undefined || before === block.key,
+      `${node.index} opens ${epoch}/${term} twice`,
+    );
+    signed.set(place, block.key);
+  }
+
+  /** What a new term takes over follows from what a quorum has reported. */
+  #checkOpening(node: SimNode, config: EpochConfig, { epoch, term, hash }: Vote): void {
+    const s = node.replica?.inspected;
+    const message = s?.opened?.message;
+    if (s?.config.epoch !== epoch || message?.term !== term || !equal(message.hash, hash)) return;
+    const reporters = new Set(message.reports.map(({ member }) => member));
+    const quorum = reporters.size >= quorumsOf(config).report;
+    this.#check(quorum, `${node.index} opens term ${term} on ${reporters.size} reports`);
+  }
+
+  /** Within the window, on no unconfirmed barrier. */
+  #checkPlace(node: SimNode, config: EpochConfig, vote: Vote): void {
+    const block = this.#blocks.get(hex(vote.hash));
+    if (block === undefined || node.replica?.config.epoch !== vote.epoch) return;
+    // A crash may have taken confirmed blocks back since, and what a new term takes over may be further.
+    const { reached } = this.#standing(node);
+    const within = block.header.term !== vote.term || vote.height <= reached + config.window;
+    this.#check(within, `${node.index} acknowledges ${vote.height} above ${reached}`);
+    let at = this.#blocks.get(hex(block.header.parent));
+    while (at !== undefined && at.header.height > reached) {
+      this.#check(!at.barrier, `${node.index} acknowledges on an unconfirmed barrier`);
+      at = this.#blocks.get(hex(at.header.parent));
+    }
   }
 
   #checkDurable(node: SimNode, vote: Vote): void {
@@ -205,6 +296,7 @@ export class Invariants {
     if (effect.kind === 'epochChanged') {
       this.#configs.set(effect.config.epoch, effect.config);
       this.epochs = Math.max(this.epochs, effect.config.epoch);
+      this.#check(effect.config.window !== FORBIDDEN_WINDOW, 'rules that nobody has approved');
       for (const accused of effect.config.suspended) this.#checkAccused(effect.config, accused);
     }
     if (effect.kind === 'alarm') {
@@ -219,7 +311,7 @@ export class Invariants {
   }
 
   #onConfirmed(node: SimNode, { block, hash }: Extract<Effect, { kind: 'confirmed' }>): void {
-    const { header, bundles, certificate } = block;
+    const { header, bundles } = block;
     const { height } = header;
     this.#check(
       height === node.height + 1,
@@ -231,14 +323,46 @@ export class Invariants {
     if (other === undefined) {
       this.#confirmed.set(height, key);
       this.#checkNew(header, bundles, key);
+      this.#checkReturn(header, block.system);
     }
-    this.#check(certificate.kind !== 'quorum', 'confirmed by acknowledgements of a quorum');
+    this.#checkCertificate(block);
+    // What is stored must pass the check of every later start, and of whoever verifies the chain.
+    const context = { ...this.#simulation.beginning, config: this.#configs.get(header.epoch)! };
+    const wrong = checkCertificateOf(context, header, hash, block.certificate);
+    this.#check(wrong === null, `block ${height}: ${wrong}`);
     this.#newest = Math.max(this.#newest, height);
     const root = node.roots[header.executed.height];
     this.#check(
       root === undefined || equal(root, header.executed.receiptsRoot),
       `block ${height} says wrong results`,
     );
+  }
+
+  /** By itself, whatever the core thinks of it. */
+  #checkCertificate({ header, certificate }: Confirmed): void {
+    const { kind, epoch, term, mode, signatures } = certificate;
+    this.#check(kind !== 'quorum', 'confirmed by acknowledgements of a quorum');
+    const config = this.#configs.get(epoch);
+    this.#check(config !== undefined && epoch === header.epoch, 'confirmed by another epoch');
+    const { report, fast } = quorumsOf(config);
+    const signers = new Set(signatures.map(({ member }) => member));
+    this.#check(signers.size >= (kind === 'fast' ? fast : report), 'confirmed by too few');
+    const named = this.#blocks.get(hex(certificate.hash))?.header;
+    const ofTerm = named === undefined || (named.term === term && named.mode === 'raft');
+    this.#check(kind !== 'fast' || (mode === 'raft' && ofTerm), 'confirmed by an opening');
+    this.#checkSignatures(certificate);
+  }
+
+  #checkSignatures(certificate: VoteCertificate): void {
+    const config = this.#configs.get(certificate.epoch)!;
+    const { crypto, chainId } = this.#simulation.beginning;
+    const kind = certificate.kind === 'commit' ? 'commit' : 'ack';
+    const cast = { ...certificate, kind } as const;
+    for (const { member, signature } of certificate.signatures) {
+      const key = config.members[member]!.publicKey;
+      const good = crypto.verify(key, voteMessage(chainId, { ...cast, member }), signature);
+      this.#check(good, 'a certificate with a forged signature');
+    }
   }
 
   #checkNew(
@@ -251,9 +375,12 @@ export class Invariants {
     const first = height === 1 ? hex(this.#simulation.beginning.hash) : parent;
     this.#check(first === hex(header.parent), `block ${height} does not follow`);
     const config = this.#configs.get(epoch)!;
+    this.#checkProposer(header, config);
     const known = this.#blocks.get(key);
-    this.#check(known !== undefined, `block ${height} was never proposed`);
-    this.#check(known.barrier || mode === config.mode, `block ${height} hides its mode`);
+    // Alone, a node need not send what it proposes.
+    const proposed = known !== undefined || this.#simulation.options.n === 1;
+    this.#check(proposed, `block ${height} was never proposed`);
+    this.#check(known?.barrier === true || mode === config.mode, `block ${height} hides its mode`);
     const fixed = config.policy === 'adaptive' || config.policy === mode;
     this.#check(fixed, `block ${height} in ${mode} mode`);
     for (const { transactions } of bundles) {
@@ -261,6 +388,36 @@ export class Invariants {
         this.#check(bytes[0] !== INVALID, `block ${height} has an invalid transaction`);
         this.#transactions.set(hex(bytes), height);
       }
+    }
+  }
+
+  #checkProposer(header: Header, config: EpochConfig): void {
+    const { height, epoch, term, proposer, newTermHash } = header;
+    const leader = config.members[leaderOf(config, term)]!.publicKey;
+    this.#check(equal(proposer, leader), `block ${height} is not of its leader`);
+    const parent = this.#blocks.get(hex(header.parent))?.header;
+    const begins =
+      term > 0 && parent !== undefined && (parent.epoch !== epoch || parent.term !== term);
+    const named = newTermHash.some((byte) => byte !== 0);
+    this.#check(!begins || named, `block ${height} does not say what opened its term`);
+  }
+
+  /** The return to raft mode has its reasons in the chain. */
+  #checkReturn(header: Header, system: readonly SystemRecord[]): void {
+    const config = this.#configs.get(header.epoch)!;
+    for (const record of system) {
+      if (record.kind !== 'mode' || record.mode !== 'raft') continue;
+      const health = record.statements.map(decodeHealth);
+      const heights = new Set(health.map(({ height }) => height));
+      const members = new Set(health.map(({ member }) => member));
+      this.#check(members.size === config.members.length, 'a return to raft without all');
+      this.#check(heights.size === 1, 'a return to raft by different heights');
+      this.#check(config.suspended.length === 0, 'a return to raft with a member suspended');
+      const { switched, timers } = config;
+      const ms = timers.dwellMs * 2 ** switched.level;
+      this.#check(header.timeMs - switched.timeMs >= ms, 'a return to raft too early');
+      const blocks = header.height - switched.height;
+      this.#check(blocks >= timers.dwellBlocks, 'a return to raft after too few blocks');
     }
   }
 
@@ -274,21 +431,25 @@ export class Invariants {
     const known = this.#standings.get(node.index);
     if (known !== undefined) return known;
     const signed = new Map<string, string>();
-    const fresh = { epoch: 0, term: 0, highestTerm: 0, highestHeight: 0, height: 0, signed };
-    this.#standings.set(node.index, fresh);
-    return fresh;
-  }
-
-  onLoss(node: SimNode): void {
-    const { signed } = this.#standing(node);
-    this.#standings.set(node.index, {
+    const last = [0, 0] as const;
+    const fresh = {
       epoch: 0,
       term: 0,
       highestTerm: 0,
       highestHeight: 0,
       height: 0,
+      reached: 0,
       signed,
-    });
+      last,
+    };
+    this.#standings.set(node.index, fresh);
+    return fresh;
+  }
+
+  onLoss(node: SimNode): void {
+    const { signed, last, reached } = this.#standing(node);
+    const nothing = { epoch: 0, term: 0, highestTerm: 0, highestHeight: 0, height: 0 };
+    this.#standings.set(node.index, { ...nothing, signed, last, reached });
   }
 
   afterStep(node: SimNode): void {
@@ -300,7 +461,9 @@ export class Invariants {
       highest.term > standing.highestTerm ||
       (highest.term === standing.highestTerm && highest.height >= standing.highestHeight);
     if (epoch === standing.epoch) {
-      this.#check(term >= standing.term || !node.up, `${node.index}: term falls to ${term}`);
+      this.#check(term >= standing.term, `${node.index}: term falls to ${term}`);
+      const wished = term === standing.term || term === 0 || this.#isWished(epoch, term);
+      this.#check(wished, `${node.index} enters term ${term}, which only liars wish for`);
       this.#check(higher, `${node.index}: highest certificate falls`);
     } else {
       this.#check(epoch > standing.epoch, `${node.index}: epoch falls`);
@@ -321,6 +484,7 @@ export class Invariants {
       highestTerm: highest.term,
       highestHeight: highest.height,
       height: s.root.height,
+      reached: Math.max(standing.reached, s.root.height),
     });
     this.terms = Math.max(this.terms, term);
   }
@@ -328,6 +492,23 @@ export class Invariants {
   /** A crash takes back what was not durable. */
   onCrash(node: SimNode): void {
     this.onLoss(node);
+  }
+
+  #isWished(epoch: number, term: number): boolean {
+    for (const wish of this.#wished) {
+      const [of, wanted] = wish.split('/').map(Number);
+      if (of === epoch && wanted! >= term) return true;
+    }
+    // Its own wish may not have left it yet.
+    return this.#simulation.nodes.some(({ index, replica }) => {
+      const s = replica?.inspected;
+      return (
+        s !== undefined &&
+        this.#simulation.isHonest(index) &&
+        s.config.epoch === epoch &&
+        s.wish >= term
+      );
+    });
   }
 
   readBegins(id: number): void {

@@ -72,6 +72,7 @@ function changedVote(random: Stream, node: SimNode, beginning: Beginning, vote: 
     { ...rest, kind: rest.kind === 'ack' ? 'commit' : 'ack' } as const,
     { ...rest, mode: rest.mode === 'raft' ? 'bft' : 'raft' } as const,
     { ...rest, hash: beginning.hash },
+    { ...rest, member: random.below(4) },
   ]);
   return signVote(beginning.crypto, node.seed, beginning.chainId, lie);
 }

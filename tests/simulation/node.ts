@@ -127,7 +127,9 @@ export class SimNode {
       const next = nextConfig(tip.config, block.header, block.system);
       tip = { header: block.header, hash: own, certificate: block.certificate, config: next };
     }
-    return { ...tip, history, results: this.#results(tip.header.executed.height) };
+    const { start } = tip.config;
+    const anchor = start === 0 ? hash : this.chain[start - 1]!.hash;
+    return { ...tip, anchor, history, results: this.#results(tip.header.executed.height) };
   }
 
   #results(from: number): Executed[] {

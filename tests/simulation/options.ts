@@ -30,6 +30,8 @@ export interface Options {
   /** Bundles put up for ordering, each second. */
   readonly load: number;
   readonly membershipChanges: boolean;
+  /** Chance that clients of all members complain about the leader, each fifth of a second. */
+  readonly complaints: number;
   readonly events: number;
   readonly realCrypto: boolean;
 }
@@ -63,6 +65,7 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
     executeMs: random.pick([0, 2, 20]),
     load: random.pick([5, 20, 60]),
     membershipChanges: random.chance(0.2),
+    complaints: random.pick([0, 0, 0.1, 0.5]),
     events: 1_500,
     realCrypto: false,
     ...changes,

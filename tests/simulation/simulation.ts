@@ -18,7 +18,7 @@ import type { Effect } from '../../consensus/core/event.ts';
 import { rulesStatement } from '../../consensus/core/system-check.ts';
 import { nativeCrypto } from '../../storage/native-crypto.ts';
 import { Adversary } from './adversary.ts';
-import { Invariants, Violation } from './invariants.ts';
+import { FORBIDDEN_WINDOW, Invariants, Violation } from './invariants.ts';
 import type { Beginning, Surroundings } from './node.ts';
 import { SimNode } from './node.ts';
 import { mutated } from './mutator.ts';
@@ -28,16 +28,17 @@ import { Schedule } from './schedule.ts';
 import { tokenCrypto } from './token-crypto.ts';
 
 const START_MS = 1_760_000_000_000;
+const STRANGER = new Uint8Array(32).fill(0xee);
 const ADMIN = new Uint8Array(32).fill(0xad);
 /** Simulated time in which all must be well once faults have ended. */
 const EPILOGUE_MS = 90_000;
 
 const TIMERS = {
   heartbeatMs: 160,
-  electionMs: 600,
-  progressMs: 900,
-  openMs: 600,
-  fastMs: 400,
+  electionMs: 480,
+  progressMs: 500,
+  openMs: 300,
+  fastMs: 200,
   timeoutMaxMs: 4_000,
   dwellMs: 2_000,
   dwellBlocks: 6,
@@ -118,7 +119,10 @@ export class Simulation {
     if (this.isHonest(from.index)) {
       this.invariants.onSend(from, bytes);
       this.#adversary.observe(bytes);
-    } else if (liar === 'silent' && this.#network.chance(0.9)) return;
+    } else {
+      this.invariants.onLiar(bytes);
+      if (liar === 'silent' && this.#network.chance(0.9)) return;
+    }
     const lies = !this.isHonest(from.index) && liar === 'mutator';
     for (const [index, { key }] of this.nodes.entries()) {
       if (index === from.index || (to !== null && !equal(to, key))) continue;
@@ -179,8 +183,12 @@ export class Simulation {
       () => this.#partition(),
     );
     this.#every(
-      () => 100 + this.#workload.below(400),
+      () => 40 + this.#workload.below(160),
       () => this.#read(),
+    );
+    this.#every(
+      () => 200,
+      () => this.#complain(),
     );
     if (this.options.liar === 'adversary') {
       this.#every(
@@ -235,8 +243,8 @@ export class Simulation {
       const node = this.nodes[index]!;
       if (!random.chance(0.004) || node.disk.log.length === 0) continue;
       node.loseDisk();
-      node.start();
       this.invariants.onLoss(node);
+      node.start();
     }
   }
 
@@ -269,16 +277,31 @@ export class Simulation {
     node.step({ kind: 'read', id });
   }
 
+  #complain(): void {
+    const random = this.#workload;
+    if (this.#calm || !random.chance(this.options.complaints)) return;
+    for (const node of random.some(this.nodes)) {
+      for (let client = 0; client < 3; client++) {
+        const term = node.replica?.status.term ?? 0;
+        node.step({ kind: 'complaint', client: new Uint8Array([client]), term });
+      }
+    }
+  }
+
   /** An administrator changes who the members are, or how they agree. */
   #change(): void {
     const random = this.#workload;
     const newest = this.nodes.reduce((a, b) => (b.height > a.height ? b : a));
     const config = newest.replica?.config;
     if (config === undefined) return;
-    const rules = this.#newRules(config, random);
+    // Now and then somebody tries who may not.
+    const stranger = random.chance(0.3);
+    const wanted = this.#newRules(config, random);
+    const rules = stranger ? { ...wanted, window: FORBIDDEN_WINDOW } : wanted;
     const statement = rulesStatement(config.epoch, encodeRules(rules));
-    const signature = signStatement({ ...this.beginning, seed: ADMIN }, 'rules', statement);
-    const key = this.beginning.crypto.publicKeyOf(ADMIN);
+    const seed = stranger ? STRANGER : ADMIN;
+    const signature = signStatement({ ...this.beginning, seed }, 'rules', statement);
+    const key = this.beginning.crypto.publicKeyOf(seed);
     for (const node of this.nodes) {
       node.step({ kind: 'rules', rules, approvals: [{ key, signature }] });
     }

@@ -6,6 +6,7 @@ import { checkCertificateOf, checkCovered, checkVotes } from '../../../ledger/ce
 import { encodeHeader } from '../../../ledger/encoding.ts';
 import { genesisConfig, isBarrier, leaderOf, nextConfig } from '../../../ledger/epoch.ts';
 import { headerHash } from '../../../ledger/hash.ts';
+import { LIMITS } from '../../../ledger/limits.ts';
 import { signVote } from '../../../ledger/signing.ts';
 import type { Ballot, VoteCertificate } from '../../../ledger/vote.ts';
 import { votesOf } from '../../../ledger/vote.ts';
@@ -91,8 +92,10 @@ describe('a descendant', () => {
     expect(checkCovered(header, certificate('fast', [0, 1, 2]), later)).toBeNull();
   });
 
-  test('is no further than the window', () => {
-    expect(check(certificate('commit', [0, 1, 2], { height: 2 + config.window }))).not.toBeNull();
+  test('is not too far', () => {
+    const of = (height: number) => check(certificate('commit', [0, 1, 2], { height }));
+    expect(of(1 + LIMITS.certificateSpanMax)).toBeNull();
+    expect(of(2 + LIMITS.certificateSpanMax)).not.toBeNull();
   });
 });
 
