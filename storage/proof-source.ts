@@ -14,7 +14,7 @@ import { nodesOf } from '../ledger/history-tree.ts';
 import { proveRow, proveTransaction } from '../ledger/proof.ts';
 import { rowVersionHash } from '../ledger/hash.ts';
 import { split } from './apply.ts';
-import { epochsUpTo } from './epochs.ts';
+import { epochsProof, epochsUpTo } from './epochs.ts';
 import { shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
 import type { CatalogChange, Table } from '../ledger/catalog.ts';
@@ -114,17 +114,9 @@ export class ProofSource {
 
   /** The genesis record, and the blocks that end the epochs before that of the anchor. */
   #epochsProof(anchor: number): EpochsProof {
-    const { epoch } = decodeHeader(this.#stored(anchor).header);
     const known = this.#epochs.filter(({ from }) => from <= anchor);
     this.#epochs = epochsUpTo(this.#blocks, anchor, known);
-    const later = this.#epochs.filter(({ config }) => config.epoch > 0 && config.epoch <= epoch);
-    return {
-      genesis: this.#stored(0).body,
-      barriers: later.map(({ from }) => {
-        const { header, body, certificate } = this.#stored(from - 1);
-        return { header, body, certificate };
-      }),
-    };
+    return epochsProof(this.#blocks, anchor, this.#epochs);
   }
 
   #authorOf(proof: TransactionProof, version: bigint, anchor: number): DefinitionProof | null {
