@@ -13,7 +13,6 @@ import type { Ballot, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.
 import { votesOf } from '../../ledger/vote.ts';
 import type { Candidate } from '../../consensus/core/block-tree.ts';
 import {
-  decodeMessage,
   encodeEvidence,
   encodeMessage,
   encodeUnsignedNewTerm,
@@ -49,9 +48,8 @@ export class Adversary {
     return this.#simulation.options.liar === 'adversary';
   }
 
-  observe(bytes: Uint8Array): void {
+  observe(message: Message): void {
     if (!this.#active) return;
-    const message = decodeMessage(bytes);
     if (message.kind === 'vote') this.#keepVote(message.vote);
     if (message.kind === 'report') this.#keepReport(message.report);
     if (message.kind === 'block') this.#keepBlock(message.block);

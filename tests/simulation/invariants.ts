@@ -22,7 +22,7 @@ import type { SystemRecord } from '../../ledger/system.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
-import type { NewTerm, SignedBlock } from '../../consensus/core/message.ts';
+import type { Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
 import type { Confirmed } from './disk.ts';
 import { INVALID } from './node.ts';
@@ -110,8 +110,7 @@ export class Invariants {
   }
 
   /** What an honest member lets out. */
-  onSend(node: SimNode, bytes: Uint8Array): void {
-    const message = decodeMessage(bytes);
+  onSend(node: SimNode, message: Message): void {
     if (message.kind === 'block') {
       const { header } = this.register(message.block);
       // Whoever has lost its disk may still be asked for what it proposed before.
