@@ -274,7 +274,7 @@ export class Adversary {
     const { report: needed } = quorumsOf(config);
     const context = { ...this.#simulation.beginning, config };
     let least: { height: number; message: Message } | null = null;
-    const lie = this.#random.below(5);
+    const lie = this.#random.below(4);
     for (let attempt = 0; attempt < 6; attempt++) {
       const some = this.#random.some(held);
       // Too few, or one that counts several times.

@@ -41,7 +41,7 @@ const TIMERS = {
   openMs: 300,
   fastMs: 200,
   timeoutMaxMs: 4_000,
-  dwellMs: 2_000,
+  dwellMs: 800,
   dwellBlocks: 6,
 };
 
