@@ -275,8 +275,8 @@ export class Cluster implements Consensus {
     const bundle = tryDecodeBundle(encoded);
     if (bundle === null) return;
     const key = keyOfBundle(bundle);
-    if (this.#pool.has(key)) return;
-    // A role that this node has not heard of yet: the bundle will come again.
+    // Of a role that this node has not heard of yet it will come again; strangers' would only fill the chain.
+    if (this.#pool.has(key) || !this.#mayWrite(bundle)) return;
     const ids = proposableIds(this.#options, bundle);
     if (ids === null) return;
     const root = merkleRoot(crypto, ids);

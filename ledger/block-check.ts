@@ -1,7 +1,8 @@
 // Everything that can be checked of a block without executing it. Pure, browser-safe.
 //
-// What needs state is left to whoever executes: validity in time, idempotency, grants, and whether the
-// receipts root of a later header is the one that execution gives.
+// What needs state is left to whoever executes: validity in time, idempotency, grants, whether a bundle's key is its
+// author's, and whether the receipts root of a later header is the one that execution gives. So every node says the
+// same of a block, whatever it has executed.
 
 import type { Block, Genesis, Header } from './block.ts';
 import { FORMAT_VERSION } from './block.ts';
@@ -30,8 +31,6 @@ import type { Certificate } from './vote.ts';
 export interface CheckContext {
   readonly crypto: Crypto;
   readonly chainId: Uint8Array;
-  /** Public key of a role at the height of the block, or null if it may not sign. */
-  readonly keyOf: (author: number) => Uint8Array | null;
 }
 
 export interface CheckedParent {
@@ -171,20 +170,16 @@ export function checkBundle(
   place: number,
   ids: Uint8Array[],
 ): BlockProblem | null {
-  const { crypto, chainId, keyOf } = context;
+  const { crypto, chainId } = context;
   const first = ids.length;
   for (const bytes of bundle.transactions) {
     const wrong = checkTransaction(context, bundle.author, bytes);
     if (wrong !== null) return problem('transaction', wrong, ids.length);
     ids.push(transactionIdOf(crypto, bytes));
   }
-  const key = keyOf(bundle.author);
-  if (key === null || !equal(key, bundle.publicKey)) {
-    return problem('bundle', `role ${bundle.author} does not have this key`, place);
-  }
   const own = ids.slice(first);
   const root = merkleRoot(crypto, own);
-  return verifyBundle(crypto, key, bundle.signature, chainId, own.length, root)
+  return verifyBundle(crypto, bundle.publicKey, bundle.signature, chainId, own.length, root)
     ? null
     : problem('bundle', `signature of role ${bundle.author} is not valid`, place);
 }

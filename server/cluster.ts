@@ -85,7 +85,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
         crypto,
         chainId,
         ...secrets.nodeKey,
-        validate: validator({ crypto, chainId, keyOf, now: () => systemClock.now() }),
+        validate: validator({ crypto, chainId }, () => systemClock.now()),
         ackFanout: true,
         incarnation: randomInt(2 ** 31),
       },

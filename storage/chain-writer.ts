@@ -424,7 +424,6 @@ export class ChainWriter {
     const context: CheckContext = {
       crypto: this.#crypto,
       chainId: this.data.chainId,
-      keyOf: (author) => this.#state.catalog.roles.get(author)?.publicKey ?? null,
     };
     const own = this.#options.node !== undefined && equal(this.#options.node, header.proposer);
     if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body))) {

@@ -423,7 +423,6 @@ class Verification {
     const context = {
       crypto: nativeCrypto,
       chainId: this.#data.chainId,
-      keyOf: (author: number) => this.#state.catalog.roles.get(author)?.publicKey ?? null,
     };
     const block = { header, ...body, certificate };
     const problem = checkBlock(context, parent, block);
