@@ -33,6 +33,7 @@ export interface GenesisFlags {
 export interface JoinFlags {
   readonly genesis: string;
   readonly chainId?: string;
+  readonly newcomer?: boolean;
   readonly json?: boolean;
 }
 
@@ -95,12 +96,18 @@ export function runJoin(config: Config, flags: JoinFlags): void {
   const found = joinCluster(config, nativeCrypto, {
     file: flags.genesis,
     chainId: given === undefined ? null : hexOf('--chain-id', given, HASH_BYTES),
+    newcomer: flags.newcomer === true,
     show: (block) => {
       if (!json) process.stdout.write(`${flags.genesis} is sound:\n${clusterText(block)}`);
     },
   });
   if (json) process.stdout.write(jsonText({ data: config.data, ...jsonOf(found) }));
-  else process.stdout.write(`Its ledger is in ${config.data}.\n`);
+  else {
+    const next = `Start it; an administrator adds it then: trustsql node add <node key>@<host>:<port>\n`;
+    process.stdout.write(
+      `Its ledger is in ${config.data}.\n${flags.newcomer === true ? next : ''}`,
+    );
+  }
 }
 
 export function runClusterInit(config: Config, flags: InitFlags): void {

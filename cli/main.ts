@@ -10,6 +10,8 @@ import type { Config } from '../server/config.ts';
 import { CLUSTER_CONSENSUS, DATABASE } from '../server/founding/genesis.ts';
 import type { GenesisFlags, InitFlags, JoinFlags, KeyFlags } from './cluster.ts';
 import { explain, EXIT } from './exit.ts';
+import type { ChangeFlags, NodeFlags } from './governance.ts';
+import type { JoiningFlags } from './node.ts';
 import type { CheckOptions } from './proof.ts';
 import type { VerifyOptions } from './verify.ts';
 
@@ -80,6 +82,8 @@ function program(): Command {
     .showHelpAfterError('(trustsql --help lists what there is)');
   nodeCommands(main);
   clientCommands(main);
+  rulesCommands(main.command('config').description('the rules by which the nodes agree'));
+  memberCommands(main.command('node').description('the nodes of a cluster'));
   checkCommands(main);
   for (const command of everyCommand(main)) command.exitOverride();
   return main;
@@ -99,7 +103,8 @@ function nodeCommands(main: Command): void {
       runInit(configOf(command), flags.json === true);
     });
   clusterCommands(main.command('cluster').description('several nodes, one ledger'));
-  const role = main.command('role').description('roles, by the owner of the data directory');
+  const role = main.command('role').description('roles that commands of their own are for');
+  admitCommand(role);
   withConfig(
     role.command('reset-password <role>').description('a new password; the node must be stopped'),
   )
@@ -111,6 +116,18 @@ function nodeCommands(main: Command): void {
         await runResetPassword(name, configOf(command), flags);
       },
     );
+}
+
+function admitCommand(role: Command): void {
+  withNode(
+    role.command('admit <part>').description('create the administrator of a node that comes later'),
+  )
+    .option('--superuser', 'with all rights (default: it can log in)')
+    .option('--json', 'print JSON')
+    .action(async (file: string, flags: { superuser?: boolean; json?: boolean; url?: string }) => {
+      const { runAdmit } = await import('./role.ts');
+      await runAdmit(file, rest(flags));
+    });
 }
 
 function consensusOption(): Option {
@@ -146,6 +163,7 @@ function clusterCommands(cluster: Command): void {
   withConfig(cluster.command('join').description('make the ledger that another has founded'))
     .requiredOption('--genesis <file>', 'block 0, from whoever founded the cluster')
     .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
+    .option('--newcomer', 'the cluster runs already: trustsql node add will add this node')
     .option('--json', 'print JSON')
     .action(async (flags: JoinFlags, command: Command) => {
       const { runJoin } = await import('./cluster.ts');
@@ -212,6 +230,79 @@ function clientCommands(main: Command): void {
     .action(async (flags: { json?: boolean; url?: string }) => {
       const { listShards } = await import('./shard.ts');
       await listShards(rest(flags));
+    });
+}
+
+/** A command that changes the rules. */
+function withChange(command: Command): Command {
+  return withNode(command)
+    .option('--plan', 'say what it would do to quorums and faults borne, and do nothing')
+    .option('--force', 'do it also when it is refused')
+    .option('--json', 'print JSON');
+}
+
+const OUT = ['--out <file>', 'write the change to a file, for others to approve'] as const;
+
+function rulesCommands(config: Command): void {
+  withNode(config.command('get [name]').description('a setting, or all'))
+    .option('--json', 'print JSON')
+    .action(async (name: string | undefined, flags: NodeFlags) => {
+      const { runConfigGet } = await import('./rules.ts');
+      await runConfigGet(name, rest(flags));
+    });
+  withChange(config.command('set <name=value...>').description('change settings, on all nodes'))
+    .option(...OUT)
+    .action(async (assignments: string[], flags: ChangeFlags) => {
+      const { runConfigSet } = await import('./rules.ts');
+      await runConfigSet(assignments, rest(flags));
+    });
+  withNode(config.command('approve <file>').description('sign the change in a file'))
+    .option('--json', 'print JSON')
+    .action(async (file: string, flags: NodeFlags) => {
+      const { runConfigApprove } = await import('./rules.ts');
+      await runConfigApprove(file, rest(flags));
+    });
+  withChange(
+    config.command('submit <file>').description('put an approved change into force'),
+  ).action(async (file: string, flags: ChangeFlags) => {
+    const { runConfigSubmit } = await import('./rules.ts');
+    await runConfigSubmit(file, rest(flags));
+  });
+}
+
+function memberCommands(node: Command): void {
+  const timeout = ['--timeout <seconds>', 'for the new node to catch up', '600'] as const;
+  withNode(node.command('status').description('members and observers, as a node sees them'))
+    .option('--json', 'print JSON')
+    .action(async (flags: NodeFlags) => {
+      const { runNodeStatus } = await import('./node.ts');
+      await runNodeStatus(rest(flags));
+    });
+  withChange(node.command('add <key@host:port>').description('let a node observe, then vote'))
+    .option('--observer', 'let it only observe')
+    .option(...timeout)
+    .option(...OUT)
+    .action(async (text: string, flags: JoiningFlags & { observer?: boolean }) => {
+      const { runNodeAdd } = await import('./node.ts');
+      await runNodeAdd(text, rest(flags));
+    });
+  withChange(node.command('remove <node>').description('take a node out, by its number or key'))
+    .option('--observer', 'let it observe from now on')
+    .option(...OUT)
+    .action(async (text: string, flags: ChangeFlags & { observer?: boolean }) => {
+      const { runNodeRemove } = await import('./node.ts');
+      await runNodeRemove(text, rest(flags));
+    });
+  withChange(
+    node
+      .command('replace <node> <key@host:port>')
+      .description('give the place of a member to another node, or to another key of it'),
+  )
+    .option(...timeout)
+    .option(...OUT)
+    .action(async (old: string, text: string, flags: JoiningFlags) => {
+      const { runNodeReplace } = await import('./node.ts');
+      await runNodeReplace(old, text, rest(flags));
     });
 }
 

@@ -11,6 +11,7 @@ import { equal, fromHex, hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { decodeBundle, encodeBundle, transactionIdOf } from '../ledger/encoding.ts';
 import { isFormatError, SqlError } from '../ledger/error.ts';
+import { isListed } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { LIMITS } from '../ledger/limits.ts';
@@ -26,6 +27,9 @@ import { encodeMessage } from './core/codec.ts';
 import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
 import type { CertifiedBlock } from './core/message.ts';
 import type { Replica } from './core/replica.ts';
+import { isApproved } from './core/system-check.ts';
+import { RulesChange, decodeChange, encodeChange } from './rules-change.ts';
+import type { ApprovedRules } from './rules-change.ts';
 import { proposableIds } from './validate.ts';
 
 /** How soon a message should go: votes before blocks before what helps a node that is behind. */
@@ -42,6 +46,8 @@ export interface Network {
 export interface ClusterOptions {
   readonly crypto: Crypto;
   readonly chainId: Uint8Array;
+  /** Of this node. */
+  readonly publicKey: Uint8Array;
   readonly ledger: Ledger;
   /** Key of a role as of the newest block executed; null if it may not sign. */
   readonly keyOf: (role: number) => Uint8Array | null;
@@ -83,10 +89,11 @@ const SHORT_BYTES = 8_192;
 /** An encoded bundle that a block has room for. */
 const BUNDLE_BYTES_MAX = LIMITS.blockBodyBytesMax - 512;
 
-/** First byte of a message: for the replica, a bundle, or about the results of a block. */
+/** First byte of a message: for the replica, a bundle, approved rules, or about the results of a block. */
 const REPLICA_MESSAGE = 0;
 const BUNDLE_MESSAGE = 1;
-const RESULT_MESSAGE = 2;
+const RULES_MESSAGE = 2;
+const RESULT_MESSAGE = 3;
 
 type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { readonly kind: Kind }>;
@@ -115,6 +122,10 @@ export class Cluster implements Consensus {
   #proposal = { transactions: 0, atMs: 0 };
   #proposeTimer: NodeJS.Timeout | null = null;
   #demand = false;
+  /** Approved rules are on their way into a block. */
+  #rulesAhead = false;
+  /** Those that this node was given itself. */
+  #change: RulesChange | null = null;
   #provenAsked = false;
   #lastExecutedMs = 0;
   #lastResendMs = 0;
@@ -143,6 +154,7 @@ export class Cluster implements Consensus {
 
   propose(proposal: Proposal): Promise<Outcome> {
     if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state));
+    if (!this.#isListed) return Promise.reject(unlistedError(this.replica.config));
     const key = keyOfBundle(proposal.bundle);
     const encoded = encodeBundle(proposal.bundle);
     const arrivedMs = this.#options.monotonic();
@@ -155,8 +167,37 @@ export class Cluster implements Consensus {
     return outcome;
   }
 
+  /**
+   * Puts new rules before all nodes. Resolves when the epoch with them has begun here.
+   *
+   * @param timeoutMs  to be waited; they may come into force later all the same
+   * @throws SqlError 42501 when too few have approved them for this epoch, 55006 when others are on their way, 55000
+   *   when another epoch has begun meanwhile, 40003 when nothing came of it in time, 25006 at a node without a part
+   */
+  async changeRules(change: ApprovedRules, timeoutMs: number): Promise<EpochConfig> {
+    if (this.#state !== 'open') throw stoppedError(this.#state);
+    if (!this.#isListed) throw unlistedError(this.replica.config);
+    if (this.#change !== null) {
+      throw new SqlError(SQLSTATE.objectInUse, 'another change of the rules is on its way');
+    }
+    const message = tagged(RULES_MESSAGE, encodeChange(change));
+    const pending = new RulesChange(change.rules, message, this.#options.monotonic() + timeoutMs);
+    this.#change = pending;
+    if (!this.#takeRules(change)) {
+      this.#change = null;
+      const { epoch, governance } = this.replica.config;
+      throw new SqlError(
+        SQLSTATE.insufficientPrivilege,
+        `these rules do not have the ${governance.needed} valid approvals that epoch ${epoch} asks for`,
+      );
+    }
+    this.#options.network.send(null, 'block', message);
+    return pending.outcome;
+  }
+
   async prove(): Promise<void> {
     while (this.#tip.unproved && this.#state === 'open') {
+      if (!this.#isListed) throw unlistedError(this.replica.config);
       this.#provenAsked = true;
       this.#propose();
       await this.#nextExecuted();
@@ -194,7 +235,34 @@ export class Cluster implements Consensus {
     const content = bytes.subarray(1);
     if (bytes[0] === REPLICA_MESSAGE) this.#handle({ kind: 'receive', from, bytes: content });
     else if (bytes[0] === BUNDLE_MESSAGE) this.#receiveBundle(from, content);
+    else if (bytes[0] === RULES_MESSAGE) this.#receiveRules(content);
     else if (bytes[0] === RESULT_MESSAGE) this.#receiveResult(from, content);
+  }
+
+  /** Whether blocks come to this node, and what it sends goes to others. */
+  get #isListed(): boolean {
+    return isListed(this.replica.config, this.#options.publicKey);
+  }
+
+  #receiveRules(encoded: Uint8Array): void {
+    const change = decodeChange(encoded);
+    if (change !== null) this.#takeRules(change);
+  }
+
+  /** Whoever leads puts them into a block; that they are approved is what makes their absence the leader's fault. */
+  #takeRules(change: ApprovedRules): boolean {
+    if (!isApproved(this.#options, this.replica.config, change)) return false;
+    this.#rulesAhead = true;
+    this.#sayDemand();
+    this.#handle({ kind: 'rules', ...change });
+    return true;
+  }
+
+  #epochChanged(config: EpochConfig): void {
+    this.#options.network.setMembers(config);
+    this.#rulesAhead = false;
+    this.#change?.begun(config);
+    this.#change = null;
   }
 
   get #tip(): Tip {
@@ -244,7 +312,7 @@ export class Cluster implements Consensus {
   }
 
   #sayDemand(): void {
-    const waiting = this.#pool.size > 0;
+    const waiting = this.#pool.size > 0 || this.#rulesAhead;
     if (waiting === this.#demand) return;
     this.#demand = waiting;
     this.#handle({ kind: 'demand', waiting });
@@ -279,7 +347,7 @@ export class Cluster implements Consensus {
       case 'confirmed':
         return this.#confirmed(effect);
       case 'epochChanged':
-        return this.#options.network.setMembers(effect.config);
+        return this.#epochChanged(effect.config);
       case 'wantBlock':
         this.#wanted = effect;
         // In a turn of its own: the rest of what this step asks for comes first.
@@ -434,6 +502,10 @@ export class Cluster implements Consensus {
       const message = tagged(BUNDLE_MESSAGE, encodeBundle(bundle));
       this.#options.network.send(null, 'block', message);
     }
+    if (this.#change?.isOver(nowMs) === true) this.#change = null;
+    else if (this.#change !== null) {
+      this.#options.network.send(null, 'block', this.#change.message);
+    }
     for (const height of this.#agreement.open) this.#sayResult(null, height, null);
     this.#sayDemand();
   }
@@ -446,6 +518,8 @@ export class Cluster implements Consensus {
   #forgetOwn(error: unknown): void {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
+    this.#change?.fail(error);
+    this.#change = null;
   }
 
   #fail(error: unknown): void {
@@ -488,6 +562,14 @@ function unknownError(): SqlError {
   return new SqlError(
     SQLSTATE.statementCompletionUnknown,
     'the outcome of this transaction is not known: the nodes have not confirmed it in time',
+  );
+}
+
+function unlistedError({ epoch }: EpochConfig): SqlError {
+  return new SqlError(
+    SQLSTATE.readOnlySqlTransaction,
+    `this node has no part in the ledger as of epoch ${epoch}, so it can only be read here`,
+    { hint: 'Connect to another node. An administrator gives it a part: trustsql node add.' },
   );
 }
 

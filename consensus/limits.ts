@@ -28,6 +28,9 @@ export const CONSENSUS_LIMITS = {
   evidenceMax: 64,
   evidenceBytesMax: 262_144,
 
+  /** Encoded new rules with their approvals: 256 members and as many observers, all with long addresses, fit. */
+  rulesBytesMax: 262_144,
+
   /** Reads waiting for one probe. */
   readsMax: 65_536,
 

@@ -141,6 +141,11 @@ export function memberOf({ members }: Pick<Rules, 'members'>, publicKey: Uint8Ar
   return members.findIndex((member) => equal(member.publicKey, publicKey));
 }
 
+/** Whether a node is a member or an observer: blocks come to it. */
+export function isListed({ members, observers }: Rules, publicKey: Uint8Array): boolean {
+  return [...members, ...observers].some((each) => equal(each.publicKey, publicKey));
+}
+
 /** Whether the epoch ends with a block of these records. */
 export function isBarrier(system: readonly SystemRecord[]): boolean {
   return system.length > 0;

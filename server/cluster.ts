@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../consensus/cluster.ts';
-import type { ClusterOptions, Network } from '../consensus/cluster.ts';
+import type { ClusterOptions, Lane, Network } from '../consensus/cluster.ts';
 import type { ExecutedBlock, Ledger } from '../consensus/consensus.ts';
 import { Replica } from '../consensus/core/replica.ts';
 import { CONSENSUS_LIMITS } from '../consensus/limits.ts';
@@ -15,6 +15,7 @@ import { remembering } from '../consensus/verified.ts';
 import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
 import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
+import { memberOf } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
@@ -25,7 +26,9 @@ import type { Writer } from '../storage/writer.ts';
 import { systemClock } from './clock.ts';
 import type { OrderingState } from './cluster-status.ts';
 import type { Config } from './config.ts';
+import { Governor } from './governance/governor.ts';
 import type { NodeSecrets } from './initialise.ts';
+import { PEER_FAREWELL_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import { addressesOfMember } from './peer-options.ts';
 import type { PeerOptions } from './peer-options.ts';
@@ -37,6 +40,7 @@ import { loadTls } from './tls.ts';
 export interface ClusterParts {
   readonly consensus: Cluster;
   readonly network: PeerNetwork;
+  readonly governor: Governor;
   /** For the views that show the cluster. */
   state(): OrderingState;
   /** Stops consensus, then the network. */
@@ -63,16 +67,18 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
   const network = await startNetwork(options, (from, bytes) =>
     cluster?.receive(fromHex(from), bytes),
   );
+  const members = new MemberNetwork(network, options);
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
   const keyOf = (role: number): Uint8Array | null => writer.keyOf(role);
   cluster = new Cluster({
     crypto,
     chainId,
+    publicKey: secrets.nodeKey.publicKey,
     ledger: options.ledger,
     keyOf,
     blocksFrom: (height) => blocksFrom(writer, height),
-    network: networkOver(network, options.peers),
+    network: members,
     log: votes,
     replica: new Replica(
       {
@@ -83,7 +89,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
         ackFanout: true,
         incarnation: randomInt(2 ** 31),
       },
-      restored(writer, options.ledger, votes),
+      restored(writer, options.ledger, votes, secrets.nodeKey.publicKey),
     ),
     now: () => Math.max(systemClock.now(), writer.tip.timeMs),
     monotonic: () => performance.now(),
@@ -96,14 +102,22 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
   return {
     consensus: running,
     network,
+    governor: new Governor({
+      crypto,
+      chainId,
+      publicKey: secrets.nodeKey.publicKey,
+      cluster: running,
+      peers: () => network.peers(),
+    }),
     state: () => ({
       config: running.replica.config,
       replica: running.replica.status,
       peers: network.peers(),
-      heights: new Map(),
+      heights: running.replica.heights,
     }),
     stop: async () => {
       await running.stop();
+      members.stop();
       await network.stop();
       votes.close();
     },
@@ -111,10 +125,12 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
 }
 
 /** Where the replica goes on: the end of the durable chain, and the votes since. */
-function restored(writer: Writer, ledger: Ledger, votes: VoteLog) {
+function restored(writer: Writer, ledger: Ledger, votes: VoteLog, publicKey: Uint8Array) {
   const { height, covered, uncovered } = ledger.tip;
   const stored = storedBlock(writer, height);
   const config = writer.epochConfig;
+  // A member with blocks and without votes has lost them. Who is none has cast no vote that still counts.
+  const unused = height === 0 || memberOf(config, publicKey) < 0;
   return {
     header: decodeHeader(stored.header),
     hash: ledger.tip.hash,
@@ -123,8 +139,7 @@ function restored(writer: Writer, ledger: Ledger, votes: VoteLog) {
     anchor: headerHash(nativeCrypto, storedBlock(writer, config.start).header),
     config,
     results: [covered, ...uncovered],
-    // A member with blocks and without votes has lost them.
-    records: votes.sound && (votes.records.length > 0 || height === 0) ? votes.records : null,
+    records: votes.sound && (votes.records.length > 0 || unused) ? votes.records : null,
   };
 }
 
@@ -155,7 +170,8 @@ function startNetwork(
 ): Promise<PeerNetwork> {
   const epoch = writer.epochConfig;
   const own = hex(secrets.nodeKey.publicKey);
-  const member = epoch.members.find(({ publicKey }) => hex(publicKey) === own);
+  const listed = [...epoch.members, ...epoch.observers];
+  const member = listed.find(({ publicKey }) => hex(publicKey) === own);
   const known = announcementsIn(config.data);
   return PeerNetwork.start({
     chainId: secrets.data.chainId,
@@ -182,14 +198,67 @@ function startNetwork(
   });
 }
 
-function networkOver(network: PeerNetwork, peers: PeerOptions): Network {
-  return {
-    send: (to, lane, bytes) => {
-      if (to === null) network.broadcast(lane, bytes);
-      else network.send(hex(to), lane, bytes);
-    },
-    setMembers: (config) => network.setMembers(membersOf(config, peers)),
-  };
+/**
+ * The network as consensus wants it. Who is taken out of the members is still connected for a while: otherwise it would
+ * never hear of the block that says so.
+ */
+class MemberNetwork implements Network {
+  readonly #network: PeerNetwork;
+  readonly #options: ClusterPartsOptions;
+  #config: EpochConfig;
+  #farewell: NodeJS.Timeout | undefined;
+
+  constructor(network: PeerNetwork, options: ClusterPartsOptions) {
+    this.#network = network;
+    this.#options = options;
+    this.#config = options.writer.epochConfig;
+  }
+
+  send(to: Uint8Array | null, lane: Lane, bytes: Uint8Array): void {
+    if (to === null) this.#network.broadcast(lane, bytes);
+    else this.#network.send(hex(to), lane, bytes);
+  }
+
+  setMembers(config: EpochConfig): void {
+    const { peers } = this.#options;
+    const members = membersOf(config, peers);
+    const keys = new Set(members.map(({ key }) => key));
+    const leaving = membersOf(this.#config, peers).filter(({ key }) => !keys.has(key));
+    this.#say(this.#config, config);
+    this.#config = config;
+    this.#network.setMembers([...members, ...leaving]);
+    this.stop();
+    if (leaving.length === 0) return;
+    this.#farewell = setTimeout(() => this.#network.setMembers(members), PEER_FAREWELL_MS);
+  }
+
+  /** Forgets whom it still had to part with. */
+  stop(): void {
+    clearTimeout(this.#farewell);
+  }
+
+  #say(before: EpochConfig, { epoch, mode, policy, f, ...config }: EpochConfig): void {
+    const { log, secrets } = this.#options;
+    const { publicKey } = secrets.nodeKey;
+    const part = partOf(config, publicKey);
+    const members = config.members.length;
+    log.info('epoch', { epoch, policy, mode, members, f, part });
+    const was = partOf(before, publicKey);
+    if (was === 'member' && part !== 'member') {
+      log.warn('this node votes no longer', { epoch, part });
+    } else if (was === 'observer' && part === 'none') {
+      log.warn('this node observes no longer', { epoch, part });
+    }
+  }
+}
+
+/** What a node is in a configuration. */
+function partOf(
+  config: Pick<EpochConfig, 'members' | 'observers'>,
+  publicKey: Uint8Array,
+): 'member' | 'observer' | 'none' {
+  if (memberOf(config, publicKey) >= 0) return 'member';
+  return memberOf({ members: config.observers }, publicKey) >= 0 ? 'observer' : 'none';
 }
 
 function membersOf(config: EpochConfig, peers: PeerOptions): PeerMember[] {

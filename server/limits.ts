@@ -43,6 +43,12 @@ export const COMMAND_TAGS_CACHED_MAX = 256;
 /** From accept to the end of authentication. PostgreSQL's authentication_timeout. */
 export const AUTHENTICATION_MS_MAX = 60_000;
 
+/** How long a node that is taken out of the members is still connected, so that it can fetch the block that says so. */
+export const PEER_FAREWELL_MS = 10_000;
+
+/** How long a change of the rules may take from its approvals to its epoch: some terms may have to change for it. */
+export const RULES_CHANGE_MS_MAX = 30_000;
+
 /** How long a closed connection may take to fetch its last message before it is cut. */
 export const LINGER_MS_MAX = 2_000;
 

@@ -306,6 +306,8 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     sequences,
     keyring: secrets.keyring,
     evidence,
+    governor: ordering.governor,
+    signerOf: (id) => signerOf(catalog, secrets, id),
     prove: () => consensus.prove(),
     agreed: (height, confirm) => consensus.agreed(height, confirm),
     putChunk: (bytes) => {
@@ -386,7 +388,12 @@ function soloOf(
   { idleProofMs }: Config,
   rules: EpochConfig,
   onFailure: (error: unknown) => void,
-): { readonly consensus: Consensus; state(): OrderingState; stop(): Promise<void> } {
+): {
+  readonly consensus: Consensus;
+  readonly governor: null;
+  state(): OrderingState;
+  stop(): Promise<void>;
+} {
   const consensus = new Solo({
     crypto: nativeCrypto,
     chainId: data.chainId,
@@ -399,6 +406,7 @@ function soloOf(
   });
   return {
     consensus,
+    governor: null,
     state: () => soloState(rules, ledger.tip.height),
     stop: () => consensus.stop(),
   };

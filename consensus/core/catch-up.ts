@@ -3,7 +3,7 @@
 // (1) A confirmed block is believed for the votes of its epoch's members, never for who sends it.
 // (2) Blocks that votes for a later one confirm enter the tree together with that one, or not at all.
 
-import { equal } from '../../ledger/bytes.ts';
+import { equal, hex } from '../../ledger/bytes.ts';
 import { checkConfirms } from '../../ledger/certificate-check.ts';
 import { SIGNATURE_BYTES } from '../../ledger/crypto.ts';
 import { decodeCertificate } from '../../ledger/encoding-vote.ts';
@@ -55,6 +55,7 @@ export function onStatus(
   message: Extract<Message, { kind: 'status' }>,
 ): void {
   const { epoch, height, highest } = message;
+  s.heights.set(hex(from), height);
   if (highest !== null) onCertificate(s, highest);
   if (height > s.root.height && isBehind(s, message)) askForBlocks(s, from);
   // It may not know that it is to ask here.

@@ -49,6 +49,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.times.opened = s.times.now;
   s.times.leaderHeard = s.times.now;
   s.times.heard.clear();
+  s.heights.clear();
   s.effects.push({ kind: 'epochChanged', config });
   if (s.recovering) beginAmnesia(s);
   probeAgain(s);

@@ -88,6 +88,11 @@ export class Replica {
     return { epoch, term, mode, height: root.height, self, leader, open, recovering, wantBft };
   }
 
+  /** Newest confirmed height that each other node has told of in this epoch, by its key in hexadecimal. */
+  get heights(): ReadonlyMap<string, number> {
+    return this.#state.heights;
+  }
+
   /** What the blocks hold that a next one would follow and that are not confirmed. */
   bundlesAhead(): readonly Bundle[] {
     return pathAhead(this.#state).flatMap(({ bundles }) => bundles);

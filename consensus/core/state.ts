@@ -117,6 +117,8 @@ export class State {
   /** Blocks asked for, by hash: when, and how often. */
   readonly fetching = new Map<HashKey, { readonly askedMs: number; readonly attempts: number }>();
   syncAskedMs = -Infinity;
+  /** Newest confirmed height that each node has told of in this epoch, by its key in hexadecimal. */
+  readonly heights = new Map<string, number>();
   /** Confirmed blocks on the root, ascending, whose certificate names a later one that is not here yet. */
   syncing: Candidate[] = [];
   times: Times;

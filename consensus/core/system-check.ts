@@ -144,7 +144,7 @@ export function rulesStatement(epoch: number, encodedRules: Uint8Array): Uint8Ar
 }
 
 export function isApproved(
-  options: ReplicaOptions,
+  options: Pick<ReplicaOptions, 'crypto' | 'chainId'>,
   config: EpochConfig,
   { rules, approvals }: Pick<RulesRecord, 'rules' | 'approvals'>,
 ): boolean {

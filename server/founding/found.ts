@@ -1,4 +1,4 @@
-// Founding a cluster: keys before there is a ledger, the genesis record of all parts, and joining it. Shell.
+// Founding a cluster: keys before there is a ledger, the genesis record of all parts, and joining it, then or later. Shell.
 //
 //   every organisation    prepareNode   keys, and a part without secrets
 //   the first one         foundCluster  parts → block 0, signed, and the ledger of it
@@ -36,7 +36,7 @@ import {
   writeAdminUrl,
 } from '../initialise.ts';
 import { isPeerAddress } from '../peer-options.ts';
-import { checkInvitation, DATABASE, makeGenesis, membersOf } from './genesis.ts';
+import { checkInvitation, checkRunning, DATABASE, makeGenesis, membersOf } from './genesis.ts';
 import type { ClusterConsensus, Foundation } from './genesis.ts';
 import { formatGenesis, parseGenesis } from './genesis-file.ts';
 import type { GenesisBlock } from './genesis-file.ts';
@@ -153,9 +153,10 @@ export function makeBlock(crypto: Crypto, nodeKey: NodeKey, foundation: Foundati
 /**
  * Makes the ledger of another organisation's block 0 with the keys in `config.data`.
  *
- * @param file     genesis.json
- * @param chainId  the only chain to join, when known from elsewhere
- * @param show     called with what was found before anything is written
+ * @param file      genesis.json
+ * @param chainId   the only chain to join, when known from elsewhere
+ * @param newcomer  it may have no place for this node, which is to be added
+ * @param show      called with what was found before anything is written
  * @throws StorageError when the file is not sound or has no place for this node, or as initialise
  */
 export function joinCluster(
@@ -164,10 +165,12 @@ export function joinCluster(
   options: {
     readonly file: string;
     readonly chainId: Uint8Array | null;
+    /** The cluster runs, and does not know this node yet. */
+    readonly newcomer: boolean;
     readonly show: (found: GenesisBlock) => void;
   },
 ): GenesisBlock {
-  const { file, chainId, show } = options;
+  const { file, chainId, newcomer, show } = options;
   const own = openPrepared(config, crypto);
   const found = parseGenesis(crypto, readText(file), file);
   if (chainId !== null && !equal(chainId, found.chainId)) {
@@ -176,7 +179,7 @@ export function joinCluster(
       `${file}: chain ${hex(found.chainId)} is not the one asked for`,
     );
   }
-  checkInvitation(found.genesis, own.part, file);
+  (newcomer ? checkRunning : checkInvitation)(found.genesis, own.part, file);
   show(found);
   install(config, found);
   return found;

@@ -161,6 +161,28 @@ function administratorsOf({ catalog }: Genesis): Administrator[] {
   });
 }
 
+/** @throws StorageError foreign when it gives anybody other rights than `makeGenesis` does */
+function checkFirstCatalog(genesis: Genesis, place: string): void {
+  const plain = firstCatalog(administratorsOf(genesis));
+  if (equal(encodeChanges(plain), encodeChanges(genesis.catalog))) return;
+  const what = 'its catalog holds something other than administrators and schema public';
+  throw new StorageError('foreign', `${place}: ${what}`);
+}
+
+/**
+ * Checks the genesis record of a ledger that runs already, for a node that is to be added to it.
+ *
+ * @throws StorageError foreign
+ */
+export function checkRunning(genesis: Genesis, part: Part, place: string): void {
+  checkFirstCatalog(genesis, place);
+  if (!genesis.nodes.some(({ publicKey }) => equal(publicKey, part.nodeKey))) return;
+  throw new StorageError(
+    'foreign',
+    `${place}: this node is a member already, so it is none to add`,
+  );
+}
+
 /**
  * Checks that a genesis record has a place for an organisation as its part says, and nothing that a founder should not
  * put there: roles without an organisation, other rights than those of `makeGenesis`.
@@ -177,9 +199,7 @@ export function checkInvitation(genesis: Genesis, part: Part, place: string): vo
     throw refuse(`this node is at "${node.address}" there, and at "${part.address}" by its part`);
   }
   const administrators = administratorsOf(genesis);
-  if (!equal(encodeChanges(firstCatalog(administrators)), encodeChanges(genesis.catalog))) {
-    throw refuse('its catalog holds something other than administrators and schema public');
-  }
+  checkFirstCatalog(genesis, place);
   if (administrators.length !== genesis.nodes.length) {
     throw refuse(`${genesis.nodes.length} nodes have ${administrators.length} administrators`);
   }

@@ -2,6 +2,7 @@
 //
 // One session at a time changes the catalog; another waits for its transaction to end, as for Postgres' locks.
 
+import { equal } from '../../ledger/bytes.ts';
 import { applyChanges } from '../../ledger/catalog.ts';
 import type { Catalog, CatalogChange, Role, Table } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
@@ -28,6 +29,7 @@ import { ROW_ID_ATTRIBUTE, VERSION_ATTRIBUTE } from './plan-modify.ts';
 import type { ReadPlan } from './plan.ts';
 import { checkRows } from './row-checks.ts';
 import type { Session } from './session.ts';
+import { keyOfSetting } from './role-key.ts';
 import { restartSequences } from './sequence-restart.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
@@ -106,11 +108,19 @@ async function runDdl(
 
 // ── Roles ────────────────────────────────────────────────────────────────────────────────────────
 
-/** A role that can log in gets a key. */
+/** A role that can log in gets a key: one made here, or the one that another node has made for it. */
 function withKeys(session: SessionContext, change: CatalogChange): CatalogChange {
   if (!('put' in change) || change.put !== 'role') return change;
   const role = change.object;
   if (!role.login || role.publicKey !== null) return change;
+  const elsewhere = keyOfSetting(session.settings.get('ledger.role_key'));
+  if (elsewhere !== null) {
+    for (const { name, publicKey } of session.catalog.roles.values()) {
+      if (publicKey === null || !equal(publicKey, elsewhere.publicKey)) continue;
+      throw new SqlError(SQLSTATE.duplicateObject, `the key is that of role "${name}" already`);
+    }
+    return { put: 'role', object: { ...role, ...elsewhere, custody: 'hosted' } };
+  }
   const publicKey = session.services.keyring.makeKey();
   return { put: 'role', object: { ...role, publicKey, custody: 'hosted' } };
 }

@@ -1,5 +1,5 @@
-// ledger.digest(), ledger.proof(table, key…), ledger.receipt(transaction) and
-// ledger.transaction_status(transaction, until): functions that take time. Shell.
+// ledger.digest(), ledger.proof(table, key…), ledger.receipt(transaction), ledger.transaction_status(transaction,
+// until), and those that tell and change the rules of the consensus: functions that take time. Shell.
 //
 // SQLite cannot wait, so they are called before the query runs, and it sees what they gave as constants.
 // Therefore their arguments may not depend on rows.
@@ -26,7 +26,14 @@ import { valueContext } from './value-context.ts';
 
 type Call = Extract<Scalar, { kind: 'call' }>;
 
-const NAMES: ReadonlySet<string> = new Set(['digest', 'proof', 'receipt', 'transaction_status']);
+const RULES: ReadonlySet<string> = new Set(['rules', 'approve_rules', 'submit_rules']);
+const NAMES: ReadonlySet<string> = new Set([
+  'digest',
+  'proof',
+  'receipt',
+  'transaction_status',
+  ...RULES,
+]);
 const ID_BYTES = 32;
 /** Milliseconds from 1970 to 2000. */
 const EPOCH_2000_MS = 946_684_800_000;
@@ -49,6 +56,7 @@ export async function withLedgerAnswers(
   });
   const answers = new Map<Scalar, Scalar>();
   for (const call of calls) {
+    if (call.fn.name === 'submit_rules') checkSubmission(session, plan);
     const value = await answerOf(session, call, parameters);
     answers.set(call, { kind: 'const', type: call.type, value });
   }
@@ -66,6 +74,7 @@ async function answerOf(
   const texts: (string | null)[] = [];
   for (const arg of call.args) texts.push(...(await textsOf(session, call, arg, parameters)));
   if (call.fn.name === 'digest') return evidence.digest();
+  if (RULES.has(call.fn.name)) return rulesAnswer(session, call, texts[0] ?? null);
   if (call.fn.name === 'transaction_status') {
     const [id, until] = texts as [string | null, string | null];
     return id === null ? null : evidence.status(idOf(id), millisecondsOf(session, until));
@@ -74,6 +83,54 @@ async function answerOf(
   if (call.fn.name === 'receipt') return evidence.receipt(idOf(texts[0]!));
   const [name, ...key] = texts as string[];
   return proofOf(session, name!, key);
+}
+
+/**
+ * Of ledger.rules(), approve_rules(change) and submit_rules(change). The role that has logged in approves, whichever it
+ * has assumed: its key is the one that this node signs with.
+ */
+async function rulesAnswer(
+  session: SessionContext,
+  call: Call,
+  change: string | null,
+): Promise<Datum> {
+  const { name } = call.fn;
+  const { governor } = session.services;
+  const role = roleNamed(session.catalog, session.currentRole);
+  if (role === undefined || !isSuperuser(session.catalog, role.id)) {
+    const message = `permission denied for function ${name}`;
+    throw new SqlError(SQLSTATE.insufficientPrivilege, message);
+  }
+  if (governor === null) {
+    const message = 'this ledger has one node: there are no rules to change';
+    throw new SqlError(SQLSTATE.featureNotSupported, message);
+  }
+  if (name === 'rules') return governor.describe();
+  if (change === null) return null;
+  if (name === 'submit_rules') return BigInt(await governor.submit(change));
+  return governor.approve(change, session.services.signerOf(session.sessionRole.id));
+}
+
+/**
+ * Rules that are in force are not rolled back, nor does a row that is not shown keep them out.
+ *
+ * @throws SqlError 25001 in a transaction block, 25006 in a read-only transaction, 0A000 in a greater query
+ */
+function checkSubmission(session: SessionContext, { query }: ReadPlan): void {
+  session.checkWritable('ledger.submit_rules');
+  if (session.transaction?.explicit === true) {
+    const message = 'ledger.submit_rules cannot run inside a transaction block';
+    throw new SqlError(SQLSTATE.activeSqlTransaction, message);
+  }
+  const alone =
+    query.from.length === 0 && query.where === null && query.set === null && query.limit === null;
+  if (alone && query.targets.some(({ expression }) => isSubmission(expression))) return;
+  const message = 'ledger.submit_rules is called on its own: SELECT ledger.submit_rules(…)';
+  throw new SqlError(SQLSTATE.featureNotSupported, message);
+}
+
+function isSubmission(expression: Scalar): boolean {
+  return expression.kind === 'call' && expression.fn.name === 'submit_rules';
 }
 
 /** @throws SqlError 22023 */

@@ -6,7 +6,8 @@ import type { Catalog, Role } from '../../ledger/catalog.ts';
 import type { Analyst } from '../../sql/analyst/analyst.ts';
 import type { ClusterStatus } from '../cluster-status.ts';
 import type { Evidence } from '../evidence.ts';
-import type { Gateway } from '../gateway.ts';
+import type { Gateway, RoleSigner } from '../gateway.ts';
+import type { Governor } from '../governance/governor.ts';
 import type { Inline } from '../inline.ts';
 import type { LockTable } from '../lock-table.ts';
 import type { ReaderPool } from '../readers/reader-pool.ts';
@@ -40,6 +41,10 @@ export interface NodeServices {
   readonly keyring: Keyring;
   /** Digests, proofs and receipts. */
   readonly evidence: Evidence;
+  /** Changes the rules of the consensus; null where one node is the ledger. */
+  readonly governor: Governor | null;
+  /** Signs for a role. @throws SqlError 28000 when this node does not host its key */
+  signerOf(role: number): RoleSigner;
   /** Makes sure that the newest results are covered by a block header. */
   prove(): Promise<void>;
   /** Resolves when other nodes have got the same results of a block that this one has executed. */

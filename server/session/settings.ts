@@ -8,6 +8,7 @@
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { timeZoneSetting } from '../../sql/value/time-zone.ts';
+import { roleKey } from './role-key.ts';
 
 interface Definition {
   /** Name as SHOW prints it in its column header. */
@@ -213,6 +214,7 @@ const LIST: readonly Definition[] = [
   { name: 'work_mem', initial: '4MB' },
   { name: 'xmloption', initial: 'content', check: oneOf('content', 'document') },
   { name: 'ledger.as_of', initial: '' },
+  { name: 'ledger.role_key', initial: '', check: roleKey },
   { name: 'ledger.confirm', initial: 'local', check: oneOf('local', 'f+1', 'all') },
   { name: 'ledger.last_transaction', initial: '', fixed: true },
   { name: 'ledger.last_block', initial: '', fixed: true },

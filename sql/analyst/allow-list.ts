@@ -38,6 +38,9 @@ const SESSION: ReadonlySet<string> = new Set([
   'digest',
   'proof',
   'receipt',
+  'rules',
+  'approve_rules',
+  'submit_rules',
   'transaction_status',
 ]);
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { NodeProcess, trustsql } from './process.ts';
+import type { Finished } from './process.ts';
 
 /** How long nodes may take to have executed the same blocks, in ms. */
 const AGREE_TIMEOUT_MS = 60_000;
@@ -18,6 +19,7 @@ const PORTS_TO = 30_000;
 export class ClusterProcess {
   readonly directory: string;
   readonly nodes: readonly NodeProcess[];
+  readonly #newcomers: NodeProcess[] = [];
 
   private constructor(directory: string, nodes: readonly NodeProcess[]) {
     this.directory = directory;
@@ -26,6 +28,22 @@ export class ClusterProcess {
 
   /** Founds a cluster and starts its nodes. Dispose of it when done. */
   static async start(
+    count: number,
+    consensus: 'raft' | 'bft' | 'adaptive',
+    ...flags: string[]
+  ): Promise<ClusterProcess> {
+    const cluster = await ClusterProcess.found(count, consensus, ...flags);
+    try {
+      await Promise.all(cluster.nodes.map((node) => node.start()));
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** The same without starting them. */
+  static async found(
     count: number,
     consensus: 'raft' | 'bft' | 'adaptive',
     ...flags: string[]
@@ -46,14 +64,35 @@ export class ClusterProcess {
         ...flags,
       ]),
     );
-    const cluster = new ClusterProcess(directory, nodes);
-    try {
-      await Promise.all(nodes.map((node) => node.start()));
-    } catch (error) {
-      await cluster[Symbol.asyncDispose]();
-      throw error;
-    }
-    return cluster;
+    return new ClusterProcess(directory, nodes);
+  }
+
+  /**
+   * Makes and starts a node that the cluster does not know yet. It is not among `nodes`, and ends with them.
+   *
+   * @returns it, how it is named to be added, and the file with its part
+   */
+  async newcomer(
+    name: string,
+  ): Promise<{ readonly node: NodeProcess; readonly place: string; readonly part: string }> {
+    const port = await freePorts(2);
+    const address = `127.0.0.1:${port + 1}`;
+    const data = path.join(this.directory, name);
+    const node = NodeProcess.on(this.directory, data, port, [
+      ...['--peer-port', String(port + 1), '--readers', '1'],
+    ]);
+    const command = async (...parameters: string[]): Promise<Finished> => {
+      const made = await trustsql('cluster', ...parameters, ...node.flags, '--json');
+      if (made.code !== 0) throw new Error(made.stderr);
+      return made;
+    };
+    const made = await command('key', '--name', name, '--address', address);
+    const { nodeKey, part } = JSON.parse(made.stdout) as { nodeKey: string; part: string };
+    const genesis = path.join(this.directory, 'cluster', 'genesis.json');
+    await command('join', '--genesis', genesis, '--newcomer');
+    this.#newcomers.push(node);
+    await node.start();
+    return { node, place: `${nodeKey}@${address}`, part };
   }
 
   /** Without TLS, of all nodes. */
@@ -78,7 +117,7 @@ export class ClusterProcess {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.kill()));
+    await Promise.all([...this.nodes, ...this.#newcomers].map((node) => node.kill()));
     await rm(this.directory, { recursive: true, force: true });
   }
 }

@@ -52,7 +52,12 @@ function found(parts: readonly string[], by = NAMES[0]!): GenesisBlock {
 }
 
 function join_(name: string, chainId: Uint8Array | null = null): Uint8Array {
-  const options = { file: join(folder, 'genesis.json'), chainId, show: () => undefined };
+  const options = {
+    file: join(folder, 'genesis.json'),
+    chainId,
+    newcomer: false,
+    show: () => undefined,
+  };
   return joinCluster(configOf(name), crypto, options).chainId;
 }
 
