@@ -17,7 +17,7 @@ export type NodeState =
   | { readonly kind: 'starting' | 'silent' | 'ended' }
   | { readonly kind: 'up'; readonly view: NodeView };
 
-/** The state of all nodes in a line; what comes before the first `|` and all but the heights are worth a new one. */
+/** The state of all nodes in a line. */
 export function stateLine(nodes: readonly NodeState[]): string {
   const newest = newestView(nodes);
   const term = newest === null ? 'no node answers' : `${newest.mode} mode, term ${termOf(newest)}`;

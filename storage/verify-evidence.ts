@@ -1,6 +1,6 @@
 // What a verdict on a ledger stands on, and what it cannot see. Pure.
 //
-// A data directory answers for itself: its marker says which chain it is, its block 0 which node keys sign. So the
+// A data directory answers for itself: its marker says which chain it is, its blocks which node keys sign. So the
 // files alone cannot show that the newest blocks were cut off, that the holder of the node's key has rewritten the
 // chain, or that another chain lies in its place. What was kept elsewhere can: a digest, the chain id, node keys.
 
@@ -8,9 +8,10 @@ import { equal, hex } from '../ledger/bytes.ts';
 import { signersOf } from '../ledger/checkpoint.ts';
 import { isOfLater } from '../ledger/certificate-check.ts';
 import type { Certificate } from '../ledger/vote.ts';
-import type { Genesis, Header } from '../ledger/block.ts';
+import type { Header } from '../ledger/block.ts';
 import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { Crypto } from '../ledger/crypto.ts';
+import type { Member } from '../ledger/epoch.ts';
 
 /** What whoever asks knows of the ledger, and the files must answer to. */
 export interface Pins {
@@ -22,7 +23,8 @@ export interface Pins {
 /** A ledger in which no damage was found. */
 export interface SoundLedger {
   readonly crypto: Crypto;
-  readonly genesis: Genesis;
+  /** Public keys of all members that there have been, in order. */
+  readonly nodeKeys: readonly Uint8Array[];
   /** Of the newest block. */
   readonly header: Header;
   readonly certificate: Certificate;
@@ -34,10 +36,10 @@ export interface SoundLedger {
   readonly pins: Pins;
 }
 
-/** The first node of block 0 whose key was not pinned; null when there is none, or nothing was pinned. */
-export function unpinnedSigner({ nodes }: Genesis, { nodeKeys }: Pins): Uint8Array | null {
+/** The first member whose key was not pinned; null when there is none, or nothing was pinned. */
+export function unpinnedSigner(members: readonly Member[], { nodeKeys }: Pins): Uint8Array | null {
   if (nodeKeys === undefined) return null;
-  const keys = nodes.map(({ publicKey }) => publicKey);
+  const keys = members.map(({ publicKey }) => publicKey);
   return keys.find((node) => !nodeKeys.some((key) => equal(key, node))) ?? null;
 }
 
@@ -46,14 +48,15 @@ export function evidenceOf(ledger: SoundLedger): string[] {
   return [...pinEvidence(ledger), ...heightEvidence(ledger), digestEvidence(ledger)];
 }
 
-function pinEvidence({ genesis, header, pins }: SoundLedger): string[] {
-  const keys = genesis.nodes.map(({ publicKey }) => hex(publicKey)).join(', ');
+function pinEvidence({ nodeKeys, header, pins }: SoundLedger): string[] {
+  const keys = nodeKeys.map((key) => hex(key)).join(', ');
+  const named = header.epoch === 0 ? 'that block 0 itself names' : 'that the chain itself names';
   return [
     pins.chainId === undefined
       ? 'the chain id is the one that the directory itself names'
       : `the chain id was pinned from outside: ${hex(header.chainId)}`,
     pins.nodeKeys === undefined
-      ? `the blocks are signed by the node keys that block 0 itself names: ${keys}`
+      ? `the blocks are signed by the node keys ${named}: ${keys}`
       : `the blocks are signed by node keys that were pinned from outside: ${keys}`,
   ];
 }
@@ -89,7 +92,7 @@ function heightEvidence(ledger: SoundLedger): string[] {
   return sentences;
 }
 
-function digestEvidence({ crypto, genesis, checkpoint, pins }: SoundLedger): string {
+function digestEvidence({ crypto, nodeKeys, checkpoint, pins }: SoundLedger): string {
   if (checkpoint === null) {
     const unseen =
       pins.chainId === undefined
@@ -97,8 +100,7 @@ function digestEvidence({ crypto, genesis, checkpoint, pins }: SoundLedger): str
         : "blocks rewritten with the node's key";
     return `no outside digest was given: blocks cut off at the end, or ${unseen}, cannot be seen`;
   }
-  const keys = genesis.nodes.map(({ publicKey }) => publicKey);
-  const signers = signersOf(crypto, checkpoint, keys).map((key) => hex(key));
+  const signers = signersOf(crypto, checkpoint, nodeKeys).map((key) => hex(key));
   const by =
     signers.length === 0 ? 'not signed by a node of this chain' : `signed by ${signers.join(', ')}`;
   return `the outside digest of ${checkpoint.size} blocks (${by}) matches: nothing up to block ${checkpoint.size - 1} was cut off or rewritten`;

@@ -21,6 +21,7 @@ import { chainIdOf, chunkHash, headerHash } from '../ledger/hash.ts';
 import { decodeBody, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { genesisConfig } from '../ledger/epoch.ts';
+import type { Member } from '../ledger/epoch.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { BlockStore } from './block-store.ts';
 import { decodeTransactions } from './apply.ts';
@@ -150,6 +151,8 @@ class Verification {
   #executed: Executed[] = [];
   /** Hashes in hexadecimal of the chunks that no block may name. */
   #unnamed: ReadonlySet<string> = new Set();
+  /** Public keys of all members that there have been. */
+  readonly #nodeKeys: Uint8Array[] = [];
   #evidence: readonly string[] = [];
 
   constructor(data: DataDirectory, scratch: string, options: VerifyOptions) {
@@ -381,17 +384,25 @@ class Verification {
       const message = 'block 0 is not the genesis of this chain';
       throw new Found({ file: blocks.fileOf(0), message, height: 0 });
     }
-    const foreign = unpinnedSigner(genesis, this.#options);
-    if (foreign !== null) {
-      const message = `node key ${hex(foreign)} of block 0 is none of those that were pinned`;
-      throw new Found({ file: blocks.fileOf(0), message, height: 0 });
-    }
+    this.#takeMembers(genesis.nodes, 0);
     for (const folder of ['chain', 'state']) mkdirSync(join(this.#scratch, folder));
     const data = { ...this.#data, path: this.#scratch, stateShards: genesis.stateShards };
     const state = StateStore.open(data, { create: true });
     state.database.pragma('synchronous = OFF');
     this.#executor = new Executor(state, nativeCrypto, (hash) => blocks.chunk(hash));
     return genesis;
+  }
+
+  /** Members that a block names. */
+  #takeMembers(members: readonly Member[], height: number): void {
+    const foreign = unpinnedSigner(members, this.#options);
+    if (foreign !== null) {
+      const message = `node key ${hex(foreign)} of block ${height} is none of those that were pinned`;
+      throw new Found({ file: this.#blocks!.fileOf(height), message, height });
+    }
+    for (const { publicKey } of members) {
+      if (!this.#nodeKeys.some((key) => equal(key, publicKey))) this.#nodeKeys.push(publicKey);
+    }
   }
 
   #checkFirst(genesis: Genesis): CheckedParent {
@@ -446,7 +457,9 @@ class Verification {
     this.#executed.push({ height, receiptsRoot: applied.receiptsRoot });
     history.append(hash);
     this.#count(header, history);
-    return asParent(parent, block, hash, history);
+    const next = asParent(parent, block, hash, history);
+    if (next.config !== parent.config) this.#takeMembers(next.config.members, height);
+    return next;
   }
 
   #checkExecuted({ height, executed }: Header): void {
@@ -528,7 +541,7 @@ class Verification {
     }
     this.#evidence = evidenceOf({
       crypto: nativeCrypto,
-      genesis: decodeGenesis(this.#blocks!.read(0)!.body),
+      nodeKeys: this.#nodeKeys,
       header,
       certificate,
       shardHeights: this.#shardHeights,

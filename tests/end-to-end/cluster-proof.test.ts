@@ -132,3 +132,52 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  'the chain id stands for the members after they have changed',
+  async () => {
+    const [first, second, third, last] = cluster.nodes;
+    const change = async (...parameters: string[]): Promise<void> => {
+      expect(await trustsql(...parameters, '--data', first!.data)).toMatchObject({ code: 0 });
+    };
+    await change('config', 'set', 'policy=bft');
+    await change('node', 'remove', '4');
+    await query(second!, 'INSERT INTO account VALUES (4, 11)');
+    await cluster.agreed([first!, second!, third!]);
+    const proof = await exported(1, '4', 'later.json');
+    const { code, stdout } = await trustsql(
+      ...['proof', 'check', file('later.json'), '--chain-id', chainId],
+    );
+    expect(stdout).toContain('balance = 11.00');
+    expect(stdout).toContain('is confirmed by a quorum of the 3 members of epoch 2');
+    expect(code).toBe(0);
+
+    const trust = { nodeKeys: [], chainId: Buffer.from(chainId, 'hex') };
+    const { genesis, barriers } = proof.epochs!;
+    expect(barriers).toHaveLength(2);
+    const messageOf = (changed: typeof barriers): string => {
+      const verdict = checkProof(
+        crypto,
+        { ...proof, epochs: { genesis, barriers: changed } },
+        trust,
+      );
+      return verdict.valid ? 'valid' : verdict.message;
+    };
+    expect(messageOf(barriers)).toBe('valid');
+    const [one, two] = barriers;
+    expect(messageOf([one!])).toMatch('the anchor is not confirmed: header of epoch 2, not 1');
+    expect(messageOf([two!])).toMatch('is not confirmed: header of epoch 1, not 0');
+    expect(messageOf([one!, { ...two!, body: one!.body }])).toMatch('has another body');
+    const swapped = { ...two!, certificate: proof.anchor.certificate };
+    expect(messageOf([one!, swapped])).toMatch('the certificate is of a later block');
+
+    // A row that the members before have confirmed is under the signatures of those after them.
+    await exported(0, '1', 'older.json');
+    const older = await trustsql(...['proof', 'check', file('older.json'), '--chain-id', chainId]);
+    expect(older).toMatchObject({ code: 0 });
+    const pins = keys.flatMap((key) => ['--node-key', key]);
+    expect(await third!.verify('--chain-id', chainId, ...pins)).toMatchObject({ code: 0 });
+    expect(last!.output).toContain('this node votes no longer');
+  },
+  TIMEOUT_MS,
+);
