@@ -105,7 +105,9 @@ function mayAcknowledge(s: State, block: Candidate): boolean {
   if (!covered && !isAboveHighest(s, block)) return false;
   const path = s.tree.path(block.key)!;
   if (path.slice(0, -1).some(({ barrier }) => barrier)) return false;
-  return isSound(s, path);
+  // Between what the term has taken over and the block there is nothing that another term has left behind.
+  const left = path.some(({ height, header }) => height > highest.height && header.term !== s.term);
+  return !left && isSound(s, path);
 }
 
 /** (1) In one term each acknowledged block is above the one before. */
