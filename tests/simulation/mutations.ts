@@ -537,7 +537,7 @@ const EVIDENCE: readonly Mutation[] = [
     ),
   ),
   among(
-    { ...LYING_RAFT, window: 4 },
+    { ...LYING_RAFT, window: 2, ackFanout: false, delayMs: 120, loss: 0.1 },
     core(
       'what was given up is denied',
       'evidence.ts',
