@@ -116,9 +116,7 @@ function mayAcknowledge(s: State, block: Candidate): boolean {
   const above = path.filter(({ height }) => height > highest.height);
   if (above.some(({ header }) => header.term !== s.term)) return false;
   if (path.slice(0, -1).some(({ barrier }) => barrier)) return false;
-  // Between what the term has taken over and the block there is nothing that another term has left behind.
-  const left = path.some(({ height, header }) => height > highest.height && header.term !== s.term);
-  return !left && isSound(s, path);
+  return isSound(s, path);
 }
 
 /** (1) In one term each acknowledged block is above the one before. */

@@ -11,7 +11,7 @@ import { HistoryTree } from '../../../ledger/history-tree.ts';
 import { bodyHash } from '../../../ledger/hash.ts';
 import { encodeBody } from '../../../ledger/encoding.ts';
 import { nativeCrypto as crypto } from '../../../storage/native-crypto.ts';
-import { ADMIN_SEED, ALICE_SEED, certify, makeChain } from './chain-fixture.ts';
+import { certify, makeChain } from './chain-fixture.ts';
 
 const chain = makeChain(crypto);
 const context: CheckContext = { crypto, chainId: chain.chainId };
