@@ -47,6 +47,8 @@ export interface Floor {
 /** Since when something has been so, on the clock of ticks. */
 export interface Times {
   now: number;
+  /** Of the first tick of this run. */
+  started: number;
   enteredTerm: number;
   opened: number;
   leaderHeard: number;
@@ -151,6 +153,7 @@ export class State {
     this.nonce = options.incarnation * 1_000_000;
     this.times = {
       now: 0,
+      started: 0,
       enteredTerm: 0,
       opened: 0,
       leaderHeard: 0,

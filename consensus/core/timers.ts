@@ -12,12 +12,14 @@ import { sendProposal } from './proposing.ts';
 import { retryProbes, retryReads } from './recovery.ts';
 import type { State } from './state.ts';
 import { isHealth } from './system-check.ts';
-import { SILENT_TIMEOUTS, sendReport, sendWish, suspect } from './term-change.ts';
+import { sendReport, sendWish, suspect } from './term-change.ts';
 import { advance, sendVote } from './voting.ts';
 
 /** What may have been lost is said again after so many heartbeats. */
 const RESEND_HEARTBEATS = 4;
 const GROWTH = 1.5;
+/** Election timeouts after which a silent member is held faulty: some seconds, not a pause of its process. */
+const FAULTY_TIMEOUTS = 12;
 
 export function onTick(s: State, nowMs: number): void {
   const { times } = s;
@@ -39,6 +41,7 @@ export function onTick(s: State, nowMs: number): void {
 function startClock(s: State, nowMs: number): void {
   Object.assign(s.times, {
     now: nowMs,
+    started: nowMs,
     enteredTerm: nowMs,
     opened: nowMs,
     leaderHeard: nowMs,
@@ -105,11 +108,13 @@ function watch(s: State): void {
 /** More members are silent, or proven to lie, than the rules bear in raft mode. */
 function tooManyFaulty(s: State): boolean {
   const { members, thresholds, timers } = s.config;
-  const silentMs = timers.electionMs * SILENT_TIMEOUTS;
+  const silentMs = timers.electionMs * FAULTY_TIMEOUTS;
   const faulty = members.filter((_, member) => {
     if (member === s.self) return false;
-    const heard = Math.max(s.times.heard.get(member) ?? 0, s.times.opened);
-    return s.times.now - heard > silentMs || s.proven.has(member);
+    const heard = s.times.heard.get(member);
+    // Nodes that come up together do not do so at the same moment.
+    const since = Math.max(heard ?? s.times.started + timers.timeoutMaxMs, s.times.opened);
+    return s.times.now - since > silentMs || s.proven.has(member);
   });
   return faulty.length > thresholds.faults;
 }
