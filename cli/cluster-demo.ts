@@ -194,7 +194,8 @@ class DemoNode {
       } catch {
         // It is not up, or no longer: the next question will tell.
         if (this.hasEnded) this.#answeredMs = -Infinity;
-        await connection?.close().catch(() => undefined);
+        // Whoever is gone says no goodbye: nothing is waited for.
+        void connection?.close().catch(() => undefined);
         connection = null;
       }
       await delay(LOOK_MS, undefined, { signal: this.#signal }).catch(() => undefined);

@@ -12,6 +12,7 @@ import type { GenesisFlags, InitFlags, JoinFlags, KeyFlags } from './cluster.ts'
 import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
 import type { JoiningFlags } from './node.ts';
+import type { CheckOptions } from './proof.ts';
 import type { VerifyOptions } from './verify.ts';
 
 type Flags = Record<string, unknown>;
@@ -329,14 +330,12 @@ function checkCommands(main: Command): void {
     });
   proof
     .command('check <bundle>')
-    .description('check a proof with nothing but the node keys you trust')
-    .requiredOption(
-      '--node-key <hex...>',
-      'Ed25519 public key of a node you trust, or a file with it',
-    )
+    .description('check a proof with nothing but the chain id, or the node keys you trust')
+    .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
+    .option('--node-key <hex...>', 'Ed25519 public key of a node you trust, or a file with it')
     .option('--digest <file>', 'a digest kept elsewhere, to tie the proof to')
     .option('--json', 'print JSON')
-    .action(async (file: string, flags: { nodeKey: string[]; digest?: string; json?: boolean }) => {
+    .action(async (file: string, flags: CheckOptions) => {
       const { runCheckProof } = await import('./proof.ts');
       runCheckProof(file, flags);
     });

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { hex, tryFromHex } from '../ledger/bytes.ts';
-import { PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
+import { HASH_BYTES, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import { isFormatError } from '../ledger/error.ts';
 import { checkProof } from '../ledger/proof-check.ts';
 import type { Verdict } from '../ledger/proof-check.ts';
@@ -13,7 +13,7 @@ import { DEFAULT_CONTEXT } from '../sql/value/context.ts';
 import { formatText } from '../sql/value/text.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { connect } from './connect.ts';
-import { CommandError, EXIT } from './exit.ts';
+import { CommandError, EXIT, hexOf } from './exit.ts';
 import { jsonText } from './json.ts';
 
 export interface ExportOptions {
@@ -48,15 +48,22 @@ export async function exportProof(
 
 export interface CheckOptions {
   /** Each 64 hexadecimal digits, or a file that holds them. */
-  readonly nodeKey: readonly string[];
+  readonly nodeKey?: readonly string[];
+  readonly chainId?: string;
   readonly digest?: string;
   readonly json?: boolean;
 }
 
 /** @throws CommandError 1 when the bundle proves nothing, after the reason was printed */
 export function runCheckProof(file: string, options: CheckOptions): void {
+  const { nodeKey = [], chainId } = options;
+  if (nodeKey.length === 0 && chainId === undefined) {
+    const message = 'what is trusted must be said: --chain-id, or --node-key for each node';
+    throw new CommandError(EXIT.usage, message);
+  }
   const verdict = checkProof(nativeCrypto, readBundle(file), {
-    nodeKeys: options.nodeKey.map(nodeKeyOf),
+    nodeKeys: nodeKey.map(nodeKeyOf),
+    ...(chainId === undefined ? {} : { chainId: hexOf('--chain-id', chainId, HASH_BYTES) }),
     ...(options.digest === undefined ? {} : { checkpoint: readFileSync(options.digest, 'utf8') }),
   });
   process.stdout.write(options.json === true ? jsonText(verdict) : verdictText(verdict));

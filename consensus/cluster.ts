@@ -7,7 +7,7 @@
 // (2) What depends on something durable is sent when that is.
 // (3) A failed disk ends this consensus and the node with it: nobody knows what is on it.
 
-import { equal, hex } from '../ledger/bytes.ts';
+import { equal, fromHex, hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { decodeBundle, encodeBundle, transactionIdOf } from '../ledger/encoding.ts';
 import { isFormatError, SqlError } from '../ledger/error.ts';
@@ -17,9 +17,10 @@ import { merkleRoot } from '../ledger/merkle.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { Bundle, Receipt } from '../ledger/transaction.ts';
+import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
 import { BundlePool, keyOfBundle } from './bundle-pool.ts';
 import type { BundleKey, PooledBundle } from './bundle-pool.ts';
-import type { Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
+import type { Confirm, Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
 import { DurableOrder } from './durable-order.ts';
 import type { ConsensusLog } from './durable-order.ts';
 import { encodeMessage } from './core/codec.ts';
@@ -77,6 +78,8 @@ const GATHER_MS = 4;
 const RESEND_MS = 1_000;
 /** Bundles that no block has ordered in this time, in ms, are no longer valid, and their outcome is not waited for. */
 const POOL_AGE_MAX_MS = 75_000;
+/** What a client waits for other nodes to say that they got the same results, in ms. */
+const AGREE_MS_MAX = 10_000;
 /** What a node that stops still waits for its own bundles, in ms. */
 const STOP_MS_MAX = 5_000;
 
@@ -86,10 +89,11 @@ const SHORT_BYTES = 8_192;
 /** An encoded bundle that a block has room for. */
 const BUNDLE_BYTES_MAX = LIMITS.blockBodyBytesMax - 512;
 
-/** First byte of a message: for the replica, a bundle, or approved rules. */
+/** First byte of a message: for the replica, a bundle, approved rules, or about the results of a block. */
 const REPLICA_MESSAGE = 0;
 const BUNDLE_MESSAGE = 1;
 const RULES_MESSAGE = 2;
+const RESULT_MESSAGE = 3;
 
 type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { readonly kind: Kind }>;
@@ -103,6 +107,7 @@ export class Cluster implements Consensus {
   readonly #options: ClusterOptions;
   readonly #pool = new BundlePool();
   readonly #order: DurableOrder;
+  readonly #agreement: Agreement;
   /** Proposers of this node, by key of their bundle. */
   readonly #waiting = new Map<BundleKey, Waiting>();
   #events: ReplicaEvent[] = [];
@@ -130,6 +135,8 @@ export class Cluster implements Consensus {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    const { covered, uncovered } = options.ledger.tip;
+    this.#agreement = new Agreement([covered, ...uncovered]);
     this.#order = new DurableOrder({
       log: options.log,
       height: options.ledger.tip.height,
@@ -197,12 +204,26 @@ export class Cluster implements Consensus {
     }
   }
 
+  agreed(height: number, confirm: Confirm): Promise<void> {
+    const { config, status } = this.#options.replica;
+    const { members, f } = config;
+    const others = new Map(members.map(({ publicKey }, place) => [hex(publicKey), place]));
+    if (status.self >= 0) others.delete(hex(members[status.self]!.publicKey));
+    const needed = (confirm === 'all' ? members.length : f + 1) - (members.length - others.size);
+    if (needed <= 0) return Promise.resolve();
+    const untilMs = this.#options.monotonic() + (this.#state === 'open' ? AGREE_MS_MAX : 0);
+    const agreed = this.#agreement.wait({ height, others, needed, untilMs });
+    this.#sayResult(null, height, null);
+    return agreed;
+  }
+
   async stop(): Promise<void> {
     if (this.#state === 'open') this.#state = 'stopping';
     const end = this.#options.monotonic() + STOP_MS_MAX;
     while (this.#waiting.size > 0 && this.#options.monotonic() < end) await this.#nextExecuted();
     clearInterval(this.#ticker);
     if (this.#proposeTimer !== null) clearTimeout(this.#proposeTimer);
+    this.#agreement.expire(Infinity);
     this.#forgetOwn(unknownError());
     await this.#order.idle();
     while (this.#executing > 0 && (this.#state as string) !== 'failed') await this.#nextExecuted();
@@ -215,6 +236,7 @@ export class Cluster implements Consensus {
     if (bytes[0] === REPLICA_MESSAGE) this.#handle({ kind: 'receive', from, bytes: content });
     else if (bytes[0] === BUNDLE_MESSAGE) this.#receiveBundle(from, content);
     else if (bytes[0] === RULES_MESSAGE) this.#receiveRules(content);
+    else if (bytes[0] === RESULT_MESSAGE) this.#receiveResult(from, content);
   }
 
   /** Whether blocks come to this node, and what it sends goes to others. */
@@ -261,6 +283,27 @@ export class Cluster implements Consensus {
     const bytes = encoded.length;
     const pooled = { bundle, ids, root, key, bytes, from: hex(from), arrivedMs: monotonic() };
     if (this.#pool.add(pooled)) this.#pooled();
+  }
+
+  #receiveResult(from: Uint8Array, content: Uint8Array): void {
+    const message = tryDecodeResult(content);
+    if (message === null) return;
+    const { height, receiptsRoot } = message;
+    if (receiptsRoot === null) {
+      const result = this.#agreement.asked(hex(from), height);
+      if (result !== null) this.#sayResult(from, height, result);
+      return;
+    }
+    const differing = this.#agreement.told(hex(from), height, receiptsRoot);
+    if (differing === null) return;
+    const text = `member ${differing} has other results of block ${height} than this node`;
+    this.#options.onAlarm('divergence', text);
+  }
+
+  /** @param receiptsRoot  null asks for it */
+  #sayResult(to: Uint8Array | null, height: number, receiptsRoot: Uint8Array | null): void {
+    const message = tagged(RESULT_MESSAGE, encodeResult(height, receiptsRoot));
+    this.#options.network.send(to, 'vote', message);
   }
 
   #pooled(): void {
@@ -373,6 +416,9 @@ export class Cluster implements Consensus {
     const { height } = executed.block.header;
     const result = executed.tip.uncovered.find((each) => each.height === height)!;
     this.#options.onExecuted(executed);
+    for (const peer of this.#agreement.executed(height, result.receiptsRoot)) {
+      this.#sayResult(fromHex(peer), height, result.receiptsRoot);
+    }
     let position = 0;
     executed.block.bundles.forEach(({ transactions }, i) => {
       const end = position + transactions.length;
@@ -437,6 +483,7 @@ export class Cluster implements Consensus {
   #tick(): void {
     const nowMs = this.#options.monotonic();
     this.#handle({ kind: 'tick', nowMs });
+    this.#agreement.expire(nowMs);
     if (nowMs - this.#lastResendMs >= RESEND_MS) {
       this.#lastResendMs = nowMs;
       this.#resend(nowMs);
@@ -459,6 +506,7 @@ export class Cluster implements Consensus {
     else if (this.#change !== null) {
       this.#options.network.send(null, 'block', this.#change.message);
     }
+    for (const height of this.#agreement.open) this.#sayResult(null, height, null);
     this.#sayDemand();
   }
 
@@ -478,6 +526,7 @@ export class Cluster implements Consensus {
     if (this.#state === 'failed') return;
     this.#state = 'failed';
     clearInterval(this.#ticker);
+    this.#agreement.expire(Infinity);
     this.#forgetOwn(unknownError());
     for (const wake of this.#executedWaiters.splice(0)) wake();
     this.#options.onFailure(error);
@@ -513,7 +562,6 @@ function unknownError(): SqlError {
   return new SqlError(
     SQLSTATE.statementCompletionUnknown,
     'the outcome of this transaction is not known: the nodes have not confirmed it in time',
-    { hint: 'It may still be confirmed. Ask any node for the transaction by its id.' },
   );
 }
 

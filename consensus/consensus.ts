@@ -64,6 +64,9 @@ export interface Ledger {
   append(block: OrderedBlock, onStored?: () => void): Promise<ExecutedBlock>;
 }
 
+/** How many nodes must have executed a block with the same results, besides the one that answers. */
+export type Confirm = 'f+1' | 'all';
+
 export interface Consensus {
   /**
    * Puts a bundle up for ordering. Resolves when its block is durable and executed, with the receipts of
@@ -76,6 +79,13 @@ export interface Consensus {
   ): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
   /** Resolves when the newest executed results are covered by a block header: proofs need it. */
   prove(): Promise<void>;
+  /**
+   * Resolves when as many members, this node among them, have executed the block of `height`, which this node has,
+   * with the same results. At once where there is one node.
+   *
+   * @throws SqlError 40003 that names the others, after a time; the block is confirmed in any case
+   */
+  agreed(height: number, confirm: Confirm): Promise<void>;
   /** Finishes what was proposed, then stops. */
   stop(): Promise<void>;
 }

@@ -43,6 +43,10 @@ export const CONSENSUS_LIMITS = {
   /** Bundles confirmed a short while ago that are remembered: twice as many, with the set before. */
   confirmedBundlesMax: 16_384,
 
+  /** Results of blocks remembered, for peers that ask; and heights that a peer has asked about too early. */
+  resultsMax: 1_024,
+  resultsAskedMax: 256,
+
   /** Signatures remembered as valid: twice as many, as above. */
   verifiedMax: 8_192,
 } as const;

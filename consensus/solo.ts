@@ -95,6 +95,10 @@ export class Solo implements Consensus {
     }
   }
 
+  agreed(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#disarmIdleProof();

@@ -42,7 +42,7 @@ export interface Timers {
 export interface Thresholds {
   /** Proven frauds that justify bft mode. */
   readonly fraud: number;
-  /** Members suspected by f+1 others: more than this many justify bft mode. */
+  /** Members silent or proven to lie: more than this many make a member wish for bft mode. */
   readonly faults: number;
   /** Complaints of distinct clients in one term that make a member wish for another leader. */
   readonly complaints: number;

@@ -1,7 +1,8 @@
-// Checks proof bundles with nothing but public keys. Pure, browser-safe, small enough to be audited.
+// Checks proof bundles with nothing but the chain id or public keys. Pure, browser-safe, small enough to be audited.
 //
-// (1) Everything in a verdict's `row`, `transaction` and `anchor` follows from signatures of pinned keys
-//     and the collision resistance of SHA-256; nothing else in the bundle is repeated in it.
+// (1) Everything in a verdict's `row`, `transaction` and `anchor` follows from the signatures of pinned keys, or
+//     of a quorum of the members that a pinned chain id stands for, and the collision resistance of SHA-256;
+//     nothing else in the bundle is repeated in it.
 // (2) The first mismatch ends the check and is named; there is no partly valid bundle.
 // (3) Never throws for what is in the bundle.
 
@@ -20,6 +21,8 @@ import {
   transactionIdOf,
 } from './encoding.ts';
 import { decodeCertificate } from './encoding-vote.ts';
+import { checkConfirmed, checkEpochs } from './epoch-check.ts';
+import type { EpochConfig } from './epoch.ts';
 import { isFormatError } from './error.ts';
 import { chainIdOf, headerHash, partCommitment, receiptHash, rowVersionHash } from './hash.ts';
 import { verifyConsistency, verifyInclusion } from './history-tree.ts';
@@ -34,13 +37,13 @@ import { votesOf } from './vote.ts';
 
 /** What the reader of a bundle trusts beforehand. */
 export interface ProofTrust {
-  /** Public keys of the chain's nodes, known from elsewhere; at least one. */
+  /** Public keys of the chain's nodes, known from elsewhere; none is enough where `chainId` is given. */
   readonly nodeKeys: readonly Uint8Array[];
   /** Signatures of those keys that the anchor needs; a majority of them if not given. */
   readonly signaturesMin?: number;
-  /** The chain id, if it is known from elsewhere. */
+  /** The chain id, if it is known from elsewhere: it stands for the members in all epochs. */
   readonly chainId?: Uint8Array;
-  /** A checkpoint note got from elsewhere, signed by one of `nodeKeys`. */
+  /** A checkpoint note got from elsewhere, signed by one of `nodeKeys`, or by a member if there are none. */
   readonly checkpoint?: string;
 }
 
@@ -86,7 +89,7 @@ export interface ProvenAnchor {
   readonly height: number;
   readonly hash: Uint8Array;
   readonly timeMs: number;
-  /** Those of the trusted keys that have signed it. */
+  /** Those of the trusted keys that have signed it; without any, the members that have. */
   readonly signers: readonly Uint8Array[];
   /** Size of the checkpoint the anchor was found consistent with, or null. */
   readonly checkpointSize: number | null;
@@ -137,8 +140,8 @@ export function checkProof(crypto: Crypto, proof: RowProof, trust: ProofTrust): 
 
 function checkEverything(check: Check): Verdict {
   const { crypto, proof } = check;
-  const { header: anchor, hash, signers } = checkAnchor(check);
-  const checkpointSize = checkCheckpoint(check, anchor);
+  const { header: anchor, hash, signers, checkpointKeys } = checkAnchor(check);
+  const checkpointSize = checkCheckpoint(check, anchor, checkpointKeys);
   const headers = checkHeaders(check, anchor);
   check.step = 'transaction';
   const written = checkTransaction(check, headers, anchor.chainId, proof.transaction);
@@ -176,7 +179,7 @@ function checkEverything(check: Check): Verdict {
   };
 }
 
-/** The anchor's header, signed by enough trusted keys. */
+/** The anchor's header, confirmed by the members of its epoch and signed by enough trusted keys. */
 function checkAnchor(check: Check) {
   const { crypto, trust } = check;
   const bytes = check.proof.anchor;
@@ -187,21 +190,39 @@ function checkAnchor(check: Check) {
     must(equal(chainId, trust.chainId), 'the bundle is about another chain');
   }
   const hash = headerHash(crypto, bytes.header);
-  const needed = Math.max(1, trust.signaturesMin ?? Math.floor(trust.nodeKeys.length / 2) + 1);
+  const members = checkMembers(check, header);
+  const fromChain = trust.nodeKeys.length === 0 && trust.chainId !== undefined;
+  must(!fromChain || members !== null, 'the bundle does not show who the members are');
+  const keys = fromChain ? members!.newest : trust.nodeKeys;
   const signed = signersOf(crypto, chainId, header, hash, certificate);
-  const signers = trust.nodeKeys.filter(
-    (key, at) => trust.nodeKeys.findIndex((other) => equal(other, key)) === at && signed(key),
+  const signers = keys.filter(
+    (key, at) => keys.findIndex((other) => equal(other, key)) === at && signed(key),
   );
-  const count = `${signers.length} trusted node ${signers.length === 1 ? 'key' : 'keys'}`;
-  must(signers.length >= needed, `header ${height} is signed by ${count}, ${needed} needed`);
-  check.steps.push({ step: 'anchor', detail: `header ${height} is signed by ${count}` });
-  return { header, hash, signers };
+  if (!fromChain) {
+    const needed = Math.max(1, trust.signaturesMin ?? Math.floor(keys.length / 2) + 1);
+    const count = `${signers.length} trusted node ${signers.length === 1 ? 'key' : 'keys'}`;
+    must(signers.length >= needed, `header ${height} is signed by ${count}, ${needed} needed`);
+    check.steps.push({ step: 'anchor', detail: `header ${height} is signed by ${count}` });
+  }
+  return { header, hash, signers, checkpointKeys: fromChain ? members!.all : trust.nodeKeys };
 }
 
-/**
- * Whether a key is one of those that have confirmed a header. Who the members were is not in the bundle, so a
- * vote belongs to whichever key it verifies under.
- */
+/** Keys of the members of the anchor's epoch, and of all epochs up to it; null if the bundle leaves them out. */
+function checkMembers(check: Check, { chainId, height, epoch }: Header) {
+  const { crypto, proof } = check;
+  if (proof.epochs === null) return null;
+  const configs = checkEpochs(crypto, chainId, proof.epochs);
+  const config = configs.at(-1)!;
+  const wrong = checkConfirmed(crypto, chainId, config, proof.anchor);
+  must(wrong === null, `the anchor is not confirmed: ${wrong}`);
+  const keysOf = ({ members }: EpochConfig) => members.map(({ publicKey }) => publicKey);
+  const count = `${config.members.length} ${config.members.length === 1 ? 'member' : 'members'}`;
+  const detail = `header ${height} is confirmed by a quorum of the ${count} of epoch ${epoch}`;
+  check.steps.push({ step: 'anchor', detail });
+  return { newest: keysOf(config), all: configs.flatMap(keysOf) };
+}
+
+/** Whether a key is one of those that have confirmed a header: a vote belongs to the key it verifies under. */
 function signersOf(
   crypto: Crypto,
   chainId: Uint8Array,
@@ -224,7 +245,7 @@ function signersOf(
 }
 
 /** Size of the reader's checkpoint, whose tree must be one with the anchor's; null without one. */
-function checkCheckpoint(check: Check, anchor: Header): number | null {
+function checkCheckpoint(check: Check, anchor: Header, keys: readonly Uint8Array[]): number | null {
   const { crypto, trust } = check;
   const { consistency } = check.proof;
   if (trust.checkpoint === undefined) return null;
@@ -232,7 +253,7 @@ function checkCheckpoint(check: Check, anchor: Header): number | null {
   const checkpoint = parseCheckpoint(trust.checkpoint);
   const { size, root, chainId } = checkpoint;
   must(equal(chainId, anchor.chainId), 'the checkpoint is about another chain');
-  const signers = checkpointSigners(crypto, checkpoint, trust.nodeKeys);
+  const signers = checkpointSigners(crypto, checkpoint, keys);
   must(signers.length > 0, 'the checkpoint is not signed by a trusted node key');
   const given = consistency?.size === size ? consistency.hashes : null;
   const hashes = size === anchor.height ? [] : given;

@@ -4,6 +4,7 @@
 //     wrong types and other versions are refused.
 
 import { base64, tryFromBase64 } from './bytes.ts';
+import type { Barrier, EpochsProof } from './epoch-check.ts';
 import { FormatError } from './error.ts';
 import { LIMITS } from './limits.ts';
 import type {
@@ -16,7 +17,7 @@ import type {
 
 /** Says what the file is to whoever opens it. */
 const FORMAT = 'trustsql-row-proof';
-const VERSION = 2;
+const VERSION = 3;
 
 /** Reads one JSON value; `at` names it in errors. */
 type Read<T> = (value: unknown, at: string) => T;
@@ -107,6 +108,13 @@ const readDefinition: Read<DefinitionProof> = (value, at) => {
   return genesis ? readFromGenesis(value, at) : readFromTransaction(value, at);
 };
 
+const readEpochs = readObject<EpochsProof>({
+  genesis: readBytes,
+  barriers: readList(
+    readObject<Barrier>({ header: readBytes, body: readBytes, certificate: readBytes }),
+  ),
+});
+
 const readBundle = readObject<RowProof & { format: typeof FORMAT; version: typeof VERSION }>({
   format: readConstant(FORMAT),
   version: readConstant(VERSION),
@@ -117,6 +125,7 @@ const readBundle = readObject<RowProof & { format: typeof FORMAT; version: typeo
   author: readNullable(readDefinition),
   headers: readList(readObject<HeaderProof>({ header: readBytes, siblings: readHashes })),
   anchor: readObject<RowProof['anchor']>({ header: readBytes, certificate: readBytes }),
+  epochs: readNullable(readEpochs),
   consistency: readNullable(
     readObject<NonNullable<RowProof['consistency']>>({ size: readUint, hashes: readHashes }),
   ),

@@ -5,6 +5,9 @@
 // one anchor, a header that nodes have signed. Names and types of columns, and who held the author's key,
 // are read from the definitions of table and role, which are proven the same way: no name is believed.
 //
+// Who the nodes are that had to sign follows from the genesis record (ledger/epoch-check.ts), and so from the
+// chain id alone.
+//
 // What a bundle shows is that the version was written, when, and by whom: not that no later one exists.
 //
 // ledger/proof-check.ts checks bundles. Described in docs/formats/proof.md.
@@ -12,6 +15,7 @@
 import type { Block } from './block.ts';
 import type { Crypto } from './crypto.ts';
 import { decodeHeader, transactionIdOf } from './encoding.ts';
+import type { EpochsProof } from './epoch-check.ts';
 import { assert } from './error.ts';
 import { receiptHash } from './hash.ts';
 import type { NodeAt } from './history-tree.ts';
@@ -67,6 +71,8 @@ export interface RowProof {
   readonly headers: readonly HeaderProof[];
   /** Encoded header that the nodes' signatures are for, and its encoded certificate: of its own, no later one's. */
   readonly anchor: { readonly header: Uint8Array; readonly certificate: Uint8Array };
+  /** Up to the anchor's epoch; null leaves it to the reader to know the nodes' keys. */
+  readonly epochs: EpochsProof | null;
   /** Shows that the history tree of the anchor and that of a checkpoint are one; null without a checkpoint. */
   readonly consistency: { readonly size: number; readonly hashes: readonly Uint8Array[] } | null;
 }
@@ -125,6 +131,7 @@ export interface RowProofPieces {
   /** Height of the anchor, at least every `executedIn`, and its encoded certificate. */
   readonly anchorHeight: number;
   readonly certificate: Uint8Array;
+  readonly epochs: EpochsProof | null;
   /** Subtrees of the history tree. */
   readonly nodeAt: NodeAt;
   /** Size of the tree of a checkpoint the proof shall stand on as well, or null. */
@@ -162,6 +169,7 @@ export function proveRow(crypto: Crypto, pieces: RowProofPieces): RowProof {
         siblings: inclusionPath(crypto, nodeAt, height, anchorHeight),
       })),
     anchor: { header, certificate: pieces.certificate },
+    epochs: pieces.epochs,
     consistency:
       checkpointSize === null ? null : consistent(crypto, nodeAt, anchorHeight, checkpointSize),
   };

@@ -5,9 +5,10 @@
 // executed a second may wait behind it, once it is as large: the ledger then never idles, and blocks stay big.
 
 import type { Consensus, ExecutedBlock, Proposal } from '../consensus/consensus.ts';
+import { hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { encodeTransaction } from '../ledger/encoding.ts';
-import { SqlError } from '../ledger/error.ts';
+import { isSqlError, SqlError } from '../ledger/error.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { partCommitment } from '../ledger/hash.ts';
 import type { Operation, OperationCounts } from '../ledger/operation.ts';
@@ -49,6 +50,7 @@ type Pending = {
   readonly author: number;
   readonly id: Uint8Array;
   readonly bytes: Uint8Array;
+  readonly validUntilMs: number;
   readonly resolve: (committed: Committed) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -95,17 +97,18 @@ export class Gateway {
     const { crypto, chainId, now, validForMs } = this.#options;
     const salt = this.#random(16);
     const value = textBytes(text);
+    const validUntilMs = now() + validForMs;
     const { id, bytes } = encodeTransaction(crypto, {
       chainId,
       author,
       idempotencyKey: this.#random(16),
-      validUntilMs: now() + validForMs,
+      validUntilMs,
       operations,
       text: { salt, value },
       textCommitment: partCommitment(crypto, salt, value),
     });
     return new Promise((resolve, reject) => {
-      this.#pending.push({ author, id, bytes, resolve, reject });
+      this.#pending.push({ author, id, bytes, validUntilMs, resolve, reject });
       this.#schedule();
     });
   }
@@ -169,7 +172,7 @@ export class Gateway {
       if (following !== undefined) await following;
       settle(list, executed, receipts, bundle);
     } catch (error) {
-      for (const { reject } of list) reject(error);
+      for (const pending of list) pending.reject(named(error, pending));
     }
   }
 
@@ -202,6 +205,16 @@ export class Gateway {
     };
     return { bundle, ids, root };
   }
+}
+
+/** Whoever does not know the outcome of a transaction must know what to ask for. */
+function named(error: unknown, { id, validUntilMs }: Pending): unknown {
+  if (!isSqlError(error) || error.sqlstate !== SQLSTATE.statementCompletionUnknown) return error;
+  const until = new Date(validUntilMs).toISOString();
+  return new SqlError(error.sqlstate, error.message, {
+    detail: `Transaction ${hex(id)}, valid until ${until}.`,
+    hint: `Any node tells what became of it: SELECT ledger.transaction_status('${hex(id)}', '${until}')`,
+  });
 }
 
 /** Cut so that a bundle fits well into a block. */

@@ -279,6 +279,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     dataDirectory: config.data,
     nodeSeed: secrets.nodeKey.seed,
     history: () => writer.durableHistory(),
+    blockTime: () => writer.tip.timeMs,
     settle,
     prove: () => consensus.prove(),
   });
@@ -308,6 +309,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     governor: ordering.governor,
     signerOf: (id) => signerOf(catalog, secrets, id),
     prove: () => consensus.prove(),
+    agreed: (height, confirm) => consensus.agreed(height, confirm),
     putChunk: (bytes) => {
       if (peers === null) return writer.putChunk(bytes);
       // Chunks would have to be at all nodes before their transaction is ordered.

@@ -8,6 +8,7 @@ import { genesisConfig, nextConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
 import { BlockStore } from './block-store.ts';
 import { decoded } from './decoded-block.ts';
+import type { EpochsProof } from '../ledger/epoch-check.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { Genesis, Header } from '../ledger/block.ts';
 import type { SystemRecord } from '../ledger/system.ts';
@@ -75,6 +76,26 @@ export function epochsUpTo(
   const { config, from } = epochs.at(-1)!;
   const next = height === 0 || from > height ? null : afterBarrier(blocks, config, height);
   return next === null ? epochs : [...epochs, next];
+}
+
+/**
+ * Shows who the members are that have confirmed the block of `height`.
+ *
+ * @param epochs  at least up to that block
+ */
+export function epochsProof(
+  blocks: BlockStore,
+  height: number,
+  epochs: readonly Epoch[],
+): EpochsProof {
+  const later = epochs.filter(({ from }) => from > 0 && from <= height);
+  return {
+    genesis: stored(blocks, 0).body,
+    barriers: later.map(({ from }) => {
+      const { header, body, certificate } = stored(blocks, from - 1);
+      return { header, body, certificate };
+    }),
+  };
 }
 
 function firstEpoch(blocks: BlockStore): Epoch {

@@ -14,15 +14,18 @@ import { nodesOf } from '../ledger/history-tree.ts';
 import { proveRow, proveTransaction } from '../ledger/proof.ts';
 import { rowVersionHash } from '../ledger/hash.ts';
 import { split } from './apply.ts';
+import { epochsProof, epochsUpTo } from './epochs.ts';
 import { shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
 import type { CatalogChange, Table } from '../ledger/catalog.ts';
 import type { Block } from '../ledger/block.ts';
 import type { Crypto } from '../ledger/crypto.ts';
+import type { EpochsProof } from '../ledger/epoch-check.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { DefinitionProof, RowProof, TransactionProof } from '../ledger/proof.ts';
 import type { NodeAt } from '../ledger/history-tree.ts';
 import type { BlockStore, StoredBlock } from './block-store.ts';
+import type { Epoch } from './epochs.ts';
 import type { StateReader } from './snapshot.ts';
 
 export class ProofSource {
@@ -31,6 +34,8 @@ export class ProofSource {
   readonly #blocks: BlockStore;
   /** Keeps the upper levels of the history tree from one proof to the next. */
   readonly #nodeAt: NodeAt;
+  /** As far as they were looked for. */
+  #epochs: readonly Epoch[] = [];
 
   /** @param reader in a snapshot whenever `prove` is called */
   constructor(crypto: Crypto, reader: StateReader, blocks: BlockStore) {
@@ -92,6 +97,7 @@ export class ProofSource {
       headerAt: (height) => this.#stored(height).header,
       anchorHeight,
       certificate: this.#stored(anchorHeight).certificate,
+      epochs: this.#epochsProof(anchorHeight),
       nodeAt: this.#nodeAt,
       checkpointSize,
     });
@@ -104,6 +110,13 @@ export class ProofSource {
       if (!isOfLater(decodeCertificate(certificate), decodeHeader(header))) return height;
     }
     return 0;
+  }
+
+  /** The genesis record, and the blocks that end the epochs before that of the anchor. */
+  #epochsProof(anchor: number): EpochsProof {
+    const known = this.#epochs.filter(({ from }) => from <= anchor);
+    this.#epochs = epochsUpTo(this.#blocks, anchor, known);
+    return epochsProof(this.#blocks, anchor, this.#epochs);
   }
 
   #authorOf(proof: TransactionProof, version: bigint, anchor: number): DefinitionProof | null {

@@ -111,7 +111,7 @@ export class BlockTree {
   }
 
   /** Other blocks known at a height, of one term. */
-  siblings({ height, term }: Header): Candidate[] {
+  siblings({ height, term }: Pick<Header, 'height' | 'term'>): Candidate[] {
     return [...this.#blocks.values()].filter(
       (block) => block.height === height && block.header.term === term,
     );

@@ -28,8 +28,8 @@ import { openReport, select } from './select.ts';
 import type { State } from './state.ts';
 import { castVote, isSound, onCertificate, sendVote } from './voting.ts';
 
-/** A member unheard of for so many election timeouts is passed over as the next leader. */
-const SILENT_TIMEOUTS = 3;
+/** A member unheard of for so many election timeouts is taken for dead. */
+export const SILENT_TIMEOUTS = 3;
 
 /** Wishes for another leader. @param bft  also for bft mode, if the rules let modes change */
 export function suspect(s: State, bft: boolean): void {

@@ -12,7 +12,7 @@ import { sendProposal } from './proposing.ts';
 import { retryProbes, retryReads } from './recovery.ts';
 import type { State } from './state.ts';
 import { isHealth } from './system-check.ts';
-import { sendReport, sendWish, suspect } from './term-change.ts';
+import { SILENT_TIMEOUTS, sendReport, sendWish, suspect } from './term-change.ts';
 import { advance, sendVote } from './voting.ts';
 
 /** What may have been lost is said again after so many heartbeats. */
@@ -95,8 +95,23 @@ function watch(s: State): void {
   ) {
     return suspect(s, !silent);
   }
+  if (s.highest.mode === 'raft' && config.policy === 'adaptive' && tooManyFaulty(s)) {
+    return suspect(s, true);
+  }
   const slow = times.unconfirmed !== null && since(times.unconfirmed) > grown(s, fastMs);
   if (slow && s.highest.mode === 'raft') suspect(s, true);
+}
+
+/** More members are silent, or proven to lie, than the rules bear in raft mode. */
+function tooManyFaulty(s: State): boolean {
+  const { members, thresholds, timers } = s.config;
+  const silentMs = timers.electionMs * SILENT_TIMEOUTS;
+  const faulty = members.filter((_, member) => {
+    if (member === s.self) return false;
+    const heard = Math.max(s.times.heard.get(member) ?? 0, s.times.opened);
+    return s.times.now - heard > silentMs || s.proven.has(member);
+  });
+  return faulty.length > thresholds.faults;
 }
 
 /** Anything from the leader of this term shows that it is there. */

@@ -21,7 +21,7 @@ import { LIMITS } from '../../ledger/limits.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import type { Candidate } from './block-tree.ts';
 import { decodeCandidate, keyOf } from './block-tree.ts';
-import { askVoterForBlocks, fetchMissing } from './catch-up.ts';
+import { askVoterForBlocks, fetchBlock, fetchMissing } from './catch-up.ts';
 import { isCertified, isHigher } from './context.ts';
 import { beginEpoch } from './epoch-change.ts';
 import { judge } from './judge.ts';
@@ -66,6 +66,12 @@ function takeBlock(s: State, signed: SignedBlock): void {
 /** A certificate, a report or a new term names it: it is taken in although there are siblings. */
 function isWanted(s: State, hash: Uint8Array): boolean {
   return s.fetching.has(keyOf(hash));
+}
+
+/** Others acknowledge another block at the place of one that is here: with both it is proven that the leader lies. */
+function compare(s: State, { kind, term, height, hash, member }: Vote): void {
+  if (kind !== 'ack' || height <= s.root.height || s.tree.has(keyOf(hash))) return;
+  if (s.tree.siblings({ height, term }).length > 0) fetchBlock(s, hash, s.nodeOf(member));
 }
 
 /** Does whatever has become possible with a new block, certificate or result. */
@@ -151,7 +157,7 @@ export function onVote(s: State, vote: Vote): void {
   if (vote.epoch !== config.epoch || vote.member >= quorums.n || vote.term < s.term) return;
   const earlier = s.votes.earlier(vote);
   const same = earlier !== undefined && equal(earlier.hash, vote.hash);
-  if (same && earlier.mode === vote.mode) return;
+  if (same && earlier.mode === vote.mode) return compare(s, vote);
   const { crypto, chainId } = s.options;
   if (!verifyVote(crypto, s.nodeOf(vote.member), chainId, vote)) return;
   if (earlier !== undefined) {
@@ -160,6 +166,7 @@ export function onVote(s: State, vote: Vote): void {
     return;
   }
   s.votes.add(vote);
+  compare(s, vote);
   for (const certificate of certificatesWith(s, vote)) made(s, certificate);
 }
 

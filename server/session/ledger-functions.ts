@@ -1,5 +1,5 @@
-// ledger.digest(), ledger.proof(table, key…), ledger.receipt(transaction), and those that tell and change the rules of
-// the consensus: functions that take time. Shell.
+// ledger.digest(), ledger.proof(table, key…), ledger.receipt(transaction), ledger.transaction_status(transaction,
+// until), and those that tell and change the rules of the consensus: functions that take time. Shell.
 //
 // SQLite cannot wait, so they are called before the query runs, and it sees what they gave as constants.
 // Therefore their arguments may not depend on rows.
@@ -8,6 +8,7 @@ import { decodeArray, flatten } from '../../ledger/array-value.ts';
 import { tryFromHex } from '../../ledger/bytes.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { sqlType } from '../../ledger/type.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { compileQuery } from '../../sql/compile/query.ts';
 import { contains } from '../../sql/compile/scope.ts';
@@ -26,8 +27,16 @@ import { valueContext } from './value-context.ts';
 type Call = Extract<Scalar, { kind: 'call' }>;
 
 const RULES: ReadonlySet<string> = new Set(['rules', 'approve_rules', 'submit_rules']);
-const NAMES: ReadonlySet<string> = new Set(['digest', 'proof', 'receipt', ...RULES]);
+const NAMES: ReadonlySet<string> = new Set([
+  'digest',
+  'proof',
+  'receipt',
+  'transaction_status',
+  ...RULES,
+]);
 const ID_BYTES = 32;
+/** Milliseconds from 1970 to 2000. */
+const EPOCH_2000_MS = 946_684_800_000;
 
 /** Whether a query calls one of them. */
 export function asksLedger(sessionFunctions: readonly string[]): boolean {
@@ -66,13 +75,12 @@ async function answerOf(
   for (const arg of call.args) texts.push(...(await textsOf(session, call, arg, parameters)));
   if (call.fn.name === 'digest') return evidence.digest();
   if (RULES.has(call.fn.name)) return rulesAnswer(session, call, texts[0] ?? null);
-  if (texts.includes(null)) return null;
-  if (call.fn.name === 'receipt') {
-    const id = tryFromHex(texts[0]!.replace(/^\\x/, ''));
-    if (id?.length === ID_BYTES) return evidence.receipt(id);
-    const message = 'a transaction id has 64 hexadecimal digits';
-    throw new SqlError(SQLSTATE.invalidParameterValue, message);
+  if (call.fn.name === 'transaction_status') {
+    const [id, until] = texts as [string | null, string | null];
+    return id === null ? null : evidence.status(idOf(id), millisecondsOf(session, until));
   }
+  if (texts.includes(null)) return null;
+  if (call.fn.name === 'receipt') return evidence.receipt(idOf(texts[0]!));
   const [name, ...key] = texts as string[];
   return proofOf(session, name!, key);
 }
@@ -123,6 +131,21 @@ function checkSubmission(session: SessionContext, { query }: ReadPlan): void {
 
 function isSubmission(expression: Scalar): boolean {
   return expression.kind === 'call' && expression.fn.name === 'submit_rules';
+}
+
+/** @throws SqlError 22023 */
+function idOf(text: string): Uint8Array {
+  const id = tryFromHex(text.replace(/^\\x/, ''));
+  if (id?.length === ID_BYTES) return id;
+  const message = 'a transaction id has 64 hexadecimal digits';
+  throw new SqlError(SQLSTATE.invalidParameterValue, message);
+}
+
+/** Milliseconds since 1970 of a timestamp, as this session writes one. */
+function millisecondsOf(session: SessionContext, text: string | null): number | null {
+  if (text === null) return null;
+  const micros = parseText(text, sqlType('timestamptz'), valueContext(session)) as bigint;
+  return Number(micros / 1_000n) + EPOCH_2000_MS;
 }
 
 /** An argument as text; the elements of one that is an array. */

@@ -1,5 +1,6 @@
 // What a session needs of its node; server/node.ts puts it together. Types only.
 
+import type { Consensus } from '../../consensus/consensus.ts';
 import type { Keyring } from '../../identity/keyring.ts';
 import type { Catalog, Role } from '../../ledger/catalog.ts';
 import type { Analyst } from '../../sql/analyst/analyst.ts';
@@ -46,6 +47,8 @@ export interface NodeServices {
   signerOf(role: number): RoleSigner;
   /** Makes sure that the newest results are covered by a block header. */
   prove(): Promise<void>;
+  /** Resolves when other nodes have got the same results of a block that this one has executed. */
+  agreed: Consensus['agreed'];
   /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
   /** Takes back chunks that no transaction will name: each as often as it was put. */

@@ -215,6 +215,7 @@ const LIST: readonly Definition[] = [
   { name: 'xmloption', initial: 'content', check: oneOf('content', 'document') },
   { name: 'ledger.as_of', initial: '' },
   { name: 'ledger.role_key', initial: '', check: roleKey },
+  { name: 'ledger.confirm', initial: 'local', check: oneOf('local', 'f+1', 'all') },
   { name: 'ledger.last_transaction', initial: '', fixed: true },
   { name: 'ledger.last_block', initial: '', fixed: true },
 ];

@@ -1,5 +1,6 @@
 // BEGIN, COMMIT, ROLLBACK, SAVEPOINT and what belongs to them. Shell.
 
+import type { Confirm } from '../../consensus/consensus.ts';
 import { isFormatError, isSqlError, SqlError } from '../../ledger/error.ts';
 import type { Operation } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
@@ -13,6 +14,9 @@ import { turns } from './turns.ts';
 import { hex } from '../../ledger/bytes.ts';
 import type { RawNode } from '../../sql/parse.ts';
 
+/** How many nodes must have executed a transaction alike before its client hears of it. */
+const CONFIRM = 'ledger.confirm';
+
 export function rowLockKey(relation: number, rowId: bigint): string {
   return `r${relation}:${rowId}`;
 }
@@ -20,7 +24,8 @@ export function rowLockKey(relation: number, rowId: bigint): string {
 /**
  * Commits the open transaction: submits its operations at once.
  *
- * @throws SqlError 23503 of a deferred foreign key, 40001 and others from its receipt; the transaction is over in any case
+ * @throws SqlError 23503 of a deferred foreign key, 40001 and others from its receipt, 40003 when too few nodes have
+ *   said that they executed it alike; the transaction is over in any case
  */
 export async function commitTransaction(session: SessionContext): Promise<void> {
   const { transaction } = session;
@@ -29,6 +34,8 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
   // What was spooled has not been checked against other rows until it is applied.
   const checkable = transaction.spooled.size === 0;
   let checked = false;
+  let committed: Committed | null = null;
+  const confirm = session.settings.get(CONFIRM);
   try {
     if (transaction.operations.length > 0) {
       const { constraints } = transaction;
@@ -36,7 +43,7 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
       checked = checkable && transaction.catalog === null;
       if (transaction.isolation === 'serializable') requireReads(session, transaction);
       await lockPrograms(session, transaction);
-      await submit(session, transaction.operations, transaction.texts.join(';\n'));
+      committed = await ordered(session, transaction.operations, transaction.texts.join(';\n'));
     }
     for (const id of transaction.sequences.keys()) session.services.sequences.forget(id);
     session.transaction = null;
@@ -49,6 +56,7 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
   } finally {
     releaseTransaction(session);
   }
+  if (committed !== null) await agreed(session, committed, confirm);
 }
 
 /** Runs a statement of its own that needs a transaction around it: begins, commits, or undoes it. */
@@ -106,6 +114,26 @@ function isTransactionLock(key: string): boolean {
  * Afterwards the session's SHOW ledger.last_transaction tells its id.
  */
 export async function submit(
+  session: SessionContext,
+  operations: readonly Operation[],
+  text: string,
+): Promise<Committed> {
+  const committed = await ordered(session, operations, text);
+  await agreed(session, committed, session.settings.get(CONFIRM));
+  return committed;
+}
+
+/** Waits for as many other nodes as the session has asked for. @throws SqlError 40003: the transaction is committed */
+function agreed(
+  session: SessionContext,
+  { height }: Committed,
+  confirm: string,
+): Promise<void> | undefined {
+  if (confirm === 'local') return undefined;
+  return session.services.agreed(height, confirm as Confirm);
+}
+
+async function ordered(
   session: SessionContext,
   operations: readonly Operation[],
   text: string,

@@ -41,6 +41,7 @@ const SESSION: ReadonlySet<string> = new Set([
   'rules',
   'approve_rules',
   'submit_rules',
+  'transaction_status',
 ]);
 
 /** Stable and volatile functions that only read catalogs or format values. */

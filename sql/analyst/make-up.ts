@@ -157,11 +157,17 @@ const LEDGER_FUNCTIONS = `
   comment on function ledger.rules() is 'rules of the consensus in force, and the nodes that this one sees';
   comment on function ledger.approve_rules(json) is 'new rules with the approval of the role that has logged in';
   comment on function ledger.submit_rules(json) is 'puts approved rules into force; the epoch that begins with them';
+  create function ledger.transaction_status(transaction text, valid_until timestamptz default null)
+    returns json language sql volatile as 'select null::json';
+  create function ledger.transaction_status(transaction bytea, valid_until timestamptz default null)
+    returns json language sql volatile as 'select null::json';
   comment on function ledger.digest() is 'signed digest of the whole ledger (C2SP tlog-checkpoint)';
   comment on function ledger.proof(text, text[]) is 'proof of a row by its primary key, as JSON';
   comment on function ledger.proof(text, anyarray) is 'proof of a row by its primary key, as JSON';
   comment on function ledger.receipt(text) is 'what a transaction did, by its id in hexadecimal';
-  comment on function ledger.receipt(bytea) is 'what a transaction did, by its id';`;
+  comment on function ledger.receipt(bytea) is 'what a transaction did, by its id';
+  comment on function ledger.transaction_status(text, timestamptz) is 'what became of a transaction, by its id in hexadecimal';
+  comment on function ledger.transaction_status(bytea, timestamptz) is 'what became of a transaction, by its id';`;
 
 /** Makes relations members of extension plpgsql, with the grants they have. */
 function adopt(postgres: Postgres, condition: string): void {

@@ -19,12 +19,16 @@ const SYMBOLS = [
   'pg_try_advisory_xact_lock_shared_int4', 'pg_advisory_unlock_int8', 'pg_advisory_unlock_int4',
   'pg_advisory_unlock_shared_int8', 'pg_advisory_unlock_shared_int4', 'pg_advisory_unlock_all',
   'current_setting', 'set_config', 'version', 'text_regclass', 'pg_get_serial_sequence',
-  'digest', 'proof', 'receipt', 'rules', 'approve_rules', 'submit_rules',
+  'digest', 'proof', 'receipt', 'transaction_status', 'rules', 'approve_rules', 'submit_rules',
   'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_cancel_backend', 'pg_terminate_backend',
 ];
 
 /** Called with NULL arguments too. */
-const NULLABLE: ReadonlySet<string> = new Set(['set_config', 'set_config_by_name']);
+const NULLABLE: ReadonlySet<string> = new Set([
+  'set_config',
+  'set_config_by_name',
+  'transaction_status',
+]);
 
 function asked(symbol: string): EdgeFunction {
   return {

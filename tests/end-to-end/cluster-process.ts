@@ -32,6 +32,22 @@ export class ClusterProcess {
     consensus: 'raft' | 'bft' | 'adaptive',
     ...flags: string[]
   ): Promise<ClusterProcess> {
+    const cluster = await ClusterProcess.found(count, consensus, ...flags);
+    try {
+      await Promise.all(cluster.nodes.map((node) => node.start()));
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** The same without starting them. */
+  static async found(
+    count: number,
+    consensus: 'raft' | 'bft' | 'adaptive',
+    ...flags: string[]
+  ): Promise<ClusterProcess> {
     const directory = await mkdtemp(path.join(tmpdir(), 'trustsql-cluster-'));
     const port = await freePorts(count * 2);
     const peerPort = port + count;
@@ -48,14 +64,7 @@ export class ClusterProcess {
         ...flags,
       ]),
     );
-    const cluster = new ClusterProcess(directory, nodes);
-    try {
-      await Promise.all(nodes.map((node) => node.start()));
-    } catch (error) {
-      await cluster[Symbol.asyncDispose]();
-      throw error;
-    }
-    return cluster;
+    return new ClusterProcess(directory, nodes);
   }
 
   /**

@@ -160,6 +160,31 @@ describe('functions of schema ledger', () => {
     }
   });
 
+  test('say what became of a transaction, also where nobody else has to confirm it', async () => {
+    const written = await connect();
+    await written.query(`SET ledger.confirm = 'all'`);
+    await written.query('CREATE TABLE confirmed (id int PRIMARY KEY)');
+    const id = (await written.query('SHOW ledger.last_transaction')).rows[0][
+      'ledger.last_transaction'
+    ] as string;
+    await written.end();
+    const statusOf = async (call: string, ...values: unknown[]): Promise<unknown> =>
+      (await rows(`SELECT ${call}`, values))[0]![0];
+    const committed = { transaction: id, status: 'committed', position: 0 };
+    for (const [call, value] of [
+      ['ledger.transaction_status($1::text)', id],
+      ['ledger.transaction_status($1::bytea, now())', Buffer.from(id, 'hex')],
+    ] as const) {
+      expect(await statusOf(call, value)).toMatchObject(committed);
+    }
+    const other = 'cd'.repeat(32);
+    const status = 'ledger.transaction_status($1::text, $2::timestamptz)';
+    expect(await statusOf(status, other, null)).toMatchObject({ status: 'unknown' });
+    expect(await statusOf(status, other, '2001-01-01')).toMatchObject({ status: 'never' });
+    expect(await statusOf(status, other, 'infinity')).toMatchObject({ status: 'unknown' });
+    expect(await statusOf(status, null, null)).toBeNull();
+  });
+
   test('give the receipt of a transaction', async () => {
     await client.query(`INSERT INTO account VALUES (3, 'cy', 1)`);
     const [[id]] = (await rows('SHOW ledger.last_transaction')) as [[string]];

@@ -63,6 +63,8 @@ export class NodeProcess {
   readonly port: number;
   /** Of every start. */
   readonly #startFlags: readonly string[];
+  /** Of Node itself, at every start from now on. */
+  nodeFlags = NODE_FLAGS;
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -106,7 +108,7 @@ export class NodeProcess {
     const child = spawn(
       process.execPath,
       [
-        ...NODE_FLAGS,
+        ...this.nodeFlags,
         MAIN,
         'start',
         ...this.flags,

@@ -13,7 +13,6 @@ import type { Ballot, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.
 import { votesOf } from '../../ledger/vote.ts';
 import type { Candidate } from '../../consensus/core/block-tree.ts';
 import {
-  decodeMessage,
   encodeEvidence,
   encodeMessage,
   encodeUnsignedNewTerm,
@@ -49,9 +48,8 @@ export class Adversary {
     return this.#simulation.options.liar === 'adversary';
   }
 
-  observe(bytes: Uint8Array): void {
+  observe(message: Message): void {
     if (!this.#active) return;
-    const message = decodeMessage(bytes);
     if (message.kind === 'vote') this.#keepVote(message.vote);
     if (message.kind === 'report') this.#keepReport(message.report);
     if (message.kind === 'block') this.#keepBlock(message.block);
@@ -276,7 +274,7 @@ export class Adversary {
     const { report: needed } = quorumsOf(config);
     const context = { ...this.#simulation.beginning, config };
     let least: { height: number; message: Message } | null = null;
-    const lie = this.#random.below(5);
+    const lie = this.#random.below(4);
     for (let attempt = 0; attempt < 6; attempt++) {
       const some = this.#random.some(held);
       // Too few, or one that counts several times.

@@ -2,7 +2,7 @@
 
 import type { Block } from '../../ledger/block.ts';
 import { decodeDurable } from '../../consensus/core/codec.ts';
-import type { DurableState } from '../../consensus/core/durable.ts';
+import type { DurableRecord, DurableState } from '../../consensus/core/durable.ts';
 import type { VoteCertificate } from '../../ledger/vote.ts';
 import type { SignedBlock } from '../../consensus/core/message.ts';
 import type { Stream } from './random.ts';
@@ -23,6 +23,7 @@ export class Disk {
   /** Entries that survive. */
   synced = 0;
   #token = 0;
+  readonly #decoded = new WeakMap<Uint8Array, DurableRecord>();
 
   append(entry: Entry): void {
     this.log.push(entry);
@@ -55,10 +56,19 @@ export class Disk {
     for (let at = this.synced - 1; at >= 0; at--) {
       const entry = this.log[at]!;
       if (entry.kind !== 'records') continue;
-      const record = decodeDurable(entry.records.at(-1)!);
+      const record = this.#decode(entry.records.at(-1)!);
       if (record.kind === 'state') return record.epoch === epoch ? record : null;
     }
     return null;
+  }
+
+  /** Asked for with every vote. */
+  #decode(bytes: Uint8Array): DurableRecord {
+    const known = this.#decoded.get(bytes);
+    if (known !== undefined) return known;
+    const record = decodeDurable(bytes);
+    this.#decoded.set(bytes, record);
+    return record;
   }
 
   /** Hashes of the durable blocks, as records or confirmed. */

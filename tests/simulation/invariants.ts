@@ -23,7 +23,8 @@ import type { SystemRecord } from '../../ledger/system.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
-import type { NewTerm, SignedBlock } from '../../consensus/core/message.ts';
+import type { Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
+import { openReport, select } from '../../consensus/core/select.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
 import type { Confirmed } from './disk.ts';
 import { INVALID } from './node.ts';
@@ -111,8 +112,7 @@ export class Invariants {
   }
 
   /** What an honest member lets out. */
-  onSend(node: SimNode, bytes: Uint8Array): void {
-    const message = decodeMessage(bytes);
+  onSend(node: SimNode, message: Message): void {
     if (message.kind === 'block') {
       const { header } = this.register(message.block);
       // Whoever has lost its disk may still be asked for what it proposed before.
@@ -209,6 +209,13 @@ export class Invariants {
     const reporters = new Set(message.reports.map(({ member }) => member));
     const quorum = reporters.size >= quorumsOf(config).report;
     this.#check(quorum, `${node.index} opens term ${term} on ${reporters.size} reports`);
+    const context = { ...this.#simulation.beginning, config };
+    const reports = message.reports.map((report) => openReport(context, s.anchor, report));
+    const sound = reports.filter((report) => report !== null);
+    this.#check(sound.length === reports.length, `${node.index} believes a report that is none`);
+    const selection = select(config, sound);
+    const follows = !('excluded' in selection) && equal(selection.hash, hash);
+    this.#check(follows, `${node.index} opens term ${term} with what does not follow`);
   }
 
   /** Within the window, on no unconfirmed barrier. */

@@ -32,6 +32,21 @@ const FORGETFUL: Partial<Options> = {
   complaints: 0.5,
 };
 
+/** Much to and fro between the modes. */
+const RETURNING: Partial<Options> = {
+  n: 4,
+  policy: 'adaptive',
+  liars: [],
+  liar: 'none',
+  forgetful: [],
+  partitions: 'none',
+  delayMs: 40,
+  loss: 0.02,
+  load: 60,
+  complaints: 0.5,
+  membershipChanges: false,
+};
+
 function core(name: string, file: string, find: string, replace: string): Mutation {
   return { name, edits: [{ file: `consensus/core/${file}`, find, replace }] };
 }
@@ -488,7 +503,7 @@ const BLOCKS: readonly Mutation[] = [
     ),
   ),
   among(
-    { policy: 'adaptive', n: 4, complaints: 0.1 },
+    RETURNING,
     core(
       'health of different heights will do',
       'system-check.ts',

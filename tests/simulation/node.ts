@@ -262,7 +262,8 @@ export class SimNode {
 
   #propose(urgent = false): void {
     const bundles = urgent ? [] : this.queue.slice(0, 8);
-    if (bundles.length === 0 && !urgent) return;
+    // Only the leader is heard; roots for nothing would take a quarter of a schedule.
+    if ((bundles.length === 0 && !urgent) || this.replica?.inspected.isLeader !== true) return;
     const ids = bundles.flatMap(({ transactions }) => transactions);
     const { crypto } = this.#beginning;
     const transactionsRoot = merkleRoot(

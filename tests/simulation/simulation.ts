@@ -13,6 +13,7 @@ import { headerHash } from '../../ledger/hash.ts';
 import { faultsMax } from '../../ledger/quorum.ts';
 import { signHeader } from '../../ledger/signing.ts';
 import type { Bundle } from '../../ledger/transaction.ts';
+import { decodeMessage } from '../../consensus/core/codec.ts';
 import { signStatement } from '../../consensus/core/context.ts';
 import type { Effect } from '../../consensus/core/event.ts';
 import { rulesStatement } from '../../consensus/core/system-check.ts';
@@ -40,7 +41,7 @@ const TIMERS = {
   openMs: 300,
   fastMs: 200,
   timeoutMaxMs: 4_000,
-  dwellMs: 2_000,
+  dwellMs: 800,
   dwellBlocks: 6,
 };
 
@@ -117,8 +118,9 @@ export class Simulation {
   #sent(from: SimNode, to: Uint8Array | null, bytes: Uint8Array): void {
     const { liar } = this.options;
     if (this.isHonest(from.index)) {
-      this.invariants.onSend(from, bytes);
-      this.#adversary.observe(bytes);
+      const message = decodeMessage(bytes);
+      this.invariants.onSend(from, message);
+      this.#adversary.observe(message);
     } else {
       this.invariants.onLiar(bytes);
       if (liar === 'silent' && this.#network.chance(0.9)) return;

@@ -148,8 +148,9 @@ describe('imports', () => {
 });
 
 describe('purity', () => {
-  test('ledger/ has no Node, no clock, no randomness, no I/O', () => {
-    const found = faults(sources('ledger'), ({ code, imports }) => {
+  test('ledger/ and consensus/core/ have no Node, no clock, no randomness, no I/O', () => {
+    const pure = [...sources('ledger'), ...sources('consensus/core')];
+    const found = faults(pure, ({ code, imports }) => {
       const impure = IMPURE.exec(code.replace(/\bFloat64Array|ArrayBuffer\b/g, ''));
       return [
         ...imports.filter((specifier) => specifier.startsWith('node:')),

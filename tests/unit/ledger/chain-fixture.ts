@@ -365,6 +365,7 @@ export function makeProof(
     headerAt: (height) => encodeHeader(chain.blocks[height]!.header),
     anchorHeight,
     certificate: encodeCertificate(chain.blocks[anchorHeight]!.certificate),
+    epochs: { genesis: chain.genesisBytes, barriers: [] },
     nodeAt: nodesOf(crypto, (height) => chain.hashes[height]!),
     checkpointSize,
   });

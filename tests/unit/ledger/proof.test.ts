@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { base64, hex } from '../../../ledger/bytes.ts';
 import { makeCheckpoint, parseCheckpoint, signersOf } from '../../../ledger/checkpoint.ts';
 import {
+  encodeGenesis,
   encodeReceipt,
   decodeReceipt,
   encodeRowVersion,
@@ -70,6 +71,7 @@ test.each([
   expect(verdict.anchor).toMatchObject({ height: 5, checkpointSize: null });
   expect(verdict.steps.map(({ step }) => step)).toEqual([
     'anchor',
+    'anchor',
     'headers',
     'transaction',
     'row',
@@ -89,6 +91,16 @@ describe('trust', () => {
     expect(stepOf(proof, { nodeKeys: [nodeKey, nodeKey, nodeKey], signaturesMin: 2 })).toBe(
       'anchor',
     );
+  });
+
+  test('the chain id alone stands for the members, if the bundle shows who they are', () => {
+    const alone = { nodeKeys: [], chainId: chain.chainId };
+    const verdict = checkProof(crypto, proof, alone);
+    expect(verdict.valid && verdict.anchor.signers).toEqual([nodeKey]);
+    expect(stepOf({ ...proof, epochs: null }, alone)).toBe('anchor');
+    expect(stepOf({ ...proof, epochs: null })).toBe('valid');
+    const genesis = encodeGenesis({ ...chain.genesis, createdMs: 0 });
+    expect(stepOf({ ...proof, epochs: { genesis, barriers: [] } }, alone)).toBe('anchor');
   });
 
   test('names and custody are left out when their definitions are', () => {
@@ -224,7 +236,7 @@ describe('JSON', () => {
     const value = JSON.parse(formatProof(proof)) as Record<string, unknown>;
     const text = (changes: object) => JSON.stringify({ ...value, ...changes });
     expect(() => parseProof(text({ note: 1 }))).toThrow('.note: no such member');
-    expect(() => parseProof(text({ version: 1 }))).toThrow('.version: 2 expected');
+    expect(() => parseProof(text({ version: 1 }))).toThrow('.version: 3 expected');
     expect(() => parseProof(text({ row: 'A===' }))).toThrow('.row: base64 expected');
     expect(() => parseProof(text({ row: undefined }))).toThrow('.row');
     expect(() => parseProof(text({ headers: {} }))).toThrow('.headers: array expected');

@@ -1,9 +1,10 @@
 // The epochs of a chain, found without reading all of it.
 
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { decodeBody, decodeGenesis, decodeHeader } from '../../../ledger/encoding.ts';
 import type { SystemRecord } from '../../../ledger/system.ts';
-import { configAfter, configOf, epochsUpTo } from '../../../storage/epochs.ts';
-import { BLOCK_MS, EpochChain } from './epoch-chain.ts';
+import { configAfter, configOf, epochsProof, epochsUpTo } from '../../../storage/epochs.ts';
+import { BLOCK_MS, EpochChain, MEMBERS } from './epoch-chain.ts';
 import { START_MS } from './ledger-fixture.ts';
 
 const FRAUD: SystemRecord = { kind: 'evidence', accused: 2, proof: new Uint8Array([7]) };
@@ -67,6 +68,26 @@ test('a barrier at the tip has begun the next epoch, and what is known is carrie
   const all = epochsUpTo(chain.blocks, chain.blocks.tip);
   expect(all).toHaveLength(3);
   expect(epochsUpTo(chain.blocks, chain.blocks.tip, known)).toEqual(all);
+});
+
+test('what shows the members of a block are the barriers before it', () => {
+  plain(5);
+  const first = chain.append([FRAUD, TO_BFT]);
+  const second = chain.append([{ kind: 'mode', mode: 'raft', statements: [] }], { mode: 'bft' });
+  plain(3);
+  const epochs = epochsUpTo(chain.blocks, chain.blocks.tip);
+  const shown = (height: number): number[] =>
+    epochsProof(chain.blocks, height, epochs).barriers.map(
+      ({ header }) => decodeHeader(header).height,
+    );
+  expect(shown(first - 1)).toEqual([]);
+  // A barrier is confirmed by the members of the epoch that it ends.
+  expect(shown(first)).toEqual([]);
+  expect(shown(second)).toEqual([first]);
+  expect(shown(chain.blocks.tip)).toEqual([first, second]);
+  const { genesis, barriers } = epochsProof(chain.blocks, chain.blocks.tip, epochs);
+  expect(decodeGenesis(genesis).nodes.map(({ publicKey }) => publicKey)).toEqual(MEMBERS);
+  expect(decodeBody(barriers[0]!.body).system).toEqual([FRAUD, TO_BFT]);
 });
 
 test('few blocks are read', () => {
