@@ -158,9 +158,13 @@ describe('the rules of a cluster', () => {
       const { code, stdout, stderr } = await node.verify();
       expect([code, stdout + stderr]).toEqual([0, expect.any(String)]);
     }
-    const block = async (node: NodeProcess): Promise<string> =>
-      (await trustsql('inspect', 'block', String(height), '--data', node.data)).stdout;
-    expect(await block(fifth.node)).toBe(await block(first));
+    // Each keeps the votes that it has seen first: the certificates may differ, and nothing else.
+    const block = async (node: NodeProcess): Promise<object> => {
+      const shown = await trustsql('inspect', 'block', String(height), '--data', node.data);
+      const { hash, header, bundles, system } = JSON.parse(shown.stdout) as Record<string, unknown>;
+      return { hash, header, bundles, system };
+    };
+    expect(await block(fifth.node)).toEqual(await block(first));
   }, 300_000);
 
   test('need the approvals that the governance asks for', async () => {
