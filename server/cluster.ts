@@ -32,7 +32,6 @@ import { PEER_FAREWELL_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import { addressesOfMember } from './peer-options.ts';
 import type { PeerOptions } from './peer-options.ts';
-import { tryParseProxy } from './peers/address.ts';
 import { PeerNetwork } from './peers/network.ts';
 import type { PeerMember } from './peers/network.ts';
 import { loadTls } from './tls.ts';
@@ -185,7 +184,7 @@ function startNetwork(
     port: peers.port,
     announce: member === undefined || member.address === '' ? null : member.address,
     addresses: [],
-    proxy: peers.proxy === null ? null : tryParseProxy(peers.proxy),
+    proxy: peers.proxy,
     members: membersOf(epoch, peers),
     announcements: [...known.values()],
     store: (key, announcement) => {

@@ -9,6 +9,8 @@ import type { Member } from '../ledger/epoch.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { ConfigError, flagOf, OPTIONS } from './config.ts';
 import type { Config } from './config.ts';
+import { tryParseAddress, tryParseProxy } from './peers/address.ts';
+import type { Proxy } from './peers/address.ts';
 
 const NAMES = ['peerHost', 'peerPort', 'peers', 'peerProxy'] as const;
 
@@ -16,8 +18,8 @@ export interface PeerOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** URL of the proxy, or null. */
-  readonly proxy: string | null;
+  /** Through which peers are dialled, or null. */
+  readonly proxy: Proxy | null;
   /** `host:port`s by node key in hexadecimal, as the options name them; they count before the chain's. */
   readonly addresses: ReadonlyMap<string, readonly string[]>;
 }
@@ -47,13 +49,13 @@ export function addressesOfMember(options: PeerOptions, member: Member): readonl
 
 /** Whether a text is `host:port` or `[address]:port`. */
 export function isPeerAddress(text: string): boolean {
-  const match = /^(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9_.-]+):([1-9][0-9]{0,4})$/.exec(text);
-  return match !== null && Number(match[1]) <= 65_535 && text.length <= LIMITS.addressBytesMax;
+  return tryParseAddress(text) !== null && text.length <= LIMITS.addressBytesMax;
 }
 
-function proxyOf(text: string): string | null {
+function proxyOf(text: string): Proxy | null {
   if (text === '') return null;
-  if (URL.canParse(text) && new URL(text).protocol === 'http:') return text;
+  const proxy = tryParseProxy(text);
+  if (proxy !== null) return proxy;
   throw new ConfigError(`${flagOf('peerProxy')}: a URL of the form http://host:port is expected`);
 }
 
