@@ -35,6 +35,7 @@ import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
 import { openCluster } from './cluster.ts';
 import type { Config } from './config.ts';
+import { damageArchive } from './damage-archive.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
 import { ADMIN } from './founding/genesis.ts';
@@ -48,6 +49,9 @@ import { makeLog } from './log.ts';
 import { peerOptionsOf } from './peer-options.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
+import { Repair } from './repair.ts';
+import type { RepairPeers } from './repair.ts';
+import { Scrubber } from './scrubber.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
 import { statementTexts } from './readers/statement-texts.ts';
 import { Sequences } from './sequences.ts';
@@ -76,6 +80,8 @@ const SETTLE_MS = 10;
 
 /** Of the key that seals the analyst's images. */
 const IMAGE_KEY_PURPOSE = 'trustsql analyst image v1';
+
+const HOUR_MS = 3_600_000;
 
 /** How long a transaction made here stays valid, in milliseconds (architecture 5). */
 const VALID_FOR_MS = 60_000;
@@ -223,9 +229,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     return newest === catalog ? undefined : following;
   };
   const ledger = ledgerOver(writer, await writer.durableHistory());
+  const scrubber = new Scrubber(config.data);
   const ordering =
     peers === null
-      ? soloOf(secrets, ledger, config, onFailure)
+      ? { ...soloOf(secrets, ledger, config, onFailure), network: null }
       : await openCluster({
           config,
           peers,
@@ -233,6 +240,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
           writer,
           ledger,
           log,
+          answer: (question) => {
+            settle();
+            return scrubber.answer(question);
+          },
           onExecuted: (executed) => {
             for (const operations of operationsIn(executed)) sequences.follow(operations);
             // Whoever waits for the mirror does so in the gateway.
@@ -242,6 +253,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
           onFailure,
         });
   const { consensus } = ordering;
+  const repair = repairOf(config, writer, scrubber, ordering.network, log, onFailure);
   const gateway = new Gateway({
     crypto,
     chainId,
@@ -299,6 +311,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     keyring: secrets.keyring,
     evidence,
     prove: () => consensus.prove(),
+    admit: () => repair?.admit(),
     putChunk: (bytes) => {
       if (peers === null) return writer.putChunk(bytes);
       // Chunks would have to be at all nodes before their transaction is ordered.
@@ -318,7 +331,9 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     failed,
     sessions: null,
     close: async () => {
+      await repair?.stop();
       await ordering.stop();
+      await scrubber.close();
       await readers.close();
       await analyst.close();
       inline.close();
@@ -379,6 +394,31 @@ function soloOf(
     onFailure,
   });
   return { consensus, stop: () => consensus.stop() };
+}
+
+/** Who looks after the files; nobody when the setting says so. */
+function repairOf(
+  { data, scrubMs, scrubPeriodHours }: Config,
+  writer: Writer,
+  scrubber: Scrubber,
+  peers: RepairPeers | null,
+  log: Log,
+  onFailure: (error: unknown) => void,
+): Repair | null {
+  if (scrubMs === 0) return null;
+  return new Repair({
+    scrubber,
+    writer,
+    crypto: nativeCrypto,
+    peers,
+    keep: damageArchive(data, systemClock, (place) => log.warn('no room for evidence', { place })),
+    log,
+    clock: systemClock,
+    scrubMs,
+    periodMs: scrubPeriodHours * HOUR_MS,
+    onAlarm: (kind, message) => log.error('alarm', { kind, message }),
+    onFailure,
+  });
 }
 
 /** The writer as the consensus wants its ledger. */

@@ -40,6 +40,8 @@ export interface NodeServices {
   readonly evidence: Evidence;
   /** Makes sure that the newest results are covered by a block header. */
   prove(): Promise<void>;
+  /** Called before a statement runs. @throws SqlError 57P03 while the node must not answer */
+  admit(): void;
   /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
   /** Takes back chunks that no transaction will name: each as often as it was put. */
