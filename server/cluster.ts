@@ -54,6 +54,8 @@ export interface ClusterPartsOptions {
   readonly ledger: Ledger;
   readonly log: Log;
   readonly onExecuted: (executed: ExecutedBlock) => void;
+  /** Looks up what a peer asks for. */
+  readonly answer: (question: Uint8Array) => Promise<Uint8Array>;
   readonly onAlarm: ClusterOptions['onAlarm'];
   readonly onFailure: (error: unknown) => void;
 }
@@ -164,7 +166,7 @@ function blocksFrom(writer: Writer, height: number): StoredBlock[] {
 }
 
 function startNetwork(
-  { config, peers, secrets, writer, log }: ClusterPartsOptions,
+  { config, peers, secrets, writer, log, answer }: ClusterPartsOptions,
   onMessage: (from: string, bytes: Uint8Array) => void,
 ): Promise<PeerNetwork> {
   const epoch = writer.epochConfig;
@@ -193,7 +195,7 @@ function startNetwork(
     },
     onMessage: (key, _traffic, bytes) => onMessage(key, bytes),
     onPeer: (key, state) => log.info('peer', { key, state }),
-    onRequest: () => Promise.reject(new Error('nothing is asked for in this way')),
+    onRequest: (_key, question) => answer(question),
   });
 }
 

@@ -21,6 +21,8 @@ export interface Config {
   readonly statementTimeoutMs: number;
   readonly idleInTransactionSessionTimeoutMs: number;
   readonly idleProofMs: number;
+  readonly scrubMs: number;
+  readonly scrubPeriodHours: number;
   readonly snapshotAgeMaxMs: number;
   readonly shutdownTimeoutMs: number;
   readonly keyFile: string;
@@ -88,6 +90,18 @@ export const OPTIONS: { readonly [K in keyof Config]: Option<Config[K]> } = {
     10,
     HOUR_MS,
     'when idle, prove the last results after so long, in ms',
+  ),
+  scrubMs: integer(
+    5_000,
+    0,
+    HOUR_MS,
+    'the newest blocks and rows are read anew after so long, in ms; 0 is never',
+  ),
+  scrubPeriodHours: integer(
+    24,
+    0,
+    8_760,
+    'older blocks and rows are read anew once in so long, in hours; 0 is never',
   ),
   snapshotAgeMaxMs: integer(
     HOUR_MS,

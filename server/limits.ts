@@ -214,3 +214,18 @@ export const PEER_GOSSIP_MS = 30_000;
 /** Lines in the log about connections that were refused, in each span of time. */
 export const PEER_REFUSALS_LOGGED_MAX = 10;
 export const PEER_REFUSALS_LOGGED_MS = 60_000;
+
+// ── Re-reading and repair (server/repair.ts) ─────────────────────────────────────────────────────
+
+/** Damaged places of one look that each raise an alarm; the others are counted in one more. */
+export const DAMAGE_ALARMS_MAX = 50;
+
+/** Looks and repairs right after one another; what is still damaged then is tried again at the next look. */
+export const REPAIR_ROUNDS_MAX = 10;
+
+/** A peer answers a question for repair in so long: it may read through a large table. */
+export const REPAIR_TIMEOUT_MS = 30_000;
+
+/** Files of evidence that are kept, and bytes of one value in them. */
+export const EVIDENCE_FILES_MAX = 1_000;
+export const EVIDENCE_FIELD_BYTES_MAX = 2 * 1024 * 1024;

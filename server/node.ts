@@ -40,6 +40,7 @@ import { clusterStatus, soloState } from './cluster-status.ts';
 import type { OrderingState } from './cluster-status.ts';
 import { openCluster } from './cluster.ts';
 import type { Config } from './config.ts';
+import { damageArchive } from './damage-archive.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
 import { ADMIN } from './founding/genesis.ts';
@@ -53,6 +54,9 @@ import { makeLog } from './log.ts';
 import { peerOptionsOf } from './peer-options.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
+import { Repair } from './repair.ts';
+import type { RepairPeers } from './repair.ts';
+import { Scrubber } from './scrubber.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
 import { statementTexts } from './readers/statement-texts.ts';
 import { Sequences } from './sequences.ts';
@@ -81,6 +85,8 @@ const SETTLE_MS = 10;
 
 /** Of the key that seals the analyst's images. */
 const IMAGE_KEY_PURPOSE = 'trustsql analyst image v1';
+
+const HOUR_MS = 3_600_000;
 
 /** How long a transaction made here stays valid, in milliseconds (architecture 5). */
 const VALID_FOR_MS = 60_000;
@@ -230,9 +236,13 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     return newest === catalog ? undefined : following;
   };
   const ledger = ledgerOver(writer, await writer.durableHistory());
+  const scrubber = new Scrubber(config.data);
   const ordering =
     peers === null
-      ? soloOf(secrets, ledger, config, genesisConfig(writer.genesis), onFailure)
+      ? {
+          ...soloOf(secrets, ledger, config, genesisConfig(writer.genesis), onFailure),
+          network: null,
+        }
       : await openCluster({
           config,
           peers,
@@ -240,6 +250,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
           writer,
           ledger,
           log,
+          answer: (question) => {
+            settle();
+            return scrubber.answer(question);
+          },
           onExecuted: (executed) => {
             for (const operations of operationsIn(executed)) sequences.follow(operations);
             // Whoever waits for the mirror does so in the gateway.
@@ -249,6 +263,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
           onFailure,
         });
   const { consensus } = ordering;
+  const repair = repairOf(config, writer, scrubber, ordering.network, { log, alarms, onFailure });
   const gateway = new Gateway({
     crypto,
     chainId,
@@ -310,6 +325,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     signerOf: (id) => signerOf(catalog, secrets, id),
     prove: () => consensus.prove(),
     agreed: (height, confirm) => consensus.agreed(height, confirm),
+    admit: () => repair?.admit(),
     putChunk: (bytes) => {
       if (peers === null) return writer.putChunk(bytes);
       // Chunks would have to be at all nodes before their transaction is ordered.
@@ -337,7 +353,9 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     failed,
     sessions: null,
     close: async () => {
+      await repair?.stop();
       await ordering.stop();
+      await scrubber.close();
       await readers.close();
       await analyst.close();
       inline.close();
@@ -410,6 +428,38 @@ function soloOf(
     state: () => soloState(rules, ledger.tip.height),
     stop: () => consensus.stop(),
   };
+}
+
+/** Who looks after the files; nobody when the setting says so. */
+function repairOf(
+  { data, scrubMs, scrubPeriodHours }: Config,
+  writer: Writer,
+  scrubber: Scrubber,
+  peers: RepairPeers | null,
+  {
+    log,
+    alarms,
+    onFailure,
+  }: {
+    readonly log: Log;
+    readonly alarms: Alarms;
+    readonly onFailure: (error: unknown) => void;
+  },
+): Repair | null {
+  if (scrubMs === 0) return null;
+  return new Repair({
+    scrubber,
+    writer,
+    crypto: nativeCrypto,
+    peers,
+    keep: damageArchive(data, systemClock, (place) => log.warn('no room for evidence', { place })),
+    log,
+    clock: systemClock,
+    scrubMs,
+    periodMs: scrubPeriodHours * HOUR_MS,
+    onAlarm: (kind, message) => alarms.raise(kind, message),
+    onFailure,
+  });
 }
 
 /** The writer as the consensus wants its ledger. */

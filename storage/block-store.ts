@@ -4,7 +4,7 @@
 // (2) When a file of the journal is full its blocks are moved, a few at a time; it is written over when their log
 //     is synced. What both have is the same; the block file counts.
 // (3) A block file that has grown over SEGMENT_BYTES_MAX is sealed before the next blocks are moved: its WAL is folded
-//     in, and it is never written again. One with chunks that no block names yet waits until they are named or gone.
+//     in, and it is never written again, but to put a block where it was damaged. One with chunks that no block names yet waits until they are named or gone.
 // (4) Heights are gapless from 0 over all files, and from there through the journal.
 
 import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
@@ -15,6 +15,7 @@ import { blockFile, blockFiles, syncFolder } from './data-directory.ts';
 import { Journal } from './journal.ts';
 import { guard, openDatabase } from './sqlite.ts';
 import { UNNAMED_TABLE, hasUnnamed } from './unnamed-chunks.ts';
+import type { Keep } from './mend.ts';
 import type { Database, Statement } from './sqlite.ts';
 
 /** A file beyond this is sealed: small enough to copy, compress and move. */
@@ -63,6 +64,8 @@ export class BlockStore {
   #tip = -1;
   /** Newest height in the block files. */
   #moved = -1;
+  /** Blocks whose records in the journal are damaged, on their way into the block files. */
+  readonly #mended = new Map<number, StoredBlock>();
   /** See `gap`. */
   #gap: number | null = null;
   /** Of the open file; null before it was measured. */
@@ -279,6 +282,45 @@ export class BlockStore {
     this.#journal.release();
   }
 
+  /**
+   * Puts a block in the place of a damaged one. In the journal that is done by moving all that it holds into the block
+   * files, with this block for the damaged one.
+   *
+   * @param keep takes what lay there
+   */
+  mend(block: StoredBlock, keep: Keep): void {
+    const { height } = block;
+    if (height <= this.#moved) return this.#mendMoved(block, keep);
+    if (this.#journal.read(height) === null) {
+      keep(`block ${height}`, { record: this.#journal.bytesOf(height) });
+      this.#mended.set(height, block);
+    }
+    this.settle();
+    this.#mended.clear();
+  }
+
+  #mendMoved({ height, header, body, certificate }: StoredBlock, keep: Keep): void {
+    const firstHeight = this.#firstHeightOf(height)!;
+    const path = blockFile(this.#directory, firstHeight);
+    const sealed = firstHeight !== this.#firstHeights.at(-1);
+    const database = sealed
+      ? openDatabase(path, { mustExist: true })
+      : this.#segment(firstHeight).database;
+    try {
+      guard(path, () => {
+        const old = database.prepare('SELECT * FROM block WHERE height=?').get(BigInt(height));
+        keep(`block ${height}`, (old ?? {}) as Record<string, unknown>);
+        database
+          .prepare('INSERT OR REPLACE INTO block VALUES(?,?,?,?)')
+          .run(BigInt(height), header, body, certificate);
+        // A sealed file has no log.
+        if (sealed) database.pragma('wal_checkpoint(TRUNCATE)');
+      });
+    } finally {
+      if (sealed) database.close();
+    }
+  }
+
   /** @param settle whether the journal is to be emptied, as at an orderly end */
   close(settle = true): void {
     try {
@@ -307,8 +349,8 @@ export class BlockStore {
     const blocks: StoredBlock[] = [];
     let bytes = 0;
     for (let height = this.#moved + 1; height < end; height++) {
-      const block = this.#journal.read(height);
-      if (block === null) {
+      const block = this.#journal.read(height) ?? this.#mended.get(height);
+      if (block === undefined) {
         const message = `${this.fileOf(height)}: block ${height} was changed on its way into the block files`;
         throw new StorageError('damaged', message);
       }

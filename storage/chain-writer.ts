@@ -10,7 +10,7 @@
 // (2) Blocks m+1 … tip go through the normal apply. The receipts root of each must be what later headers
 //     say; otherwise the data is damaged, and the node does not start.
 
-import { StorageError, assert } from '../ledger/error.ts';
+import { FormatError, StorageError, assert, isFormatError } from '../ledger/error.ts';
 import { asParent, checkBlock, checkHeader } from '../ledger/block-check.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
@@ -23,12 +23,14 @@ import { decodeBlock, decodeOwn, decoded, namesChunks } from './decoded-block.ts
 import { BlockStore } from './block-store.ts';
 import { frontierAt } from './chain-index.ts';
 import { lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
-import { configAfter } from './epochs.ts';
+import { configAfter, configOf } from './epochs.ts';
 import { Executor } from './executor.ts';
 import { foldState, logsAreLong } from './fold.ts';
+import { StateMender } from './mend.ts';
 import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
 import { removeDatabase, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
+import { checkStored } from './stored-check.ts';
 import { isHeavy } from './weight.ts';
 import { storageErrorOf } from './sqlite.ts';
 import { UnnamedChunks, chunksNamedBy, chunksNamedIn } from './unnamed-chunks.ts';
@@ -36,12 +38,14 @@ import type { CheckContext, CheckedParent } from '../ledger/block-check.ts';
 import type { Catalog } from '../ledger/catalog.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
 import type { AppliedBlock, AppliedTransaction } from './apply.ts';
 import type { ChainIndex } from './chain-index.ts';
 import type { AdmittedBlock, DecodedBlock, OwnBlock } from './decoded-block.ts';
 import type { Database } from './sqlite.ts';
 import type { DataDirectory, DirectoryLock } from './data-directory.ts';
 import type { StoredBlock } from './block-store.ts';
+import type { Keep, StateRepair } from './mend.ts';
 
 /** Moments in the life of a block, for tests that stop the process there. */
 export type Step = 'durable' | 'executed' | 'committed';
@@ -404,6 +408,54 @@ export class ChainWriter {
     } catch (error) {
       throw this.broke(error);
     }
+  }
+
+  /**
+   * Writes what is to take the place of damaged rows, receipts and entries of the index, all or nothing.
+   *
+   * @returns what was done, each as a sentence
+   * @throws StorageError damaged: what was sent does not fit, and nothing was changed
+   */
+  mendState(repair: StateRepair, keep: Keep): readonly string[] {
+    this.#assertSound();
+    this.settle();
+    this.#options.beforeWrite?.();
+    const mender = new StateMender(this.#state, this.blocks, this.#crypto);
+    this.#state.begin();
+    try {
+      mender.mend(repair);
+      for (const [place, bytes] of mender.gone) keep(place, bytes);
+      this.#state.database.exec('COMMIT');
+    } catch (error) {
+      this.#state.rollback();
+      throw storageErrorOf(error, shardFile(this.data.path, 0));
+    }
+    return mender.done;
+  }
+
+  /**
+   * Writes a block in the place of a damaged one.
+   *
+   * @throws StorageError damaged: it is not the block that belongs there, and nothing was changed
+   */
+  mendBlock(stored: StoredBlock, keep: Keep): readonly string[] {
+    this.#assertSound();
+    const { height } = stored;
+    const child = height < this.tip.height ? this.#stored(height + 1) : null;
+    const hash = child === null ? this.tip.hash : decodeHeader(child.header).parent;
+    try {
+      const { crypto, data } = { crypto: this.#crypto, data: this.data };
+      const { config } = this.#parent;
+      const configFor = ({ epoch }: Header): EpochConfig =>
+        epoch === config.epoch ? config : configOf(this.blocks, height);
+      const sound = checkStored({ crypto, chainId: data.chainId }, configFor, stored);
+      if (!equal(sound.hash, hash)) throw new FormatError('is another one');
+    } catch (error) {
+      if (!isFormatError(error)) throw error;
+      throw new StorageError('damaged', `not repaired: block ${height}: ${error.message}`);
+    }
+    this.blocks.mend(stored, keep);
+    return [`block ${height} was written anew`];
   }
 
   close(): void {

@@ -30,6 +30,8 @@ const BLOCK_MAGIC = 0x5453_4a31;
 const MARK_MAGIC = 0x5453_4a30;
 /** Magic, checksum of what follows, height (8), lengths of header, body and certificate. */
 const HEAD_BYTES = 28;
+/** Of a damaged record, which does not say its own length any more. */
+const BYTES_KEPT_MAX = 2 * 1024 * 1024;
 /** The part of a mark. */
 const NONCE_BYTES = 16;
 
@@ -138,6 +140,20 @@ export class Journal {
       readSync(handle!, record, 0, length, offset);
       const block = decodeRecord(record, seed);
       return block?.height === height ? block : null;
+    });
+  }
+
+  /** The bytes from where a record was to where the next one begins, as they are now; null where none was. */
+  bytesOf(height: number): Uint8Array | null {
+    const place = this.#places.get(height);
+    if (place === undefined) return null;
+    const { file, offset } = place;
+    const next = [...this.#places.values()]
+      .filter((other) => other.file === file && other.offset > offset)
+      .reduce((least, other) => Math.min(least, other.offset), this.#fileBytes);
+    return guarded(this.#paths[file]!, () => {
+      const bytes = Buffer.alloc(Math.min(next, offset + BYTES_KEPT_MAX) - offset);
+      return bytes.subarray(0, readSync(this.#handles[file]!, bytes, 0, bytes.length, offset));
     });
   }
 

@@ -5,30 +5,29 @@
 // a ledger within the limits below that is every value; for a bigger one `trustsql verify` is the full check.
 
 import { statSync } from 'node:fs';
-import { checkCertificateOf, checkCovered } from '../ledger/certificate-check.ts';
+import { checkCovered } from '../ledger/certificate-check.ts';
+import { decodeHeader } from '../ledger/encoding.ts';
 import { FormatError, StorageError, isFormatError } from '../ledger/error.ts';
-import { bodyHash, headerHash, receiptHash, rowVersionHash } from '../ledger/hash.ts';
-import { decodeBody, decodeChanges, decodeHeader } from '../ledger/encoding.ts';
-import { decodeCertificate } from '../ledger/encoding-vote.ts';
+import { headerHash } from '../ledger/hash.ts';
 import { nextConfig } from '../ledger/epoch.ts';
-import { decodeReceipt, encodeRowVersion } from '../ledger/encoding.ts';
-import { EMPTY_CATALOG, applyChanges } from '../ledger/catalog.ts';
-import { merkleRoot, packedMerkleRoot } from '../ledger/merkle.ts';
 import { equal } from '../ledger/bytes.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
 import { configOf } from './epochs.ts';
 import { indexFile, shardFile } from './data-directory.ts';
-import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
+import { FROM, ROW_ID, VERSION, historyTable, rowTable, shardSchema } from './names.ts';
+import { RowShapes } from './row-shapes.ts';
 import { StateReader } from './snapshot.ts';
 import { shardsOf } from './state-files.ts';
-import type { Catalog, Table } from '../ledger/catalog.ts';
+import { checkStored, leavesAreSound, receiptsRootOf } from './stored-check.ts';
+import type { Table } from '../ledger/catalog.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { Header } from '../ledger/block.ts';
 import type { StoredBlock } from './block-store.ts';
+import type { StoredReceipt } from './stored-check.ts';
 import type { SystemRecord } from '../ledger/system.ts';
 import type { Certificate } from '../ledger/vote.ts';
 
@@ -80,8 +79,7 @@ class StartCheck {
   readonly #reader: StateReader;
   readonly #blocks: BlockStore;
   readonly #crypto: Crypto;
-  /** Every catalog there was, with the stamp from which it held. */
-  readonly #catalogs: { readonly stamp: bigint; readonly catalog: Catalog }[] = [];
+  #shapes!: RowShapes;
   #leaves: { readonly stamp: bigint; readonly hashes: Uint8Array } | null = null;
 
   constructor(reader: StateReader, blocks: BlockStore, crypto: Crypto) {
@@ -96,11 +94,8 @@ class StartCheck {
     this.#checkFile('chain', indexFile(data.path));
     this.#checkBorders();
     this.#checkBlocks();
-    this.#readCatalogs();
-    const catalog = this.#reader.catalog();
-    for (const relation of catalog.relations.values()) {
-      if (relation.kind === 'table') this.#checkTable(relation);
-    }
+    this.#shapes = new RowShapes(this.#reader.database, this.#crypto);
+    for (const table of this.#shapes.current) this.#checkTable(table);
   }
 
   #checkFile(schema: string, file: string): void {
@@ -160,20 +155,15 @@ class StartCheck {
   }
 
   #checkLink(stored: StoredBlock, config: EpochConfig, parent: Link | null): Link {
-    const hash = headerHash(this.#crypto, stored.header);
-    const header = decodeHeader(stored.header);
-    const certificate = decodeCertificate(stored.certificate);
-    const context = { crypto: this.#crypto, chainId: this.#reader.data.chainId, config };
-    let problem = checkCertificateOf(context, header, hash, certificate);
+    const context = { crypto: this.#crypto, chainId: this.#reader.data.chainId };
+    const { header, hash, certificate, body } = checkStored(context, () => config, stored);
+    let problem: string | null = null;
     if (parent !== null) {
-      problem ??= checkCovered(parent.header, parent.certificate, certificate);
+      problem = checkCovered(parent.header, parent.certificate, certificate);
       if (!equal(parent.hash, header.parent)) problem ??= 'does not follow the block before it';
     }
-    if (header.height !== stored.height) problem ??= 'does not follow the block before it';
-    if (!equal(header.bodyHash, bodyHash(this.#crypto, stored.body)))
-      problem ??= 'has another body';
     if (problem !== null) throw new FormatError(problem);
-    return { header, hash, certificate, system: decodeBody(stored.body).system };
+    return { header, hash, certificate, system: body.system };
   }
 
   /** The receipts that this state has for a block, against what a later header has signed. */
@@ -182,39 +172,12 @@ class StartCheck {
       .prepare(
         'SELECT receipt, leaves FROM main._receipt WHERE stamp>=? AND stamp<? ORDER BY stamp',
       )
-      .all(stampOf(executed.height, 0), stampOf(executed.height + 1, 0)) as {
-      receipt: Uint8Array;
-      leaves: Uint8Array;
-    }[];
-    const hashes = receipts.map(({ receipt }) => receiptHash(this.#crypto, receipt));
+      .all(stampOf(executed.height, 0), stampOf(executed.height + 1, 0)) as StoredReceipt[];
     const file = shardFile(this.#reader.data.path, 0);
-    const root = merkleRoot(this.#crypto, hashes);
     const sound =
-      equal(root, executed.receiptsRoot) &&
-      receipts.every(({ receipt, leaves }) => {
-        const expected = decodeReceipt(receipt).versionsRoot;
-        const found = packedMerkleRoot(this.#crypto, leaves);
-        return equal(expected, found);
-      });
+      equal(receiptsRootOf(this.#crypto, receipts), executed.receiptsRoot) &&
+      leavesAreSound(this.#crypto, receipts);
     if (!sound) throw damaged(file, `receipts of block ${executed.height} were changed`);
-  }
-
-  #readCatalogs(): void {
-    const rows = this.#reader.database
-      .prepare('SELECT stamp, changes FROM main._catalog ORDER BY version')
-      .all() as { stamp: bigint; changes: Uint8Array }[];
-    let catalog = EMPTY_CATALOG;
-    for (const { stamp, changes } of rows) {
-      catalog = applyChanges(catalog, decodeChanges(changes));
-      this.#catalogs.push({ stamp, catalog });
-    }
-  }
-
-  /** The table as it was after the transaction of a stamp. */
-  #shapeAt(table: Table, stamp: bigint): Table | null {
-    const found = this.#catalogs.findLast((entry) => entry.stamp <= stamp);
-    const relation = found?.catalog.relations.get(table.id);
-    return relation?.kind === 'table' ? relation : null;
   }
 
   #checkTable(table: Table): void {
@@ -248,20 +211,11 @@ class StartCheck {
   ): { readonly stamp: bigint; readonly rowId: bigint; readonly hash: Uint8Array } {
     const stamp = row[stampName];
     const rowId = row[ROW_ID];
-    const shape = typeof stamp === 'bigint' ? this.#shapeAt(table, stamp) : null;
+    const shape = typeof stamp === 'bigint' ? this.#shapes.at(table.id, stamp) : null;
     if (shape === null || typeof stamp !== 'bigint' || typeof rowId !== 'bigint') {
       throw this.#notWritten(table, rowId ?? null, stamp ?? null);
     }
-    const encoded = encodeRowVersion({
-      relation: shape.id,
-      schemaVersion: shape.schemaVersion,
-      rowId,
-      stamp,
-      deleted: false,
-      columns: shape.columns.map(({ id }) => id),
-      values: shape.columns.map(({ id }) => row[columnName(id)] ?? null),
-    });
-    return { stamp, rowId, hash: rowVersionHash(this.#crypto, encoded) };
+    return { stamp, rowId, hash: this.#shapes.leaf(shape, rowId, stamp, row) };
   }
 
   /** Looks for the rows among the leaves of their transaction, which may have many more. */

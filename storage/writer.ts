@@ -24,6 +24,7 @@ import type { AppliedBlock } from './apply.ts';
 import type { Appended, Tip } from './chain-writer.ts';
 import type { AdmittedBlock, OwnBlock } from './decoded-block.ts';
 import type { StoredBlock } from './block-store.ts';
+import type { Keep, StateRepair } from './mend.ts';
 import type { DirectoryLock } from './data-directory.ts';
 import type { Database } from './sqlite.ts';
 import type { PackedReceipts, WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
@@ -311,6 +312,39 @@ export class Writer {
     } catch (error) {
       this.#away = false;
       throw this.#writer.broke(error);
+    }
+  }
+
+  /** As `ChainWriter.mendState`, between two blocks. */
+  mendState(repair: StateRepair, keep: Keep): Promise<readonly string[]> {
+    return this.#between(() => this.#writer.mendState(repair, keep));
+  }
+
+  /** As `ChainWriter.mendBlock`, between two blocks. */
+  mendBlock(block: StoredBlock, keep: Keep): Promise<readonly string[]> {
+    return this.#between(() => this.#writer.mendBlock(block, keep));
+  }
+
+  /** Runs work when nothing is stored or executed; what comes meanwhile waits for it. */
+  async #between<T>(work: () => T): Promise<T> {
+    if (this.#failure !== null) throw this.#failure;
+    const [storing, executing] = [this.#storing, this.#executing];
+    const working = (async () => {
+      if (storing !== null) await storing;
+      if (executing !== null) await executing;
+      return work();
+    })();
+    const done = working.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#storing = done;
+    this.#executing = done;
+    try {
+      return await working;
+    } finally {
+      if (this.#storing === done) this.#storing = null;
+      if (this.#executing === done) this.#executing = null;
     }
   }
 

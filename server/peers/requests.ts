@@ -33,6 +33,10 @@ export class PeerError extends Error {
   }
 }
 
+export function isPeerError(error: unknown): error is PeerError {
+  return Error.isError(error) && error.name === 'PeerError';
+}
+
 const STATUS = { answer: 0, busy: 1, refused: 2 } as const;
 
 const NOTHING = new Uint8Array(0);

@@ -419,6 +419,7 @@ export class Session implements WireSession {
     const ms = context.settings.milliseconds('statement_timeout');
     const timer = ms === 0 ? null : setTimeout(() => context.stop.stop(statementTimeout()), ms);
     try {
+      context.services.admit();
       const result = work();
       if (!isPromise(result)) {
         this.#ended(timer);

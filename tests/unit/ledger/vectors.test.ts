@@ -15,6 +15,7 @@ import {
   encodeOperations,
   transactionIdOf,
 } from '../../../ledger/encoding.ts';
+import { encodeQuestion } from '../../../ledger/encoding-repair.ts';
 import { encodeCertificate, encodeVote } from '../../../ledger/encoding-vote.ts';
 import {
   bodyHash,
@@ -24,6 +25,7 @@ import {
   rowVersionHash,
 } from '../../../ledger/hash.ts';
 import { merkleRoot } from '../../../ledger/merkle.ts';
+import { stampOf } from '../../../ledger/operation.ts';
 import { nobleCrypto } from '../../../ledger/noble-crypto.ts';
 import { checkProof } from '../../../ledger/proof-check.ts';
 import { formatProof, parseProof } from '../../../ledger/proof-json.ts';
@@ -50,6 +52,8 @@ function vectors(crypto: Crypto): Record<string, string> {
   const vote = signVote(crypto, NODE_SEED, chain.chainId, { kind: 'ack', member: 3, ...ballot });
   const from = { last: 1n, called: false };
   const reservation = { kind: 'sequence', sequence: 106, from, last: 32n, called: true } as const;
+  const leaves = [rowVersionHash(crypto, version)];
+  const question = { kind: 'versions', from: stampOf(1, 0), to: stampOf(2, 0), leaves } as const;
   const entries: [string, Uint8Array][] = [
     ['genesis', chain.genesisBytes],
     ['chain id', chain.chainId],
@@ -74,6 +78,7 @@ function vectors(crypto: Crypto): Record<string, string> {
     ['row version', version],
     ['row version hash', rowVersionHash(crypto, version)],
     ['history root', chain.history.root()],
+    ['repair question', encodeQuestion(question)],
   ];
   const checkpoint = makeCheckpoint(crypto, chain.chainId, 6, chain.history.root(), NODE_SEED);
   return {
