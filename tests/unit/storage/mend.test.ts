@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cpSync, rmSync } from 'node:fs';
 import { decodeRowVersion, encodeRowVersion } from '../../../ledger/encoding.ts';
-import { blockFile, indexFile, shardFile } from '../../../storage/data-directory.ts';
+import { blockFile, blockFiles, indexFile, shardFile } from '../../../storage/data-directory.ts';
 import { Scrub } from '../../../storage/scrub.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { crypto, index, INT4, TEXT } from './ledger-fixture.ts';
@@ -202,4 +202,19 @@ test.each([
   }
   expect(scrub.newest()).toEqual([]);
   ledger.reopen();
+});
+
+test('blocks: in a file that is sealed', () => {
+  ledger.reopen({ segmentBytesMax: 1 });
+  ledger.run([insertNote(1, 60n)]);
+  ledger.reopen({ segmentBytesMax: 1 });
+  expect(blockFiles(ledger.directory).length).toBeGreaterThan(1);
+  edit(blockFile(ledger.directory, 0), "UPDATE block SET body=x'00' WHERE height=2");
+  const [finding] = scrub.newest();
+  expect(finding).toMatchObject({ kind: 'block', height: 2 });
+  const answer = answerTo(finding!);
+  if (answer.kind !== 'block') throw new Error(answer.kind);
+  ledger.writer.mendBlock({ ...answer, height: 2 }, keep);
+  expect(scrub.newest()).toEqual([]);
+  expect(kept.map(({ place }) => place)).toEqual(['block 2']);
 });
