@@ -53,8 +53,12 @@ export interface RepairOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** The thread uses at most this part of one core, whatever the setting says: one in so many. */
-const DUTY = 4;
+/**
+ * The thread works one part in so many of the time, on a busy node with big tables: the looks are then further apart than asked
+ * for. A node alone can repair nothing: it looks less often.
+ */
+const DUTY = 10;
+const DUTY_ALONE = 50;
 
 type Of<Kind extends Finding['kind']> = Extract<Finding, { readonly kind: Kind }>;
 
@@ -98,7 +102,7 @@ export class Repair {
   }
 
   async #turn(): Promise<void> {
-    const { clock, log, scrubMs } = this.#options;
+    const { clock, log, scrubMs, peers } = this.#options;
     const began = clock.elapsed();
     try {
       await this.#look();
@@ -107,7 +111,8 @@ export class Repair {
         log.warn('scrub failed', { error: (error as Error).message });
     }
     const tookMs = clock.elapsed() - began;
-    this.#after(Math.max(scrubMs - tookMs, (DUTY - 1) * this.#cpuMs));
+    const duty = peers === null ? DUTY_ALONE : DUTY;
+    this.#after(Math.max(scrubMs - tookMs, (duty - 1) * this.#cpuMs));
     this.#cpuMs = 0;
   }
 
