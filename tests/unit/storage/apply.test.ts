@@ -483,9 +483,11 @@ describe('who may, and when', () => {
     expect(() => ledger.append([bundle])).toThrow('block 1');
   });
 
-  test('a bundle under another key makes a block that is refused', () => {
+  test('a bundle under a key that is not its author’s has no effect', () => {
     const bundle = ledger.bundle([[insert([1n, 'a', 1n])]], { seed: USER_SEED });
-    expect(() => ledger.append([bundle])).toThrow('block 1');
+    const [receipt] = ledger.append([bundle]);
+    expect(receipt!.abort).toMatchObject({ sqlstate: '28000' });
+    expect(rows()).toEqual([]);
   });
 });
 
