@@ -10,6 +10,7 @@ import { LIMITS } from '../ledger/limits.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import type { Proposal } from './consensus.ts';
 import { CONSENSUS_LIMITS } from './limits.ts';
+import { RecentSet } from './recent-set.ts';
 
 /** A signature is over everything in a bundle but parts: equal keys are equal bundles. */
 export type BundleKey = string;
@@ -32,15 +33,14 @@ export class BundlePool {
   readonly #bundles = new Map<BundleKey, PooledBundle>();
   readonly #bytesFrom = new Map<string | null, number>();
   /** Of those confirmed a short while ago: late copies are not taken in again. */
-  #confirmed = new Set<BundleKey>();
-  #confirmedBefore = new Set<BundleKey>();
+  readonly #confirmed = new RecentSet(CONSENSUS_LIMITS.confirmedBundlesMax);
 
   get size(): number {
     return this.#bundles.size;
   }
 
   has(key: BundleKey): boolean {
-    return this.#bundles.has(key) || this.#confirmed.has(key) || this.#confirmedBefore.has(key);
+    return this.#bundles.has(key) || this.#confirmed.has(key);
   }
 
   get(key: BundleKey): PooledBundle | undefined {
@@ -81,9 +81,6 @@ export class BundlePool {
       this.#confirmed.add(key);
       this.#delete(key);
     }
-    if (this.#confirmed.size < CONSENSUS_LIMITS.confirmedBundlesMax) return;
-    this.#confirmedBefore = this.#confirmed;
-    this.#confirmed = new Set();
   }
 
   /** Those that came before that moment, which go. */

@@ -10,7 +10,7 @@
 import { equal, fromHex, hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { decodeBundle, encodeBundle, transactionIdOf } from '../ledger/encoding.ts';
-import { isFormatError, SqlError } from '../ledger/error.ts';
+import { SqlError, tryDecode } from '../ledger/error.ts';
 import { isListed } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
@@ -30,6 +30,7 @@ import type { Replica } from './core/replica.ts';
 import { isApproved } from './core/system-check.ts';
 import { RulesChange, decodeChange, encodeChange } from './rules-change.ts';
 import type { ApprovedRules } from './rules-change.ts';
+import { stoppedError } from './stopped.ts';
 import { proposableIds } from './validate.ts';
 
 /** How soon a message should go: votes before blocks before what helps a node that is behind. */
@@ -153,7 +154,7 @@ export class Cluster implements Consensus {
   }
 
   propose(proposal: Proposal): Promise<Outcome> {
-    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state));
+    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state === 'failed'));
     if (!this.#isListed) return Promise.reject(unlistedError(this.replica.config));
     const key = keyOfBundle(proposal.bundle);
     const encoded = encodeBundle(proposal.bundle);
@@ -175,7 +176,7 @@ export class Cluster implements Consensus {
    *   when another epoch has begun meanwhile, 40003 when nothing came of it in time, 25006 at a node without a part
    */
   async changeRules(change: ApprovedRules, timeoutMs: number): Promise<EpochConfig> {
-    if (this.#state !== 'open') throw stoppedError(this.#state);
+    if (this.#state !== 'open') throw stoppedError(this.#state === 'failed');
     if (!this.#isListed) throw unlistedError(this.replica.config);
     if (this.#change !== null) {
       throw new SqlError(SQLSTATE.objectInUse, 'another change of the rules is on its way');
@@ -272,7 +273,7 @@ export class Cluster implements Consensus {
   #receiveBundle(from: Uint8Array, encoded: Uint8Array): void {
     const { crypto, monotonic } = this.#options;
     if (encoded.length > BUNDLE_BYTES_MAX) return;
-    const bundle = tryDecodeBundle(encoded);
+    const bundle = tryDecode(() => decodeBundle(encoded));
     if (bundle === null) return;
     const key = keyOfBundle(bundle);
     // Of a role that this node has not heard of yet it will come again; strangers' would only fill the chain.
@@ -545,15 +546,6 @@ function tagged(tag: number, content: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function tryDecodeBundle(encoded: Uint8Array): Bundle | null {
-  try {
-    return decodeBundle(encoded);
-  } catch (error) {
-    if (isFormatError(error)) return null;
-    throw error;
-  }
-}
-
 function idsOf(crypto: Crypto, transactions: readonly Uint8Array[]): Uint8Array[] {
   return transactions.map((bytes) => transactionIdOf(crypto, bytes));
 }
@@ -571,10 +563,4 @@ function unlistedError({ epoch }: EpochConfig): SqlError {
     `this node has no part in the ledger as of epoch ${epoch}, so it can only be read here`,
     { hint: 'Connect to another node. An administrator gives it a part: trustsql node add.' },
   );
-}
-
-function stoppedError(state: 'stopping' | 'failed'): SqlError {
-  return state === 'failed'
-    ? new SqlError(SQLSTATE.ledgerHalted, 'the ledger has stopped because its storage failed')
-    : new SqlError(SQLSTATE.cannotConnectNow, 'the node is shutting down');
 }

@@ -7,7 +7,7 @@ import { equal } from '../ledger/bytes.ts';
 import { decodeWith, encodeWith } from '../ledger/codec.ts';
 import { encodeRules, systemCodec } from '../ledger/encoding-vote.ts';
 import type { EpochConfig, Rules } from '../ledger/epoch.ts';
-import { isFormatError, SqlError } from '../ledger/error.ts';
+import { SqlError, tryDecode } from '../ledger/error.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { SystemRecord } from '../ledger/system.ts';
 import { CONSENSUS_LIMITS } from './limits.ts';
@@ -22,13 +22,8 @@ export function encodeChange({ rules, approvals }: ApprovedRules): Uint8Array {
 /** Null for what a node should not have sent. */
 export function decodeChange(encoded: Uint8Array): ApprovedRules | null {
   if (encoded.length > CONSENSUS_LIMITS.rulesBytesMax) return null;
-  try {
-    const [record, ...more] = decodeWith(systemCodec, encoded);
-    return record?.kind === 'rules' && more.length === 0 ? record : null;
-  } catch (error) {
-    if (isFormatError(error)) return null;
-    throw error;
-  }
+  const [record, ...more] = tryDecode(() => decodeWith(systemCodec, encoded)) ?? [];
+  return record?.kind === 'rules' && more.length === 0 ? record : null;
 }
 
 export class RulesChange {

@@ -22,6 +22,7 @@ import { merkleRoot } from '../ledger/merkle.ts';
 import { signHeader } from '../ledger/signing.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { Receipt } from '../ledger/transaction.ts';
+import { stoppedError } from './stopped.ts';
 import type { Consensus, ExecutedBlock, Ledger, OrderedBlock, Proposal, Tip } from './consensus.ts';
 
 export interface SoloOptions {
@@ -257,10 +258,4 @@ function settle(proposals: readonly Waiting[], executed: ExecutedBlock): void {
     resolve({ executed, receipts: executed.receipts.slice(position, end) });
     position = end;
   }
-}
-
-function stoppedError(failed: boolean): SqlError {
-  return failed
-    ? new SqlError(SQLSTATE.ledgerHalted, 'the ledger has stopped because its storage failed')
-    : new SqlError(SQLSTATE.cannotConnectNow, 'the node is shutting down');
 }

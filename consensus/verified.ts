@@ -5,22 +5,18 @@
 import { hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { CONSENSUS_LIMITS } from './limits.ts';
+import { RecentSet } from './recent-set.ts';
 
 /** The same crypto with a memory of what verified; bounded. */
 export function remembering(crypto: Crypto): Crypto {
-  let recent = new Set<string>();
-  let before = new Set<string>();
+  const verified = new RecentSet(CONSENSUS_LIMITS.verifiedMax);
   return {
     ...crypto,
     verify(publicKey, message, signature) {
       const name = `${hex(signature)}${hex(publicKey)}${hex(message)}`;
-      if (recent.has(name) || before.has(name)) return true;
+      if (verified.has(name)) return true;
       if (!crypto.verify(publicKey, message, signature)) return false;
-      recent.add(name);
-      if (recent.size >= CONSENSUS_LIMITS.verifiedMax) {
-        before = recent;
-        recent = new Set();
-      }
+      verified.add(name);
       return true;
     },
   };

@@ -73,6 +73,16 @@ export function isFormatError(error: unknown): error is FormatError {
   return Error.isError(error) && error.name === 'FormatError';
 }
 
+/** What `decode` gives; null for bytes that are no encoding. Any other error goes on. */
+export function tryDecode<T>(decode: () => T): T | null {
+  try {
+    return decode();
+  } catch (error) {
+    if (isFormatError(error)) return null;
+    throw error;
+  }
+}
+
 /** A broken invariant of ours. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';

@@ -17,24 +17,31 @@ interface Waiting {
 }
 
 export class Scrubber {
-  readonly #worker: Worker;
+  readonly #directory: string;
+  /** Begun with the first question: a node that is not asked and does not look has none. */
+  #worker: Worker | null = null;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #over: Error | null = null;
 
   constructor(directory: string) {
-    this.#worker = new Worker(new URL('scrub-thread.ts', import.meta.url), {
-      workerData: { directory } satisfies ScrubThreadData,
+    this.#directory = directory;
+  }
+
+  #begun(): Worker {
+    const worker = new Worker(new URL('scrub-thread.ts', import.meta.url), {
+      workerData: { directory: this.#directory } satisfies ScrubThreadData,
       name: 'scrub',
     });
-    this.#worker.on('message', (reply: ScrubReply) => {
+    worker.on('message', (reply: ScrubReply) => {
       this.#waiting.get(reply.id)?.resolve(reply);
       this.#waiting.delete(reply.id);
     });
-    this.#worker.on('error', (error: Error) => this.#end(error));
-    this.#worker.on('exit', () => this.#end(new StorageError('io', 'the scrub thread has ended')));
+    worker.on('error', (error: Error) => this.#end(error));
+    worker.on('exit', () => this.#end(new StorageError('io', 'the scrub thread has ended')));
     // It keeps no process alive that ends for another reason.
-    this.#worker.unref();
+    worker.unref();
+    return worker;
   }
 
   /** @throws Error when nothing could be looked at */
@@ -54,7 +61,7 @@ export class Scrubber {
 
   async close(): Promise<void> {
     this.#end(new StorageError('io', 'the node stops'));
-    await this.#worker.terminate();
+    await this.#worker?.terminate();
   }
 
   #ask(request: Request): Promise<ScrubReply> {
@@ -62,7 +69,7 @@ export class Scrubber {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, ...request });
+      (this.#worker ??= this.#begun()).postMessage({ id, ...request });
     });
   }
 

@@ -104,3 +104,8 @@ function valuesOf({ columns }: Table, row: NamedRow): Datum[] {
 function tablesIn({ relations }: Catalog): Table[] {
   return [...relations.values()].filter((relation) => relation.kind === 'table');
 }
+
+/** A leaf as a key of maps. */
+export function latin1(hash: Uint8Array): string {
+  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
+}

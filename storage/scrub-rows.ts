@@ -13,7 +13,7 @@ import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
 import { shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, TO, VERSION, columnName, historyTable, rowTable } from './names.ts';
 import { shardSchema } from './names.ts';
-import { versionOf } from './row-shapes.ts';
+import { latin1, versionOf } from './row-shapes.ts';
 import { TableShape } from './table-shape.ts';
 import type { Table } from '../ledger/catalog.ts';
 import type { FoundVersion } from '../ledger/encoding-repair.ts';
@@ -396,8 +396,4 @@ function same(a: Datum, b: Datum): boolean {
 
 function integer(value: Datum | undefined): bigint | null {
   return typeof value === 'bigint' ? value : null;
-}
-
-function latin1(hash: Uint8Array): string {
-  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
 }

@@ -16,7 +16,7 @@ import { BlockStore } from './block-store.ts';
 import { configOf } from './epochs.ts';
 import { indexFile, shardFile } from './data-directory.ts';
 import { FROM, ROW_ID, VERSION, historyTable, rowTable, shardSchema } from './names.ts';
-import { RowShapes } from './row-shapes.ts';
+import { RowShapes, latin1 } from './row-shapes.ts';
 import { StateReader } from './snapshot.ts';
 import { shardsOf } from './state-files.ts';
 import { checkStored, leavesAreSound, receiptsRootOf } from './stored-check.ts';
@@ -258,8 +258,4 @@ function parentIn(header: Uint8Array): Uint8Array {
     if (!isFormatError(error)) throw error;
     return new Uint8Array(0);
   }
-}
-
-function latin1(hash: Uint8Array): string {
-  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
 }

@@ -12,7 +12,7 @@ import type { Header } from '../../ledger/block.ts';
 import { equal } from '../../ledger/bytes.ts';
 import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import { decodeHeader } from '../../ledger/encoding.ts';
-import { isFormatError } from '../../ledger/error.ts';
+import { tryDecode } from '../../ledger/error.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { leaderOf, quorumsOf } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
@@ -83,12 +83,7 @@ function openTail(context: CertificateContext, { highest, tail }: Report): TailB
 }
 
 export function tryDecodeHeader(encoded: Uint8Array): Header | null {
-  try {
-    return decodeHeader(encoded);
-  } catch (error) {
-    if (!isFormatError(error)) throw error;
-    return null;
-  }
+  return tryDecode(() => decodeHeader(encoded));
 }
 
 export interface Selection {

@@ -7,7 +7,7 @@ import { equal, hex } from '../../ledger/bytes.ts';
 import type { Header } from '../../ledger/block.ts';
 import { encodeRules } from '../../ledger/encoding-vote.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
-import { isFormatError } from '../../ledger/error.ts';
+import { isFormatError, tryDecode } from '../../ledger/error.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
 import type { Mode } from '../../ledger/vote.ts';
 import type { Candidate } from './block-tree.ts';
@@ -96,7 +96,7 @@ function mayReturn(
 ): boolean {
   if (config.mode !== 'bft' || header.mode !== 'bft' || system.length !== 1) return false;
   if (config.suspended.length > 0 || !hasDwelt(config, header)) return false;
-  const health = statements.map(tryDecodeHealth);
+  const health = statements.map((bytes) => tryDecode(() => decodeHealth(bytes)));
   if (health.length !== config.members.length) return false;
   const first = health[0];
   if (first === null || first === undefined) return false;
@@ -124,15 +124,6 @@ export function isHealth(options: ReplicaOptions, config: EpochConfig, health: H
   const { publicKey } = config.members[health.member]!;
   const encoded = encodeUnsignedHealth(health);
   return verifyStatement(options, publicKey, 'health', encoded, health.signature);
-}
-
-function tryDecodeHealth(encoded: Uint8Array): Health | null {
-  try {
-    return decodeHealth(encoded);
-  } catch (error) {
-    if (!isFormatError(error)) throw error;
-    return null;
-  }
 }
 
 /** New rules are signed for this epoch, so that none can be brought up again later. */
