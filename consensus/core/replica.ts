@@ -193,7 +193,7 @@ function dispatch(s: State, from: Uint8Array, member: number, message: Message):
       onBlock(s, message);
       return onLeaderHeard(s, member, s.term);
     case 'vote':
-      return onVote(s, message.vote);
+      return onVote(s, member, message.vote);
     case 'certificate':
       return onCertificate(s, message.certificate);
     case 'wish':

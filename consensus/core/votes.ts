@@ -28,25 +28,36 @@ export class Votes {
     return this.#byMember.get(vote.member)?.get(placeOf(vote));
   }
 
-  /** All acknowledgements held of a member. */
+  /** All acknowledgements counted of a member. */
   *acknowledgements(member: number): Iterable<Vote> {
     for (const vote of this.#byMember.get(member)?.values() ?? []) {
-      if (vote.kind === 'ack') yield vote;
+      if (vote.kind === 'ack' && this.#tallyOf(vote)?.signatures.has(member) === true) yield vote;
     }
   }
 
   /** @param vote  verified, the member's first at its place */
   add(vote: Vote): void {
-    const place = placeOf(vote);
-    let own = this.#byMember.get(vote.member);
-    if (own === undefined) this.#byMember.set(vote.member, (own = new Map()));
-    own.set(place, vote);
-    if (own.size > CONSENSUS_LIMITS.votesPerMemberMax) this.#forget(own, [...own.values()][0]!);
-    const tally = this.#tallyOf(vote) ?? this.#open(place, vote);
+    this.note(vote);
+    const tally = this.#tallyOf(vote) ?? this.#open(vote);
     tally.signatures.set(vote.member, vote.signature);
   }
 
-  #open(place: string, vote: Vote): Tally {
+  /**
+   * Remembers a vote that is not counted: only one that contradicts it will make anybody look at it again.
+   *
+   * @param vote  not verified, from the member itself, its first at its place
+   */
+  note(vote: Vote): void {
+    let own = this.#byMember.get(vote.member);
+    if (own === undefined) this.#byMember.set(vote.member, (own = new Map()));
+    own.set(placeOf(vote), vote);
+    if (own.size <= CONSENSUS_LIMITS.votesPerMemberMax) return;
+    const [oldest] = own.values();
+    this.forget(oldest!);
+  }
+
+  #open(vote: Vote): Tally {
+    const place = placeOf(vote);
     const tally = { vote, signatures: new Map<number, Uint8Array>() };
     const tallies = this.#tallies.get(place);
     if (tallies === undefined) this.#tallies.set(place, [tally]);
@@ -60,9 +71,10 @@ export class Votes {
       ?.find((tally) => tally.vote.mode === vote.mode && equal(tally.vote.hash, vote.hash));
   }
 
-  #forget(own: Map<string, Vote>, vote: Vote): void {
+  /** @param vote  one of those held */
+  forget(vote: Vote): void {
     const place = placeOf(vote);
-    own.delete(place);
+    this.#byMember.get(vote.member)!.delete(place);
     const tallies = this.#tallies.get(place) ?? [];
     this.#tallyOf(vote)?.signatures.delete(vote.member);
     const left = tallies.filter(({ signatures }) => signatures.size > 0);
@@ -74,7 +86,7 @@ export class Votes {
   prune(term: number, height: number): void {
     for (const own of this.#byMember.values()) {
       for (const vote of own.values()) {
-        if (vote.term < term && vote.height <= height) this.#forget(own, vote);
+        if (vote.term < term && vote.height <= height) this.forget(vote);
       }
     }
   }

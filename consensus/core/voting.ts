@@ -152,14 +152,19 @@ export function sendVote(s: State, vote: Vote): void {
   }
 }
 
-export function onVote(s: State, vote: Vote): void {
+/** @param from  the member that sent it, -1 for others */
+export function onVote(s: State, from: number, vote: Vote): void {
   const { config, quorums } = s;
   if (vote.epoch !== config.epoch || vote.member >= quorums.n || vote.term < s.term) return;
-  const earlier = s.votes.earlier(vote);
+  let earlier = s.votes.earlier(vote);
   const same = earlier !== undefined && equal(earlier.hash, vote.hash);
-  if (same && earlier.mode === vote.mode) return compare(s, vote);
-  const { crypto, chainId } = s.options;
-  if (!verifyVote(crypto, s.nodeOf(vote.member), chainId, vote)) return;
+  if (same && earlier!.mode === vote.mode) return compare(s, vote);
+  if (earlier === undefined && from === vote.member && isLate(s, vote)) return s.votes.note(vote);
+  if (!isCast(s, vote)) return;
+  if (earlier !== undefined && !isCast(s, earlier)) {
+    s.votes.forget(earlier);
+    earlier = undefined;
+  }
   if (earlier !== undefined) {
     // Two modes of one term are no contradiction that others could judge.
     if (!same) accuse(s, { kind: 'votes', first: earlier, second: vote });
@@ -168,6 +173,16 @@ export function onVote(s: State, vote: Vote): void {
   s.votes.add(vote);
   compare(s, vote);
   for (const certificate of certificatesWith(s, vote)) made(s, certificate);
+}
+
+/** In a term that is open, what is confirmed needs no vote more: it matters only if its member contradicts it. */
+function isLate(s: State, { term, height }: Vote): boolean {
+  return height <= s.root.height && term === s.highest.term;
+}
+
+function isCast(s: State, vote: Vote): boolean {
+  const { crypto, chainId } = s.options;
+  return verifyVote(crypto, s.nodeOf(vote.member), chainId, vote);
 }
 
 /** What the votes for the same thing make now; all of it first, since the first may end the epoch. */
@@ -186,12 +201,11 @@ function certificatesWith(s: State, vote: Vote): VoteCertificate[] {
   return found.filter((certificate) => certificate !== null);
 }
 
-/** A certificate made of votes here: others may not have seen them all. */
+/** A certificate made of votes here: where they go to the leader alone, nobody else can make it. */
 function made(s: State, certificate: VoteCertificate): void {
   const news = isHigher(certificate, s.highest) || certificate.height > s.root.height;
   if (!news || certificate.epoch !== s.config.epoch) return;
-  const confirms = certificate.kind !== 'quorum';
-  if (s.isLeader && (confirms || !s.fansOut(certificate.mode))) {
+  if (s.isLeader && !s.fansOut(certificate.mode)) {
     s.broadcast({ kind: 'certificate', certificate });
   }
   onCertificate(s, certificate);
