@@ -5,9 +5,9 @@
 // (1) Bounded for each node they came from: nobody can fill it for others.
 // (2) A bundle stays until a block with it is confirmed, or until it is too old to be valid.
 
-import { hex } from '../ledger/bytes.ts';
+import { equal, hex } from '../ledger/bytes.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import type { Bundle } from '../ledger/transaction.ts';
+import type { Bundle, ReadTransaction } from '../ledger/transaction.ts';
 import type { Proposal } from './consensus.ts';
 import { CONSENSUS_LIMITS } from './limits.ts';
 import { RecentSet } from './recent-set.ts';
@@ -21,6 +21,7 @@ export function keyOfBundle({ signature }: Bundle): BundleKey {
 
 export interface PooledBundle extends Proposal {
   readonly key: BundleKey;
+  readonly transactions: readonly ReadTransaction[];
   /** Of the encoded bundle. */
   readonly bytes: number;
   /** The node it came from; null for this one. */
@@ -43,8 +44,10 @@ export class BundlePool {
     return this.#bundles.has(key) || this.#confirmed.has(key);
   }
 
-  get(key: BundleKey): PooledBundle | undefined {
-    return this.#bundles.get(key);
+  /** The one that is this bundle byte by byte: equal keys say nothing of parts. */
+  find(bundle: Bundle): PooledBundle | undefined {
+    const found = this.#bundles.get(keyOfBundle(bundle));
+    return found !== undefined && areEqual(found.bundle, bundle) ? found : undefined;
   }
 
   /** @returns false when there is no room for more of that node */
@@ -101,4 +104,13 @@ export class BundlePool {
     this.#bundles.delete(key);
     this.#bytesFrom.set(bundle.from, this.#bytesFrom.get(bundle.from)! - bundle.bytes);
   }
+}
+
+function areEqual(a: Bundle, b: Bundle): boolean {
+  return (
+    a.author === b.author &&
+    equal(a.publicKey, b.publicKey) &&
+    a.transactions.length === b.transactions.length &&
+    a.transactions.every((bytes, i) => equal(bytes, b.transactions[i]!))
+  );
 }

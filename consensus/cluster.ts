@@ -9,7 +9,12 @@
 
 import { equal, fromHex, hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
-import { decodeBundle, encodeBundle, transactionIdOf } from '../ledger/encoding.ts';
+import {
+  decodeBundle,
+  encodeBundle,
+  readTransactions,
+  transactionIdOf,
+} from '../ledger/encoding.ts';
 import { SqlError, tryDecode } from '../ledger/error.ts';
 import { isListed } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
@@ -18,8 +23,8 @@ import { LIMITS } from '../ledger/limits.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { Bundle, Receipt } from '../ledger/transaction.ts';
 import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
-import { BundlePool, keyOfBundle } from './bundle-pool.ts';
-import type { BundleKey, PooledBundle } from './bundle-pool.ts';
+import { keyOfBundle } from './bundle-pool.ts';
+import type { BundleKey, BundlePool, PooledBundle } from './bundle-pool.ts';
 import type { Confirm, Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
 import { DurableOrder } from './durable-order.ts';
 import type { ConsensusLog } from './durable-order.ts';
@@ -31,7 +36,7 @@ import { isApproved } from './core/system-check.ts';
 import { RulesChange, decodeChange, encodeChange } from './rules-change.ts';
 import type { ApprovedRules } from './rules-change.ts';
 import { stoppedError } from './stopped.ts';
-import { proposableIds } from './validate.ts';
+import { proposable } from './validate.ts';
 
 /** How soon a message should go: votes before blocks before what helps a node that is behind. */
 export type Lane = 'vote' | 'block' | 'sync';
@@ -56,6 +61,8 @@ export interface ClusterOptions {
   readonly blocksFrom: (height: number) => readonly CertifiedBlock[];
   readonly network: Network;
   readonly log: ConsensusLog;
+  /** Empty; the replica's checks look into it. */
+  readonly pool: BundlePool;
   /** Made for the end of the ledger and the records of the log. */
   readonly replica: Replica;
   /** Milliseconds since 1970. */
@@ -106,7 +113,7 @@ interface Waiting {
 
 export class Cluster implements Consensus {
   readonly #options: ClusterOptions;
-  readonly #pool = new BundlePool();
+  readonly #pool: BundlePool;
   readonly #order: DurableOrder;
   readonly #agreement: Agreement;
   /** Proposers of this node, by key of their bundle. */
@@ -136,6 +143,7 @@ export class Cluster implements Consensus {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.#pool = options.pool;
     const { covered, uncovered } = options.ledger.tip;
     this.#agreement = new Agreement([covered, ...uncovered]);
     this.#order = new DurableOrder({
@@ -159,7 +167,10 @@ export class Cluster implements Consensus {
     const key = keyOfBundle(proposal.bundle);
     const encoded = encodeBundle(proposal.bundle);
     const arrivedMs = this.#options.monotonic();
-    this.#pool.add({ ...proposal, key, bytes: encoded.length, from: null, arrivedMs });
+    const { bundle, ids } = proposal;
+    const transactions = readTransactions(bundle, ids);
+    const bytes = encoded.length;
+    this.#pool.add({ ...proposal, transactions, key, bytes, from: null, arrivedMs });
     const outcome = new Promise<Outcome>((resolve, reject) => {
       this.#waiting.set(key, { resolve, reject });
     });
@@ -278,11 +289,12 @@ export class Cluster implements Consensus {
     const key = keyOfBundle(bundle);
     // Of a role that this node has not heard of yet it will come again; strangers' would only fill the chain.
     if (this.#pool.has(key) || !this.#mayWrite(bundle)) return;
-    const ids = proposableIds(this.#options, bundle);
-    if (ids === null) return;
-    const root = merkleRoot(crypto, ids);
+    const transactions = proposable(this.#options, bundle);
+    if (transactions === null) return;
+    const ids = transactions.map(({ id }) => id);
+    const what = { bundle, ids, root: merkleRoot(crypto, ids), transactions };
     const bytes = encoded.length;
-    const pooled = { bundle, ids, root, key, bytes, from: hex(from), arrivedMs: monotonic() };
+    const pooled = { ...what, key, bytes, from: hex(from), arrivedMs: monotonic() };
     if (this.#pool.add(pooled)) this.#pooled();
   }
 
@@ -390,16 +402,18 @@ export class Cluster implements Consensus {
   #confirmed({ block, hash, signed }: EffectOf<'confirmed'>): void {
     const { ledger, crypto } = this.#options;
     const keys = block.bundles.map(keyOfBundle);
-    const ids = block.bundles.flatMap(
-      (bundle, i) => this.#pool.get(keys[i]!)?.ids ?? idsOf(crypto, bundle.transactions),
+    const transactions = block.bundles.flatMap(
+      (bundle) =>
+        this.#pool.find(bundle)?.transactions ??
+        readTransactions(bundle, idsOf(crypto, bundle.transactions)),
     );
     this.#pool.confirmed(keys);
     const { height } = block.header;
     this.#executing += 1;
     this.#order.store(height, async () => {
       const stored = Promise.withResolvers<void>();
-      const ordered = { block, hash, headerBytes: signed.header, bodyBytes: signed.body, ids };
-      ledger.append(ordered, stored.resolve).then(
+      const bytes = { headerBytes: signed.header, bodyBytes: signed.body };
+      ledger.append({ block, hash, ...bytes, transactions }, stored.resolve).then(
         (executed) => this.#executed(executed, keys),
         (error: unknown) => {
           stored.reject(error);

@@ -6,7 +6,7 @@
 
 import type { Block, Executed } from '../ledger/block.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
-import type { Bundle, Receipt } from '../ledger/transaction.ts';
+import type { Bundle, ReadTransaction, Receipt } from '../ledger/transaction.ts';
 
 /** The end of the chain as far as it is executed. */
 export interface Tip {
@@ -30,8 +30,8 @@ export interface OrderedBlock {
   readonly hash: Uint8Array;
   readonly headerBytes: Uint8Array;
   readonly bodyBytes: Uint8Array;
-  /** Of the transactions of all bundles, in order. */
-  readonly ids: readonly Uint8Array[];
+  /** Of all bundles, in order, as read from their bytes: what is executed is what every reader of the block will see. */
+  readonly transactions: readonly ReadTransaction[];
 }
 
 /** A bundle put up for ordering. */
@@ -45,6 +45,8 @@ export interface Proposal {
 /** A block made durable and executed. */
 export interface ExecutedBlock {
   readonly block: Block;
+  /** Of all bundles, in order; each has its receipt. */
+  readonly transactions: readonly ReadTransaction[];
   readonly receipts: readonly Receipt[];
   readonly tip: Tip;
 }

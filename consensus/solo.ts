@@ -13,7 +13,7 @@ import type { Executed, Header } from '../ledger/block.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
-import { encodeBody, encodeHeader } from '../ledger/encoding.ts';
+import { encodeBody, encodeHeader, readTransactions } from '../ledger/encoding.ts';
 import { SqlError } from '../ledger/error.ts';
 import { bodyHash, headerHash } from '../ledger/hash.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
@@ -217,7 +217,7 @@ export class Solo implements Consensus {
       hash,
       headerBytes,
       bodyBytes,
-      ids,
+      transactions: bundles.flatMap((bundle, i) => readTransactions(bundle, proposals[i]!.ids)),
     };
   }
 

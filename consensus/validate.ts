@@ -4,10 +4,10 @@
 // found valid and another did not would keep a term from opening. What needs the state, as whether a key is its
 // author's, grants and idempotency, is for whoever executes.
 
-import { checkBody, checkBundle } from '../ledger/block-check.ts';
+import { checkBundle, checkIds } from '../ledger/block-check.ts';
 import type { Crypto } from '../ledger/crypto.ts';
-import { decodeTransaction } from '../ledger/encoding.ts';
-import type { Bundle } from '../ledger/transaction.ts';
+import type { Bundle, ReadTransaction } from '../ledger/transaction.ts';
+import type { BundlePool } from './bundle-pool.ts';
 import type { Candidate } from './core/block-tree.ts';
 import type { ReplicaOptions } from './core/context.ts';
 
@@ -20,30 +20,36 @@ export interface ValidationContext {
 const DRIFT_MS_MAX = 5_000;
 
 /**
- * The ids of a bundle's transactions; null for one that members would refuse in a block: a leader that proposed it would be
- * taken for a liar, and so would the next.
+ * A bundle's transactions; null for one that members would refuse in a block: a leader that proposed it would be taken for
+ * a liar, and so would the next.
  */
-export function proposableIds(context: ValidationContext, bundle: Bundle): Uint8Array[] | null {
-  const ids: Uint8Array[] = [];
-  if (checkBundle(context, bundle, 0, ids) !== null) return null;
-  return namesChunks(bundle) ? null : ids;
+export function proposable(context: ValidationContext, bundle: Bundle): ReadTransaction[] | null {
+  const read = checkBundle(context, bundle);
+  return Array.isArray(read) && !read.some(namesChunks) ? read : null;
 }
 
-/** @param now milliseconds since 1970 */
+/**
+ * @param pool  what is in it was found proposable, or made here
+ * @param now   milliseconds since 1970
+ */
 export function validator(
   context: ValidationContext,
+  pool: BundlePool,
   now: () => number,
 ): ReplicaOptions['validate'] {
-  return ({ header, bundles, system }: Candidate) => {
+  return ({ header, bundles }: Candidate) => {
     if (header.timeMs > now() + DRIFT_MS_MAX) return 'wait';
-    if (checkBody(context, { header, bundles, system }) !== null) return 'invalid';
-    return bundles.some(namesChunks) ? 'invalid' : 'valid';
+    const ids: Uint8Array[] = [];
+    for (const bundle of bundles) {
+      const read = pool.find(bundle)?.transactions ?? proposable(context, bundle);
+      if (read === null) return 'invalid';
+      for (const { id } of read) ids.push(id);
+    }
+    return checkIds(context.crypto, header, ids) === null ? 'valid' : 'invalid';
   };
 }
 
 /** Chunks lie at the node that made them: a cluster orders only what travels with its transaction. */
-function namesChunks({ transactions }: Bundle): boolean {
-  return transactions.some((bytes) =>
-    decodeTransaction(bytes).operations.some(({ kind }) => kind === 'chunks'),
-  );
+function namesChunks({ transaction }: ReadTransaction): boolean {
+  return transaction.operations.some(({ kind }) => kind === 'chunks');
 }

@@ -24,7 +24,7 @@ import { bodyHash, headerHash, partCommitment } from './hash.ts';
 import type { HistoryTree } from './history-tree.ts';
 import { merkleRoot } from './merkle.ts';
 import { verifyBundle } from './signing.ts';
-import type { Bundle } from './transaction.ts';
+import type { Bundle, ReadTransaction, Transaction } from './transaction.ts';
 import type { Certificate } from './vote.ts';
 
 /** What a block is checked against. */
@@ -144,9 +144,19 @@ export function checkBody(
   }
   const ids: Uint8Array[] = [];
   for (const [place, bundle] of bundles.entries()) {
-    const wrong = checkBundle(context, bundle, place, ids);
-    if (wrong !== null) return wrong;
+    const read = checkBundle(context, bundle, { place, position: ids.length });
+    if (!Array.isArray(read)) return read;
+    for (const { id } of read) ids.push(id);
   }
+  return checkIds(crypto, header, ids);
+}
+
+/** @returns what is wrong in what a header says of the transactions whose ids these are */
+export function checkIds(
+  crypto: Crypto,
+  header: Header,
+  ids: readonly Uint8Array[],
+): BlockProblem | null {
   if (header.transactionCount !== ids.length) {
     return problem(
       'transactionCount',
@@ -160,31 +170,38 @@ export function checkBody(
 }
 
 /**
- * The first problem of a bundle on its own: a block with it, checked against the same, has none because of it.
+ * What a bundle holds, or its first problem. It is checked on its own: a block with it, checked against the same, has none
+ * because of it.
  *
- * @param ids receives the ids of its transactions
+ * @param at  its place in a block and the position there of its first transaction, for the problem
  */
 export function checkBundle(
   context: CheckContext,
   bundle: Bundle,
-  place: number,
-  ids: Uint8Array[],
-): BlockProblem | null {
+  at: { readonly place: number; readonly position: number } = { place: 0, position: 0 },
+): ReadTransaction[] | BlockProblem {
   const { crypto, chainId } = context;
-  const first = ids.length;
+  const read: ReadTransaction[] = [];
   for (const bytes of bundle.transactions) {
-    const wrong = checkTransaction(context, bundle.author, bytes);
-    if (wrong !== null) return problem('transaction', wrong, ids.length);
-    ids.push(transactionIdOf(crypto, bytes));
+    const transaction = checkTransaction(context, bundle.author, bytes);
+    if (typeof transaction === 'string') {
+      return problem('transaction', transaction, at.position + read.length);
+    }
+    read.push({ id: transactionIdOf(crypto, bytes), transaction });
   }
-  const own = ids.slice(first);
-  const root = merkleRoot(crypto, own);
-  return verifyBundle(crypto, bundle.publicKey, bundle.signature, chainId, own.length, root)
-    ? null
-    : problem('bundle', `signature of role ${bundle.author} is not valid`, place);
+  const ids = read.map(({ id }) => id);
+  const root = merkleRoot(crypto, ids);
+  return verifyBundle(crypto, bundle.publicKey, bundle.signature, chainId, ids.length, root)
+    ? read
+    : problem('bundle', `signature of role ${bundle.author} is not valid`, at.place);
 }
 
-function checkTransaction(context: CheckContext, author: number, bytes: Uint8Array): string | null {
+/** @returns it, or what is wrong with it */
+function checkTransaction(
+  context: CheckContext,
+  author: number,
+  bytes: Uint8Array,
+): Transaction | string {
   try {
     const transaction = decodeTransaction(bytes);
     if (!equal(transaction.chainId, context.chainId)) return 'belongs to another chain';
@@ -193,7 +210,7 @@ function checkTransaction(context: CheckContext, author: number, bytes: Uint8Arr
     const { text, textCommitment } = transaction;
     return text === null ||
       equal(partCommitment(context.crypto, text.salt, text.value), textCommitment)
-      ? null
+      ? transaction
       : 'statement text does not match its commitment';
   } catch (error) {
     if (!isFormatError(error)) throw error;

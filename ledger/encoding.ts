@@ -48,7 +48,15 @@ import type { Expression } from './expression.ts';
 import { transactionId } from './hash.ts';
 import { LIMITS } from './limits.ts';
 import type { Operation, OperationCounts } from './operation.ts';
-import type { Abort, Bundle, Part, Receipt, RowVersion, Transaction } from './transaction.ts';
+import type {
+  Abort,
+  Bundle,
+  Part,
+  ReadTransaction,
+  Receipt,
+  RowVersion,
+  Transaction,
+} from './transaction.ts';
 
 const SALT_BYTES = 16;
 const IDEMPOTENCY_KEY_BYTES = 16;
@@ -142,6 +150,14 @@ export function encodeTransaction(crypto: Crypto, transaction: Transaction): Enc
   if (room > LIMITS.transactionBytesMax) throw new FormatError('transaction is too long');
   const encoded = encodeWith(envelopeCodec, { core, text: part });
   return { id: transactionId(crypto, core), core, bytes: encoded };
+}
+
+/** @param ids  of the bundle's transactions. @throws FormatError */
+export function readTransactions(bundle: Bundle, ids: readonly Uint8Array[]): ReadTransaction[] {
+  return bundle.transactions.map((bytes, i) => ({
+    id: ids[i]!,
+    transaction: decodeTransaction(bytes),
+  }));
 }
 
 export function decodeTransaction(encoded: Uint8Array): Transaction {

@@ -34,6 +34,12 @@ export interface Transaction {
   readonly textCommitment: Uint8Array;
 }
 
+/** A transaction as it was read from its bytes. */
+export interface ReadTransaction {
+  readonly id: Uint8Array;
+  readonly transaction: Transaction;
+}
+
 export interface Bundle {
   readonly author: number;
   /** Ed25519 public key of the author at that time, 32 bytes. */

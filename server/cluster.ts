@@ -5,6 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { BundlePool } from '../consensus/bundle-pool.ts';
 import { Cluster } from '../consensus/cluster.ts';
 import type { ClusterOptions, Lane, Network } from '../consensus/cluster.ts';
 import type { ExecutedBlock, Ledger } from '../consensus/consensus.ts';
@@ -71,6 +72,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
   const members = new MemberNetwork(network, options);
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
+  const pool = new BundlePool();
   const keyOf = (role: number): Uint8Array | null => writer.keyOf(role);
   cluster = new Cluster({
     crypto,
@@ -81,12 +83,13 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     blocksFrom: (height) => blocksFrom(writer, height),
     network: members,
     log: votes,
+    pool,
     replica: new Replica(
       {
         crypto,
         chainId,
         ...secrets.nodeKey,
-        validate: validator({ crypto, chainId }, () => systemClock.now()),
+        validate: validator({ crypto, chainId }, pool, () => systemClock.now()),
         ackFanout: true,
         incarnation: randomInt(2 ** 31),
       },

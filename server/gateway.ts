@@ -5,7 +5,7 @@
 // executed a second may wait behind it, once it is as large: the ledger then never idles, and blocks stay big.
 
 import type { Consensus, ExecutedBlock, Proposal } from '../consensus/consensus.ts';
-import { hex } from '../ledger/bytes.ts';
+import { equal, hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { encodeTransaction } from '../ledger/encoding.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
@@ -253,7 +253,7 @@ function settle(
   const { height } = executed.block.header;
   let position = 0;
   for (const other of executed.block.bundles) {
-    if (other === bundle) break;
+    if (equal(other.signature, bundle.signature)) break;
     position += other.transactions.length;
   }
   list.forEach((pending, index) => {

@@ -16,7 +16,7 @@ import { Solo } from '../consensus/solo.ts';
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
-import { decodeTransaction } from '../ledger/encoding.ts';
+
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import { genesisConfig } from '../ledger/epoch.ts';
@@ -470,7 +470,7 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
       return writer.tip;
     },
     append: async (ordered: OrderedBlock, onStored?: () => void): Promise<ExecutedBlock> => {
-      const { block, hash, ids } = ordered;
+      const { block, hash, transactions } = ordered;
       const { header } = block;
       const stored = {
         height: header.height,
@@ -478,8 +478,11 @@ function ledgerOver(writer: Writer, history: HistoryTree): Ledger {
         body: ordered.bodyBytes,
         certificate: encodeCertificate(block.certificate),
       };
-      const { tip, receipts } = await writer.append({ ...block, stored, hash, ids }, onStored);
-      return { block, receipts: receipts.map(({ receipt }) => receipt), tip };
+      const { tip, receipts } = await writer.append(
+        { ...block, stored, hash, transactions },
+        onStored,
+      );
+      return { block, transactions, receipts: receipts.map(({ receipt }) => receipt), tip };
     },
   };
 }
@@ -490,14 +493,9 @@ function ddlIn(executed: ExecutedBlock): DdlRecord[] {
 }
 
 /** Of the transactions that a block has committed, in order. */
-function* operationsIn({ block, receipts }: ExecutedBlock): Generator<readonly Operation[]> {
-  let position = 0;
-  for (const { transactions } of block.bundles) {
-    for (const bytes of transactions) {
-      const receipt = receipts[position];
-      position += 1;
-      if (receipt?.abort === null) yield decodeTransaction(bytes).operations;
-    }
+function* operationsIn({ transactions, receipts }: ExecutedBlock): Generator<readonly Operation[]> {
+  for (const [position, { transaction }] of transactions.entries()) {
+    if (receipts[position]?.abort === null) yield transaction.operations;
   }
 }
 

@@ -19,7 +19,7 @@ import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { stampOf } from '../ledger/operation.ts';
-import { decodeBlock, decodeOwn, decoded, namesChunks } from './decoded-block.ts';
+import { decodeBlock, decoded, namesChunks } from './decoded-block.ts';
 import { BlockStore } from './block-store.ts';
 import { frontierAt } from './chain-index.ts';
 import { lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
@@ -41,7 +41,7 @@ import type { Executed, Genesis, Header } from '../ledger/block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { AppliedBlock, AppliedTransaction } from './apply.ts';
 import type { ChainIndex } from './chain-index.ts';
-import type { AdmittedBlock, DecodedBlock, OwnBlock } from './decoded-block.ts';
+import type { AdmittedBlock, DecodedBlock } from './decoded-block.ts';
 import type { Database } from './sqlite.ts';
 import type { DataDirectory, DirectoryLock } from './data-directory.ts';
 import type { StoredBlock } from './block-store.ts';
@@ -231,10 +231,10 @@ export class ChainWriter {
     return this.#follows(block);
   }
 
-  /** As `admit` for a block that this process has made, and made to follow: nothing is checked or decoded twice. */
-  admitOwn(block: OwnBlock): AdmittedBlock {
+  /** As `admit` for a block that this process has ordered, and made to follow: nothing is checked or decoded twice. */
+  admitOrdered(block: DecodedBlock): AdmittedBlock {
     this.#assertSound();
-    return this.#follows(decodeOwn(block));
+    return this.#follows(block);
   }
 
   #assertSound(): void {

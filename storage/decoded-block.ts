@@ -1,6 +1,6 @@
 // A block with its parts decoded, on its way into the ledger. Pure.
 
-import { decodeBody, decodeHeader, decodeTransaction } from '../ledger/encoding.ts';
+import { decodeBody, decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
@@ -26,12 +26,6 @@ export interface DecodedBlock {
   readonly transactions: readonly DecodedTransaction[];
 }
 
-/** A block with all that whoever made it knows of it. */
-export interface OwnBlock extends Omit<DecodedBlock, 'transactions'> {
-  /** Of the transactions of all bundles, in order. */
-  readonly ids: readonly Uint8Array[];
-}
-
 /** A block that follows the one admitted before it. */
 export interface AdmittedBlock extends DecodedBlock {
   /** The history tree over the headers before this one, as the index keeps it; null where it keeps none. */
@@ -51,16 +45,6 @@ export function decodeBlock(crypto: Crypto, stored: StoredBlock, file: string): 
     certificate: decoded(() => decodeCertificate(stored.certificate), file, height),
     transactions: decoded(() => decodeTransactions(crypto, bundles), file, height),
   };
-}
-
-/** The operations are decoded all the same: what is executed is what every reader of the block will see. */
-export function decodeOwn({ ids, ...block }: OwnBlock): DecodedBlock {
-  const encoded = block.bundles.flatMap(({ transactions }) => transactions);
-  const transactions = encoded.map((bytes, i) => ({
-    id: ids[i]!,
-    transaction: decodeTransaction(bytes),
-  }));
-  return { ...block, transactions };
 }
 
 /** Whether a transaction's operations lie in chunks. */

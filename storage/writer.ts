@@ -22,7 +22,7 @@ import type { EpochConfig } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import type { AppliedBlock } from './apply.ts';
 import type { Appended, Tip } from './chain-writer.ts';
-import type { AdmittedBlock, OwnBlock } from './decoded-block.ts';
+import type { AdmittedBlock, DecodedBlock } from './decoded-block.ts';
 import type { StoredBlock } from './block-store.ts';
 import type { Keep, StateRepair } from './mend.ts';
 import type { DirectoryLock } from './data-directory.ts';
@@ -186,10 +186,10 @@ export class Writer {
    * @param onStored  called when it is durable, perhaps before it is executed
    * @throws StorageError the block may or may not be durable; nothing more can be appended
    */
-  async append(own: OwnBlock, onStored = (): void => undefined): Promise<Appended> {
+  async append(block: DecodedBlock, onStored = (): void => undefined): Promise<Appended> {
     if (this.#failure !== null) throw this.#failure;
     try {
-      return await this.#append(this.#writer.admitOwn(own), onStored);
+      return await this.#append(this.#writer.admitOrdered(block), onStored);
     } catch (error) {
       this.#failure ??= error as Error;
       throw error;

@@ -17,6 +17,7 @@ function bundle(changes: Partial<PooledBundle> = {}): PooledBundle {
     bundle: content,
     key: keyOfBundle(content),
     ids: [new Uint8Array(32)],
+    transactions: [],
     root: new Uint8Array(32),
     bytes: 100,
     from: null,
@@ -59,8 +60,26 @@ describe('a pool of bundles', () => {
     pool.add(first);
     pool.add(second);
     pool.confirmed([second.key, 'of a block that another node has proposed']);
-    expect([pool.size, pool.has(second.key), pool.get(second.key)]).toEqual([1, true, undefined]);
+    expect([pool.size, pool.has(second.key), pool.find(second.bundle)]).toEqual([
+      1,
+      true,
+      undefined,
+    ]);
     expect(pool.own()).toEqual([first]);
+  });
+
+  test('finds a bundle that is the same byte by byte', () => {
+    const pool = new BundlePool();
+    const one = bundle();
+    const whole = { ...one.bundle, transactions: [new Uint8Array([1, 2])] };
+    const pooled = { ...one, bundle: whole };
+    pool.add(pooled);
+    const copy = { ...whole, transactions: [new Uint8Array([1, 2])] };
+    expect(pool.find(copy)).toBe(pooled);
+    // The same signature over the same ids, with another part.
+    expect(pool.find({ ...whole, transactions: [new Uint8Array([1, 3])] })).toBeUndefined();
+    expect(pool.find({ ...whole, transactions: [] })).toBeUndefined();
+    expect(pool.find({ ...whole, author: 11 })).toBeUndefined();
   });
 
   test('is bounded for each node, and makes room again', () => {

@@ -69,7 +69,7 @@ test('the writer thread checks, appends, and answers with receipts', async () =>
   const header = decodeHeader(block.header);
   const body = decodeBody(block.body);
   const certificate = decodeCertificate(block.certificate);
-  const ids = decodeTransactions(crypto, body.bundles).map(({ id }) => id);
+  const transactions = decodeTransactions(crypto, body.bundles);
   const hash = headerHash(crypto, block.header);
   const { receipts } = await writer.append({
     stored: block,
@@ -77,7 +77,7 @@ test('the writer thread checks, appends, and answers with receipts', async () =>
     hash,
     ...body,
     certificate,
-    ids,
+    transactions,
   });
   expect(receipts.map(({ receipt }) => receipt.abort?.sqlstate)).toEqual([undefined, '23505']);
   expect(writer.tip.height).toBe(tip.height + 1);

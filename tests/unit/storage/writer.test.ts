@@ -12,7 +12,7 @@ import { verifyLedger } from '../../../storage/verify.ts';
 import { Writer } from '../../../storage/writer.ts';
 import { INT4, NODE_SEED, column, crypto } from './ledger-fixture.ts';
 import { NOTES, insertNote, makeNotes } from './notes-fixture.ts';
-import type { OwnBlock } from '../../../storage/decoded-block.ts';
+import type { DecodedBlock } from '../../../storage/decoded-block.ts';
 import type { StoredBlock } from '../../../storage/block-store.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 import type { TestLedger } from './ledger-fixture.ts';
@@ -32,7 +32,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function own(stored: StoredBlock): OwnBlock {
+function own(stored: StoredBlock): DecodedBlock {
   const body = decodeBody(stored.body);
   return {
     stored,
@@ -40,7 +40,7 @@ function own(stored: StoredBlock): OwnBlock {
     hash: headerHash(crypto, stored.header),
     ...body,
     certificate: decodeCertificate(stored.certificate),
-    ids: decodeTransactions(crypto, body.bundles).map(({ id }) => id),
+    transactions: decodeTransactions(crypto, body.bundles),
   };
 }
 
@@ -51,8 +51,8 @@ function inserts(count: number): Operation[][] {
 }
 
 /** Blocks of every kind, executed by the ledger of the test. */
-function blocks(): { readonly block: OwnBlock; readonly receipts: readonly Uint8Array[] }[] {
-  const made: { block: OwnBlock; receipts: Uint8Array[] }[] = [];
+function blocks(): { readonly block: DecodedBlock; readonly receipts: readonly Uint8Array[] }[] {
+  const made: { block: DecodedBlock; receipts: Uint8Array[] }[] = [];
   const add = (transactions: Operation[][]): void => {
     const stored = ledger.block([ledger.bundle(transactions)]);
     const { receipts } = ledger.writer.append(stored);
