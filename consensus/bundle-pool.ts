@@ -33,11 +33,17 @@ export class BundlePool {
   /** In order of arrival. */
   readonly #bundles = new Map<BundleKey, PooledBundle>();
   readonly #bytesFrom = new Map<string | null, number>();
+  #transactions = 0;
   /** Of those confirmed a short while ago: late copies are not taken in again. */
   readonly #confirmed = new RecentSet(CONSENSUS_LIMITS.confirmedBundlesMax);
 
   get size(): number {
     return this.#bundles.size;
+  }
+
+  /** In all bundles. */
+  get transactions(): number {
+    return this.#transactions;
   }
 
   has(key: BundleKey): boolean {
@@ -57,6 +63,7 @@ export class BundlePool {
       return false;
     }
     this.#bundles.set(bundle.key, bundle);
+    this.#transactions += bundle.ids.length;
     this.#bytesFrom.set(bundle.from, held + bundle.bytes);
     return true;
   }
@@ -102,6 +109,7 @@ export class BundlePool {
     const bundle = this.#bundles.get(key);
     if (bundle === undefined) return;
     this.#bundles.delete(key);
+    this.#transactions -= bundle.ids.length;
     this.#bytesFrom.set(bundle.from, this.#bytesFrom.get(bundle.from)! - bundle.bytes);
   }
 }

@@ -80,8 +80,9 @@ export interface ClusterOptions {
 
 /** Between two looks at the clock, in ms. */
 const TICK_MS = 20;
-/** A block that is on its way keeps the next one waiting so long, in ms, unless that is as large. */
-const GATHER_MS = 4;
+/** A block that is on its way keeps the next one waiting so long, in ms, unless so many transactions wait for it. */
+const GATHER_MS = 20;
+const GATHER_TRANSACTIONS = 500;
 /** Bundles of this node are sent again after so long, in ms, to who may have come up meanwhile. */
 const RESEND_MS = 1_000;
 /** Bundles that no block has ordered in this time, in ms, are no longer valid, and their outcome is not waited for. */
@@ -127,7 +128,7 @@ export class Cluster implements Consensus {
   #wanted: EffectOf<'wantBlock'> | null = null;
   /** Blocks handed to the ledger and not yet executed. */
   #executing = 0;
-  #proposal = { transactions: 0, atMs: 0 };
+  #proposedMs = 0;
   #proposeTimer: NodeJS.Timeout | null = null;
   #demand = false;
   /** Approved rules are on their way into a block. */
@@ -423,6 +424,7 @@ export class Cluster implements Consensus {
       return stored.promise;
     });
     this.#sayDemand();
+    queueMicrotask(() => this.#propose());
   }
 
   #executed(executed: ExecutedBlock, keys: readonly BundleKey[]): void {
@@ -452,20 +454,11 @@ export class Cluster implements Consensus {
     const wanted = this.#wanted;
     if (wanted === null || this.#state === 'failed') return;
     const ahead = this.#options.replica.bundlesAhead();
+    if (!wanted.urgent && this.#gathers(ahead)) return;
     const bundles = wanted.urgent ? [] : this.#bundlesFor(ahead);
     if (bundles.length === 0 && !wanted.urgent && !this.#proofIsDue()) return;
     const ids = bundles.flatMap((bundle) => bundle.ids);
-    const nowMs = this.#options.monotonic();
-    const { transactions, atMs } = this.#proposal;
-    if (ahead.length > 0 && ids.length < transactions && nowMs - atMs < GATHER_MS) {
-      // More comes while the block before is on its way; each costs all nodes as much as many transactions.
-      this.#proposeTimer ??= setTimeout(() => {
-        this.#proposeTimer = null;
-        this.#propose();
-      }, GATHER_MS);
-      return;
-    }
-    this.#proposal = { transactions: ids.length, atMs: nowMs };
+    this.#proposedMs = this.#options.monotonic();
     this.#wanted = null;
     this.#provenAsked = false;
     this.#handle({
@@ -476,6 +469,18 @@ export class Cluster implements Consensus {
         bundles.length === 1 ? bundles[0]!.root : merkleRoot(this.#options.crypto, ids),
       transactionCount: ids.length,
     });
+  }
+
+  /** More comes while the block before is on its way: a block costs all nodes as much as many transactions. */
+  #gathers(ahead: readonly Bundle[]): boolean {
+    if (ahead.length === 0 || this.#pool.transactions >= GATHER_TRANSACTIONS) return false;
+    const restMs = GATHER_MS - (this.#options.monotonic() - this.#proposedMs);
+    if (restMs <= 0) return false;
+    this.#proposeTimer ??= setTimeout(() => {
+      this.#proposeTimer = null;
+      this.#propose();
+    }, restMs);
+    return true;
   }
 
   #bundlesFor(ahead: readonly Bundle[]): PooledBundle[] {

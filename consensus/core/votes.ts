@@ -22,6 +22,8 @@ export class Votes {
   readonly #tallies = new Map<string, Tally[]>();
   /** Of each member, its votes by place, in order of arrival. */
   readonly #byMember = new Map<number, Map<string, Vote>>();
+  /** No vote held is of a term before. */
+  #oldestTerm = 0;
 
   /** What the member has voted at the same place, whatever for. */
   earlier(vote: Vote): Vote | undefined {
@@ -51,6 +53,7 @@ export class Votes {
     let own = this.#byMember.get(vote.member);
     if (own === undefined) this.#byMember.set(vote.member, (own = new Map()));
     own.set(placeOf(vote), vote);
+    this.#oldestTerm = Math.min(this.#oldestTerm, vote.term);
     if (own.size <= CONSENSUS_LIMITS.votesPerMemberMax) return;
     const [oldest] = own.values();
     this.forget(oldest!);
@@ -84,11 +87,16 @@ export class Votes {
 
   /** Forgets what is about blocks up to a height in terms before one. */
   prune(term: number, height: number): void {
+    if (term <= this.#oldestTerm) return;
+    let left = false;
     for (const own of this.#byMember.values()) {
       for (const vote of own.values()) {
-        if (vote.term < term && vote.height <= height) this.forget(vote);
+        if (vote.term >= term) continue;
+        if (vote.height <= height) this.forget(vote);
+        else left = true;
       }
     }
+    if (!left) this.#oldestTerm = term;
   }
 
   /** The certificate of the first `needed` members that voted as `vote` does; null when they are fewer. */
