@@ -257,6 +257,14 @@ export class ChainWriter {
     return isHeavy(this.#state, transactions);
   }
 
+  /** Of an admitted block's idempotency keys those that blocks before it have taken. */
+  takenBefore({ transactions }: AdmittedBlock): Uint8Array {
+    const keys = transactions.flatMap(({ transaction }) =>
+      transaction === null ? [] : [{ author: transaction.author, key: transaction.idempotencyKey }],
+    );
+    return this.#state.idempotency.entriesOf(keys);
+  }
+
   /** Executes an admitted block that is stored. What it does is for others to see after `settle`. */
   execute(block: AdmittedBlock): Appended {
     const { stored, header, hash, bundles, transactions, frontier } = block;

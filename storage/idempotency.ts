@@ -4,6 +4,7 @@
 // and what a block has taken is stored as one row. Whether a key is taken depends on the chain alone: memory only
 // forgets what has expired.
 
+import { concat } from '../ledger/bytes.ts';
 import type { Database, Statement } from './sqlite.ts';
 
 /** Author, key and `until`, as they lie in a row: 8, 16 and 8 bytes. */
@@ -83,18 +84,32 @@ export class IdempotencyKeys {
     this.#read(height);
   }
 
+  /** The entries of those among a block's keys that are in memory, for `learn`. */
+  entriesOf(keys: Iterable<{ readonly author: number; readonly key: Uint8Array }>): Uint8Array {
+    const entries: Uint8Array[] = [];
+    for (const { author, key } of keys) {
+      const name = nameOf(author, key);
+      const until = this.#recent.get(name) ?? this.#older.get(name);
+      if (until !== undefined) entries.push(entryOf(author, key, until));
+    }
+    return concat(...entries);
+  }
+
+  /** Holds these in memory. */
+  learn(entries: Uint8Array): void {
+    const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+    for (let at = 0; at + ENTRY_BYTES <= entries.length; at += ENTRY_BYTES) {
+      const key = entries.subarray(at + 8, at + 8 + KEY_BYTES);
+      this.#recent.set(nameOf(view.getFloat64(at), key), view.getFloat64(at + 8 + KEY_BYTES));
+    }
+  }
+
   #read(fromHeight: number): void {
     const rows = this.#database
       .prepare('SELECT keys FROM main._idempotency WHERE height>=? ORDER BY height')
       .pluck()
       .iterate(BigInt(fromHeight)) as Iterable<Uint8Array>;
-    for (const keys of rows) {
-      const view = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
-      for (let at = 0; at + ENTRY_BYTES <= keys.length; at += ENTRY_BYTES) {
-        const key = keys.subarray(at + 8, at + 8 + KEY_BYTES);
-        this.#recent.set(nameOf(view.getFloat64(at), key), view.getFloat64(at + 8 + KEY_BYTES));
-      }
-    }
+    for (const entries of rows) this.learn(entries);
   }
 
   #note(author: number, key: Uint8Array, untilMs: number): void {
@@ -104,10 +119,7 @@ export class IdempotencyKeys {
       grown.set(this.#entries);
       this.#entries = grown;
     }
-    const view = new DataView(this.#entries.buffer, at, ENTRY_BYTES);
-    view.setFloat64(0, author);
-    this.#entries.set(key, at + 8);
-    view.setFloat64(8 + KEY_BYTES, untilMs);
+    writeEntry(this.#entries.subarray(at, at + ENTRY_BYTES), author, key, untilMs);
     this.#count += 1;
     this.#untilMax = Math.max(this.#untilMax, untilMs);
   }
@@ -121,6 +133,19 @@ export class IdempotencyKeys {
     this.#recent = new Map();
     this.#nextLookMs = timeMs + FORGET_AFTER_MS;
   }
+}
+
+function entryOf(author: number, key: Uint8Array, untilMs: number): Uint8Array {
+  const entry = new Uint8Array(ENTRY_BYTES);
+  writeEntry(entry, author, key, untilMs);
+  return entry;
+}
+
+function writeEntry(entry: Uint8Array, author: number, key: Uint8Array, untilMs: number): void {
+  const view = new DataView(entry.buffer, entry.byteOffset, ENTRY_BYTES);
+  view.setFloat64(0, author);
+  entry.set(key, 8);
+  view.setFloat64(8 + KEY_BYTES, untilMs);
 }
 
 function nameOf(author: number, key: Uint8Array): string {

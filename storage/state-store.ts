@@ -143,9 +143,23 @@ export class StateStore {
 
   /** Learns of the block of that height, which another connection has applied. */
   follow(height: number): void {
+    this.#followTables();
+    this.idempotency.follow(height);
+  }
+
+  /**
+   * As `follow` for whatever blocks other connections have applied, before a block is applied here.
+   *
+   * @param taken  of that block's idempotency keys those that blocks before it have taken
+   */
+  catchUp(taken: Uint8Array): void {
+    this.#followTables();
+    this.idempotency.learn(taken);
+  }
+
+  #followTables(): void {
     this.#counters.clear();
     this.catalog = followCatalog(this.database, this.catalog);
-    this.idempotency.follow(height);
   }
 
   protect(): void {

@@ -34,6 +34,8 @@ export interface BlockAway {
   readonly height: number;
   readonly timeMs: number;
   readonly body: Uint8Array;
+  /** Of its idempotency keys those that blocks before it have taken, as storage/idempotency.ts has them. */
+  readonly taken: Uint8Array;
   /** Whether the logs are long: after the block they can begin anew, because nobody else writes. */
   readonly fold: boolean;
 }
@@ -98,12 +100,12 @@ class Hand {
   }
 
   /** Executes a durable block and commits. The main thread has committed what it has executed before. */
-  execute({ height, timeMs, body, fold }: BlockAway): AppliedBlock {
+  execute({ height, timeMs, body, taken, fold }: BlockAway): AppliedBlock {
     const executor = this.#executorNow();
     const { state } = executor;
     const { bundles } = decodeBody(body);
     try {
-      state.follow(0);
+      state.catchUp(taken);
       state.begin();
       const transactions = decodeTransactions(nativeCrypto, bundles);
       const applied = executor.apply({ height, timeMs, bundles, transactions });

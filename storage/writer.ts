@@ -304,7 +304,8 @@ export class Writer {
     try {
       // A copy of its own: of a view the whole buffer behind it would go.
       const body = block.stored.body.slice();
-      const away = { height, timeMs, body, fold: this.#writer.logsAreLong };
+      const taken = this.#writer.takenBefore(block);
+      const away = { height, timeMs, body, taken, fold: this.#writer.logsAreLong };
       const message = await this.#ask({ kind: 'execute', block: away });
       if (message.kind !== 'executed') throw unexpected(message);
       this.#away = false;

@@ -53,8 +53,8 @@ function inserts(count: number): Operation[][] {
 /** Blocks of every kind, executed by the ledger of the test. */
 function blocks(): { readonly block: DecodedBlock; readonly receipts: readonly Uint8Array[] }[] {
   const made: { block: DecodedBlock; receipts: Uint8Array[] }[] = [];
-  const add = (transactions: Operation[][]): void => {
-    const stored = ledger.block([ledger.bundle(transactions)]);
+  const add = (transactions: Operation[][], key?: Uint8Array): void => {
+    const stored = ledger.block([ledger.bundle(transactions, key === undefined ? {} : { key })]);
     const { receipts } = ledger.writer.append(stored);
     made.push({ block: own(stored), receipts: receipts.map(({ encoded }) => encoded) });
   };
@@ -68,7 +68,15 @@ function blocks(): { readonly block: DecodedBlock; readonly receipts: readonly U
   add([[ledger.catalog({ put: 'relation', object })]]);
   add(inserts(20));
   add(inserts(1));
-  add([[{ kind: 'truncate', relations: [NOTES[0]!.id] }]]);
+  const truncate: Operation[] = [{ kind: 'truncate', relations: [NOTES[0]!.id] }];
+  add([truncate]);
+  // Keys taken by one thread are known to the other, and each key once in its block.
+  const [here, away] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)];
+  add(inserts(1), here);
+  add([truncate], here);
+  add([truncate, truncate], away);
+  add([truncate], away);
+  add(inserts(2), away);
   return made;
 }
 
