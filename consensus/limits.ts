@@ -21,6 +21,9 @@ export const CONSENSUS_LIMITS = {
   /** Encoded blocks of one answer, in bytes, after the first. */
   syncBytesMax: 1_048_576,
 
+  /** Confirmed blocks not yet executed beyond which a node that is behind asks for no more. */
+  unexecutedBlocksMax: 256,
+
   /** Terms ahead of its own for which a leader to be keeps reports. */
   reportTermsMax: 8,
 

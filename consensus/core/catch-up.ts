@@ -74,6 +74,13 @@ function isBehind(s: State, { epoch, height }: { epoch: number; height: number }
 function askForBlocks(s: State, from: Uint8Array): void {
   if (s.times.now - s.syncAskedMs < s.config.timers.heartbeatMs) return;
   s.syncAskedMs = s.times.now;
+  askForMore(s, from);
+}
+
+/** Not while many confirmed blocks wait to be executed: the next status of a node that is ahead asks again. */
+function askForMore(s: State, from: Uint8Array): void {
+  const executed = s.results.at(-1)?.height ?? s.root.header.executed.height;
+  if (s.root.height - executed > CONSENSUS_LIMITS.unexecutedBlocksMax) return;
   s.send(from, { kind: 'sync', height: heightAsked(s) + 1 });
 }
 
@@ -98,7 +105,7 @@ export function onBlocks(s: State, from: Uint8Array, blocks: readonly CertifiedB
     const block = tryDecode(s, stored);
     if (block === null || !takeBlock(s, block.candidate, block.certificate)) break;
   }
-  if (heightAsked(s) > before) s.send(from, { kind: 'sync', height: heightAsked(s) + 1 });
+  if (heightAsked(s) > before) askForMore(s, from);
 }
 
 /** @returns false when it does not fit what is here: whoever sent it is of no use, or what waits was wrong */
