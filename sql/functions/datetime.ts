@@ -145,6 +145,8 @@ function mixedComparisons(): [string, EdgeFunction][] {
 }
 
 function bin(step: Datum, value: Datum, origin: Datum): Datum {
+  if (isInfiniteTimestamp(value as bigint)) return value;
+  if (isInfiniteTimestamp(origin as bigint)) throw new SqlError('22008', 'origin out of range');
   const { months, days, micros } = decodeInterval(step as Uint8Array);
   if (months !== 0) {
     throw new SqlError(
@@ -153,10 +155,15 @@ function bin(step: Datum, value: Datum, origin: Datum): Datum {
     );
   }
   const stride = BigInt(days) * MICROS_PER_DAY + micros;
-  if (stride <= 0n) throw new SqlError('22008', 'stride must be greater than zero');
   const distance = (value as bigint) - (origin as bigint);
+  if (!isInt8(stride) || !isInt8(distance)) throw new SqlError('22008', 'interval out of range');
+  if (stride <= 0n) throw new SqlError('22008', 'stride must be greater than zero');
   const rest = ((distance % stride) + stride) % stride;
-  return (value as bigint) - rest;
+  return checkedTimestamp((value as bigint) - rest);
+}
+
+function isInt8(value: bigint): boolean {
+  return BigInt.asIntN(64, value) === value;
 }
 
 /** (a, b) OVERLAPS (c, d) over comparable values; NULLs as the standard wants them. */
