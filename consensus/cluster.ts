@@ -28,6 +28,7 @@ import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
 import type { CertifiedBlock } from './core/message.ts';
 import type { Replica } from './core/replica.ts';
 import { isApproved } from './core/system-check.ts';
+import { Reads } from './reads.ts';
 import { RulesChange, decodeChange, encodeChange } from './rules-change.ts';
 import type { ApprovedRules } from './rules-change.ts';
 import { stoppedError } from './stopped.ts';
@@ -81,6 +82,8 @@ const RESEND_MS = 1_000;
 const POOL_AGE_MAX_MS = 75_000;
 /** What a client waits for other nodes to say that they got the same results, in ms. */
 const AGREE_MS_MAX = 10_000;
+/** What a linearizable read waits for a quorum to answer, and for the blocks that it names to be executed, in ms. */
+const READ_MS_MAX = 10_000;
 /** What a node that stops still waits for its own bundles, in ms. */
 const STOP_MS_MAX = 5_000;
 
@@ -109,13 +112,15 @@ export class Cluster implements Consensus {
   readonly #pool = new BundlePool();
   readonly #order: DurableOrder;
   readonly #agreement: Agreement;
+  readonly #reads: Reads;
   /** Proposers of this node, by key of their bundle. */
   readonly #waiting = new Map<BundleKey, Waiting>();
   #events: ReplicaEvent[] = [];
   #handling = false;
   /** Everything persisted up to this token is durable. */
   #durable = 0;
-  #held: EffectOf<'send'>[] = [];
+  /** What waits for something to be durable. */
+  #held: EffectOf<'send' | 'readReady'>[] = [];
   /** The replica leads and has room for a block. */
   #wanted: EffectOf<'wantBlock'> | null = null;
   /** Blocks handed to the ledger and not yet executed. */
@@ -138,6 +143,7 @@ export class Cluster implements Consensus {
     this.#options = options;
     const { covered, uncovered } = options.ledger.tip;
     this.#agreement = new Agreement([covered, ...uncovered]);
+    this.#reads = new Reads(options.ledger.tip.height);
     this.#order = new DurableOrder({
       log: options.log,
       height: options.ledger.tip.height,
@@ -218,6 +224,14 @@ export class Cluster implements Consensus {
     return agreed;
   }
 
+  caughtUp(): Promise<void> {
+    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state === 'failed'));
+    if (!this.#isListed) return Promise.reject(uninformedError(this.replica.config));
+    const { id, outcome } = this.#reads.begin(this.#options.monotonic() + READ_MS_MAX);
+    this.#handle({ kind: 'read', id });
+    return outcome;
+  }
+
   async stop(): Promise<void> {
     if (this.#state === 'open') this.#state = 'stopping';
     const end = this.#options.monotonic() + STOP_MS_MAX;
@@ -225,6 +239,7 @@ export class Cluster implements Consensus {
     clearInterval(this.#ticker);
     if (this.#proposeTimer !== null) clearTimeout(this.#proposeTimer);
     this.#agreement.expire(Infinity);
+    this.#reads.expire(Infinity);
     this.#forgetOwn(unknownError());
     await this.#order.idle();
     while (this.#executing > 0 && (this.#state as string) !== 'failed') await this.#nextExecuted();
@@ -340,7 +355,8 @@ export class Cluster implements Consensus {
   #carryOut(effect: Effect): void {
     switch (effect.kind) {
       case 'send':
-        if (effect.after <= this.#durable) this.#send(effect);
+      case 'readReady':
+        if (effect.after <= this.#durable) this.#letGo(effect);
         else this.#held.push(effect);
         return;
       case 'persist':
@@ -357,7 +373,6 @@ export class Cluster implements Consensus {
       case 'serve':
         return this.#serve(effect);
       case 'proposed':
-      case 'readReady':
         return;
       case 'alarm':
         this.#options.onAlarm(effect.alarm, effect.message);
@@ -368,7 +383,12 @@ export class Cluster implements Consensus {
     }
   }
 
-  #send({ to, bytes }: EffectOf<'send'>): void {
+  #letGo(effect: EffectOf<'send' | 'readReady'>): void {
+    if (effect.kind === 'readReady') {
+      this.#reads.ready(effect.id, effect.height);
+      return;
+    }
+    const { to, bytes } = effect;
     this.#options.network.send(to, laneOf(bytes), tagged(REPLICA_MESSAGE, bytes));
   }
 
@@ -376,7 +396,7 @@ export class Cluster implements Consensus {
     this.#durable = Math.max(this.#durable, token);
     const ready = this.#held.filter(({ after }) => after <= this.#durable);
     this.#held = this.#held.filter(({ after }) => after > this.#durable);
-    for (const effect of ready) this.#send(effect);
+    for (const effect of ready) this.#letGo(effect);
     this.#handle({ kind: 'persisted', token: this.#durable });
   }
 
@@ -428,6 +448,7 @@ export class Cluster implements Consensus {
       this.#waiting.delete(keys[i]!);
       position = end;
     });
+    this.#reads.executed(height);
     for (const wake of this.#executedWaiters.splice(0)) wake();
     this.#handle({ kind: 'executed', height, receiptsRoot: result.receiptsRoot });
     this.#propose();
@@ -485,6 +506,7 @@ export class Cluster implements Consensus {
     const nowMs = this.#options.monotonic();
     this.#handle({ kind: 'tick', nowMs });
     this.#agreement.expire(nowMs);
+    this.#reads.expire(nowMs);
     if (nowMs - this.#lastResendMs >= RESEND_MS) {
       this.#lastResendMs = nowMs;
       this.#resend(nowMs);
@@ -528,6 +550,7 @@ export class Cluster implements Consensus {
     this.#state = 'failed';
     clearInterval(this.#ticker);
     this.#agreement.expire(Infinity);
+    this.#reads.expire(Infinity);
     this.#forgetOwn(unknownError());
     for (const wake of this.#executedWaiters.splice(0)) wake();
     this.#options.onFailure(error);
@@ -562,5 +585,13 @@ function unlistedError({ epoch }: EpochConfig): SqlError {
     SQLSTATE.readOnlySqlTransaction,
     `this node has no part in the ledger as of epoch ${epoch}, so it can only be read here`,
     { hint: 'Connect to another node. An administrator gives it a part: trustsql node add.' },
+  );
+}
+
+function uninformedError({ epoch }: EpochConfig): SqlError {
+  return new SqlError(
+    SQLSTATE.cannotConnectNow,
+    `this node has no part in the ledger as of epoch ${epoch}, so it does not hear what is confirmed`,
+    { hint: 'Connect to another node.' },
   );
 }

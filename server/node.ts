@@ -325,6 +325,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     signerOf: (id) => signerOf(catalog, secrets, id),
     prove: () => consensus.prove(),
     agreed: (height, confirm) => consensus.agreed(height, confirm),
+    caughtUp: async () => {
+      await consensus.caughtUp();
+      await following;
+    },
     admit: () => repair?.admit(),
     putChunk: (bytes) => {
       if (peers === null) return writer.putChunk(bytes);
