@@ -556,7 +556,7 @@ const READS: readonly Mutation[] = [
     '  return true;',
   ),
   among(
-    { n: 4, delayMs: 120, load: 60, loss: 0.1, partitions: 'none' },
+    { n: 3, delayMs: 120, load: 60, loss: 0.1, partitions: 'none' },
     core(
       'answers to an earlier probe count',
       'recovery.ts',
