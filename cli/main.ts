@@ -304,6 +304,19 @@ function memberCommands(node: Command): void {
       const { runNodeReplace } = await import('./node.ts');
       await runNodeReplace(old, text, rest(flags));
     });
+  withChange(
+    node
+      .command('rotate-key')
+      .description('a new signing key for the node of --data, which is started again then'),
+  )
+    .option('--config <file>', 'configuration file (default: trustsql.config.json, if there)')
+    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option(...OUT)
+    .action(async (flags: ChangeFlags, command: Command) => {
+      const { runRotateKey } = await import('./rotate-key.ts');
+      const config = configOf(command);
+      await runRotateKey(config, { ...flags, data: config.data });
+    });
 }
 
 function checkCommands(main: Command): void {
