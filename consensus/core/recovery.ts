@@ -73,11 +73,11 @@ export function onFloor(
 ): void {
   if (member < 0) return;
   const { nonce, epoch, term, height } = message;
-  if (s.amnesia?.nonce === nonce) s.amnesia.floors.set(member, { epoch, term, height });
-  // The first answer covers what was confirmed before the read; later ones rise with the load.
-  const { probe } = s;
-  if (probe?.nonce === nonce && !probe.floors.has(member)) {
-    probe.floors.set(member, { epoch, term, height });
+  for (const probe of [s.amnesia, s.probe]) {
+    // The first answer covers what was before the question; later ones only rise with the ledger.
+    if (probe?.nonce === nonce && !probe.floors.has(member)) {
+      probe.floors.set(member, { epoch, term, height });
+    }
   }
   if (s.recovering) leaveAmnesia(s);
 }
@@ -94,7 +94,9 @@ export function leaveAmnesia(s: State): void {
     term > 0 &&
     floors.every((floor) => floor.epoch < epoch || (floor.epoch === epoch && floor.term < term));
   const higher = floors.every(
-    (floor) => floor.epoch <= epoch && height > floor.height + s.config.window,
+    (floor) =>
+      (floor.epoch < epoch || (floor.epoch === epoch && floor.term <= term)) &&
+      height > floor.height + s.config.window,
   );
   if (!laterTerm && !higher) return;
   s.recovering = false;

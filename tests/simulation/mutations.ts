@@ -560,8 +560,8 @@ const READS: readonly Mutation[] = [
     core(
       'answers to an earlier probe count',
       'recovery.ts',
-      '  if (probe?.nonce === nonce && !probe.floors.has(member)) {',
-      '  if (probe !== null && !probe.floors.has(member)) {',
+      '    if (probe?.nonce === nonce && !probe.floors.has(member)) {',
+      '    if (probe !== null && !probe.floors.has(member)) {',
     ),
   ),
 ];
