@@ -164,6 +164,7 @@ function clusterCommands(cluster: Command): void {
     .requiredOption('--genesis <file>', 'block 0, from whoever founded the cluster')
     .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
     .option('--newcomer', 'the cluster runs already: trustsql node add will add this node')
+    .option('--returning', 'a member comes back with its keys alone: all else was lost')
     .option('--json', 'print JSON')
     .action(async (flags: JoinFlags, command: Command) => {
       const { runJoin } = await import('./cluster.ts');

@@ -99,6 +99,24 @@ export function takeNextNodeKey(directory: string, { due }: NextNodeKey): void {
   rename(directory, waitingFile(directory, due), nodeKeyFile(directory));
 }
 
+/** From now on a cluster may hold votes of this key: nobody may make its ledger anew as if there were none. */
+export function markNodeKeyUsed(directory: string): void {
+  const path = usedFile(directory);
+  if (existsSync(path)) return;
+  onDisk(path, () => {
+    writeFileSync(path, '', { mode: 0o600, flush: true });
+    syncFolder(keysFolder(directory));
+  });
+}
+
+export function isNodeKeyUsed(directory: string): boolean {
+  return existsSync(usedFile(directory));
+}
+
+function usedFile(directory: string): string {
+  return join(keysFolder(directory), 'in-use');
+}
+
 function waitingFile(directory: string, due: boolean): string {
   return `${nodeKeyFile(directory)}.${due ? 'due' : 'next'}`;
 }
