@@ -8,13 +8,18 @@ import { HASH_BYTES } from '../ledger/crypto.ts';
 import type { Quorums } from '../ledger/quorum.ts';
 import { systemClock } from '../server/clock.ts';
 import type { Config } from '../server/config.ts';
-import { foundCluster, joinCluster, prepareNode } from '../server/founding/found.ts';
+import {
+  foundCluster,
+  joinCluster,
+  prepareNode,
+  returnToCluster,
+} from '../server/founding/found.ts';
 import { describeGenesis } from '../server/founding/genesis.ts';
 import type { ClusterConsensus } from '../server/founding/genesis.ts';
 import type { GenesisBlock } from '../server/founding/genesis-file.ts';
 import { makeLocalCluster } from '../server/founding/local.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
-import { hexOf } from './exit.ts';
+import { CommandError, EXIT, hexOf } from './exit.ts';
 import { jsonText } from './json.ts';
 
 export interface KeyFlags {
@@ -34,6 +39,7 @@ export interface JoinFlags {
   readonly genesis: string;
   readonly chainId?: string;
   readonly newcomer?: boolean;
+  readonly returning?: boolean;
   readonly json?: boolean;
 }
 
@@ -92,22 +98,31 @@ export function runGenesis(
 
 export function runJoin(config: Config, flags: JoinFlags): void {
   const json = flags.json === true;
-  const { chainId: given } = flags;
-  const found = joinCluster(config, nativeCrypto, {
+  const { chainId: given, newcomer = false, returning = false } = flags;
+  if (newcomer && returning) {
+    throw new CommandError(EXIT.usage, 'a node is a newcomer, or it returns');
+  }
+  const options = {
     file: flags.genesis,
     chainId: given === undefined ? null : hexOf('--chain-id', given, HASH_BYTES),
-    newcomer: flags.newcomer === true,
-    show: (block) => {
+    show: (block: GenesisBlock) => {
       if (!json) process.stdout.write(`${flags.genesis} is sound:\n${clusterText(block)}`);
     },
-  });
+  };
+  const found = returning
+    ? returnToCluster(config, nativeCrypto, options)
+    : joinCluster(config, nativeCrypto, { ...options, newcomer });
   if (json) process.stdout.write(jsonText({ data: config.data, ...jsonOf(found) }));
-  else {
-    const next = `Start it; an administrator adds it then: trustsql node add <node key>@<host>:<port>\n`;
-    process.stdout.write(
-      `Its ledger is in ${config.data}.\n${flags.newcomer === true ? next : ''}`,
-    );
+  else process.stdout.write(`Its ledger is in ${config.data}.\n${nextStep(newcomer, returning)}`);
+}
+
+function nextStep(newcomer: boolean, returning: boolean): string {
+  if (newcomer) {
+    return 'Start it; an administrator adds it then: trustsql node add <node key>@<host>:<port>\n';
   }
+  return returning
+    ? 'Start it: it gets the blocks, and votes again when what it has forgotten is past.\n'
+    : '';
 }
 
 export function runClusterInit(config: Config, flags: InitFlags): void {

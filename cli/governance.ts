@@ -150,7 +150,7 @@ export async function carryOut(
     const now = await stateOf(connection);
     const same = planOf(now, state.rules).changes.length === 0;
     if (now.epoch === epoch || !same || tries >= TRIES_MAX) throw error;
-    return carryOut(connection, now, rules, flags, tries + 1);
+    return carryOut(connection, { ...now, renewed: state.renewed }, rules, flags, tries + 1);
   }
 }
 

@@ -164,6 +164,7 @@ function clusterCommands(cluster: Command): void {
     .requiredOption('--genesis <file>', 'block 0, from whoever founded the cluster')
     .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
     .option('--newcomer', 'the cluster runs already: trustsql node add will add this node')
+    .option('--returning', 'a member comes back with its keys alone: all else was lost')
     .option('--json', 'print JSON')
     .action(async (flags: JoinFlags, command: Command) => {
       const { runJoin } = await import('./cluster.ts');
@@ -303,6 +304,19 @@ function memberCommands(node: Command): void {
     .action(async (old: string, text: string, flags: JoiningFlags) => {
       const { runNodeReplace } = await import('./node.ts');
       await runNodeReplace(old, text, rest(flags));
+    });
+  withChange(
+    node
+      .command('rotate-key')
+      .description('a new signing key for the node of --data, which is started again then'),
+  )
+    .option('--config <file>', 'configuration file (default: trustsql.config.json, if there)')
+    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option(...OUT)
+    .action(async (flags: ChangeFlags, command: Command) => {
+      const { runRotateKey } = await import('./rotate-key.ts');
+      const config = configOf(command);
+      await runRotateKey(config, { ...flags, data: config.data });
     });
 }
 

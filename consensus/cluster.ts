@@ -33,6 +33,7 @@ import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
 import type { CertifiedBlock } from './core/message.ts';
 import type { Replica } from './core/replica.ts';
 import { isApproved } from './core/system-check.ts';
+import { Reads } from './reads.ts';
 import { RulesChange, decodeChange, encodeChange } from './rules-change.ts';
 import type { ApprovedRules } from './rules-change.ts';
 import { stoppedError } from './stopped.ts';
@@ -89,6 +90,8 @@ const RESEND_MS = 1_000;
 const POOL_AGE_MAX_MS = 75_000;
 /** What a client waits for other nodes to say that they got the same results, in ms. */
 const AGREE_MS_MAX = 10_000;
+/** What a linearizable read waits for a quorum to answer, and for the blocks that it names to be executed, in ms. */
+const READ_MS_MAX = 10_000;
 /** What a node that stops still waits for its own bundles, in ms. */
 const STOP_MS_MAX = 5_000;
 
@@ -117,13 +120,15 @@ export class Cluster implements Consensus {
   readonly #pool: BundlePool;
   readonly #order: DurableOrder;
   readonly #agreement: Agreement;
+  readonly #reads: Reads;
   /** Proposers of this node, by key of their bundle. */
   readonly #waiting = new Map<BundleKey, Waiting>();
   #events: ReplicaEvent[] = [];
   #handling = false;
   /** Everything persisted up to this token is durable. */
   #durable = 0;
-  #held: EffectOf<'send'>[] = [];
+  /** What waits for something to be durable. */
+  #held: EffectOf<'send' | 'readReady'>[] = [];
   /** The replica leads and has room for a block. */
   #wanted: EffectOf<'wantBlock'> | null = null;
   /** Blocks handed to the ledger and not yet executed. */
@@ -147,6 +152,7 @@ export class Cluster implements Consensus {
     this.#pool = options.pool;
     const { covered, uncovered } = options.ledger.tip;
     this.#agreement = new Agreement([covered, ...uncovered]);
+    this.#reads = new Reads(options.ledger.tip.height);
     this.#order = new DurableOrder({
       log: options.log,
       height: options.ledger.tip.height,
@@ -230,6 +236,14 @@ export class Cluster implements Consensus {
     return agreed;
   }
 
+  caughtUp(): Promise<void> {
+    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state === 'failed'));
+    if (!this.#isListed) return Promise.reject(uninformedError(this.replica.config));
+    const { id, outcome } = this.#reads.begin(this.#options.monotonic() + READ_MS_MAX);
+    this.#handle({ kind: 'read', id });
+    return outcome;
+  }
+
   async stop(): Promise<void> {
     if (this.#state === 'open') this.#state = 'stopping';
     const end = this.#options.monotonic() + STOP_MS_MAX;
@@ -237,6 +251,7 @@ export class Cluster implements Consensus {
     clearInterval(this.#ticker);
     if (this.#proposeTimer !== null) clearTimeout(this.#proposeTimer);
     this.#agreement.expire(Infinity);
+    this.#reads.expire(Infinity);
     this.#forgetOwn(unknownError());
     await this.#order.idle();
     while (this.#executing > 0 && (this.#state as string) !== 'failed') await this.#nextExecuted();
@@ -353,7 +368,8 @@ export class Cluster implements Consensus {
   #carryOut(effect: Effect): void {
     switch (effect.kind) {
       case 'send':
-        if (effect.after <= this.#durable) this.#send(effect);
+      case 'readReady':
+        if (effect.after <= this.#durable) this.#letGo(effect);
         else this.#held.push(effect);
         return;
       case 'persist':
@@ -370,7 +386,6 @@ export class Cluster implements Consensus {
       case 'serve':
         return this.#serve(effect);
       case 'proposed':
-      case 'readReady':
         return;
       case 'alarm':
         this.#options.onAlarm(effect.alarm, effect.message);
@@ -381,7 +396,12 @@ export class Cluster implements Consensus {
     }
   }
 
-  #send({ to, bytes }: EffectOf<'send'>): void {
+  #letGo(effect: EffectOf<'send' | 'readReady'>): void {
+    if (effect.kind === 'readReady') {
+      this.#reads.ready(effect.id, effect.height);
+      return;
+    }
+    const { to, bytes } = effect;
     this.#options.network.send(to, laneOf(bytes), tagged(REPLICA_MESSAGE, bytes));
   }
 
@@ -389,7 +409,7 @@ export class Cluster implements Consensus {
     this.#durable = Math.max(this.#durable, token);
     const ready = this.#held.filter(({ after }) => after <= this.#durable);
     this.#held = this.#held.filter(({ after }) => after > this.#durable);
-    for (const effect of ready) this.#send(effect);
+    for (const effect of ready) this.#letGo(effect);
     this.#handle({ kind: 'persisted', token: this.#durable });
   }
 
@@ -444,6 +464,7 @@ export class Cluster implements Consensus {
       this.#waiting.delete(keys[i]!);
       position = end;
     });
+    this.#reads.executed(height);
     for (const wake of this.#executedWaiters.splice(0)) wake();
     this.#handle({ kind: 'executed', height, receiptsRoot: result.receiptsRoot });
     this.#propose();
@@ -504,6 +525,7 @@ export class Cluster implements Consensus {
     const nowMs = this.#options.monotonic();
     this.#handle({ kind: 'tick', nowMs });
     this.#agreement.expire(nowMs);
+    this.#reads.expire(nowMs);
     if (nowMs - this.#lastResendMs >= RESEND_MS) {
       this.#lastResendMs = nowMs;
       this.#resend(nowMs);
@@ -547,6 +569,7 @@ export class Cluster implements Consensus {
     this.#state = 'failed';
     clearInterval(this.#ticker);
     this.#agreement.expire(Infinity);
+    this.#reads.expire(Infinity);
     this.#forgetOwn(unknownError());
     for (const wake of this.#executedWaiters.splice(0)) wake();
     this.#options.onFailure(error);
@@ -581,5 +604,13 @@ function unlistedError({ epoch }: EpochConfig): SqlError {
     SQLSTATE.readOnlySqlTransaction,
     `this node has no part in the ledger as of epoch ${epoch}, so it can only be read here`,
     { hint: 'Connect to another node. An administrator gives it a part: trustsql node add.' },
+  );
+}
+
+function uninformedError({ epoch }: EpochConfig): SqlError {
+  return new SqlError(
+    SQLSTATE.cannotConnectNow,
+    `this node has no part in the ledger as of epoch ${epoch}, so it does not hear what is confirmed`,
+    { hint: 'Connect to another node.' },
   );
 }

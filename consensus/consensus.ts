@@ -88,6 +88,13 @@ export interface Consensus {
    * @throws SqlError 40003 that names the others, after a time; the block is confirmed in any case
    */
   agreed(height: number, confirm: Confirm): Promise<void>;
+  /**
+   * Resolves when this node has executed everything that was confirmed anywhere before the call: what is read then is
+   * linearizable. At once where there is one node.
+   *
+   * @throws SqlError 57P03 when the members do not answer in time, or this node has no part among them
+   */
+  caughtUp(): Promise<void>;
   /** Finishes what was proposed, then stops. */
   stop(): Promise<void>;
 }

@@ -100,6 +100,11 @@ export class Solo implements Consensus {
     return Promise.resolve();
   }
 
+  /** A block is confirmed when its proposer is told, and by then it is executed. */
+  caughtUp(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#disarmIdleProof();

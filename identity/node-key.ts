@@ -2,9 +2,12 @@
 //
 // A JSON file {version, publicKey, box}, hexadecimal. The public key is in the clear: whoever checks a proof
 // needs it, and it lets `open` tell a wrong master key from a damaged file.
+//
+// A key that is to take its place lies beside it in the same form, as `node.key.next`, and as `node.key.due` from the
+// moment it is known that the chain lists it. Each step is one rename: after a crash there is the one or the other.
 
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { concat, equal, hex, tryFromHex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -29,28 +32,108 @@ export function nodeKeyFile(directory: string): string {
   return join(keysFolder(directory), 'node.key');
 }
 
+/** Made, and not on disk. */
+export function newNodeKey(crypto: Crypto): NodeKey {
+  const seed = new Uint8Array(randomBytes(SEED_BYTES));
+  return { publicKey: crypto.publicKeyOf(seed), seed };
+}
+
 /**
  * Makes the key; it is on disk when this returns.
  *
  * @throws StorageError foreign when there is one, io when it cannot be written
  */
 export function makeNodeKey(directory: string, crypto: Crypto, masterKey: Uint8Array): NodeKey {
-  const seed = new Uint8Array(randomBytes(SEED_BYTES));
-  const publicKey = crypto.publicKeyOf(seed);
-  const box = seal(masterKey, contextOf(publicKey), seed);
-  const text = { version: FORMAT_VERSION, publicKey: hex(publicKey), box: hex(box) };
+  const key = newNodeKey(crypto);
   const path = nodeKeyFile(directory);
   try {
     mkdirSync(keysFolder(directory), { recursive: true, mode: 0o700 });
-    const bytes = `${JSON.stringify(text, null, 2)}\n`;
-    writeFileSync(path, bytes, { mode: 0o600, flag: 'wx', flush: true });
+    writeFileSync(path, sealedText(key, masterKey), { mode: 0o600, flag: 'wx', flush: true });
     syncFolder(keysFolder(directory));
   } catch (error) {
     const there = (error as { code?: string }).code === 'EEXIST';
     const why = there ? 'there is a node key already' : (error as Error).message;
     throw new StorageError(there ? 'foreign' : 'io', `${path}: ${why}`, { cause: error });
   }
-  return { publicKey, seed };
+  return key;
+}
+
+function sealedText({ publicKey, seed }: NodeKey, masterKey: Uint8Array): string {
+  const box = seal(masterKey, contextOf(publicKey), seed);
+  const text = { version: FORMAT_VERSION, publicKey: hex(publicKey), box: hex(box) };
+  return `${JSON.stringify(text, null, 2)}\n`;
+}
+
+/** A key that is to take the place of the node's. */
+export interface NextNodeKey {
+  readonly publicKey: Uint8Array;
+  /** The chain is known to list it, also where the blocks of this node do not say so yet. */
+  readonly due: boolean;
+}
+
+/** The key that waits to take the place of the node's, or null. @throws StorageError io, damaged */
+export function readNextNodeKey(directory: string): NextNodeKey | null {
+  for (const due of [true, false]) {
+    const path = waitingFile(directory, due);
+    if (existsSync(path)) return { publicKey: readNodeKeyFile(path).publicKey, due };
+  }
+  return null;
+}
+
+/** Puts a key beside the node's, on disk, before anybody is told of it. @throws StorageError io */
+export function keepNextNodeKey(directory: string, key: NodeKey, masterKey: Uint8Array): void {
+  const path = waitingFile(directory, false);
+  onDisk(path, () => {
+    writeFileSync(`${path}.new`, sealedText(key, masterKey), { mode: 0o600, flush: true });
+  });
+  rename(directory, `${path}.new`, path);
+}
+
+/** The chain lists the key that waits: the next start takes it, whatever its own blocks say. @throws StorageError io */
+export function markNextNodeKeyDue(directory: string): void {
+  rename(directory, waitingFile(directory, false), waitingFile(directory, true));
+}
+
+/** The key that waits takes the place of the node's, which is gone then. @throws StorageError io */
+export function takeNextNodeKey(directory: string, { due }: NextNodeKey): void {
+  rename(directory, waitingFile(directory, due), nodeKeyFile(directory));
+}
+
+/** From now on a cluster may hold votes of this key: nobody may make its ledger anew as if there were none. */
+export function markNodeKeyUsed(directory: string): void {
+  const path = usedFile(directory);
+  if (existsSync(path)) return;
+  onDisk(path, () => {
+    writeFileSync(path, '', { mode: 0o600, flush: true });
+    syncFolder(keysFolder(directory));
+  });
+}
+
+export function isNodeKeyUsed(directory: string): boolean {
+  return existsSync(usedFile(directory));
+}
+
+function usedFile(directory: string): string {
+  return join(keysFolder(directory), 'in-use');
+}
+
+function waitingFile(directory: string, due: boolean): string {
+  return `${nodeKeyFile(directory)}.${due ? 'due' : 'next'}`;
+}
+
+function rename(directory: string, from: string, to: string): void {
+  onDisk(to, () => {
+    renameSync(from, to);
+    syncFolder(keysFolder(directory));
+  });
+}
+
+function onDisk(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw new StorageError('io', `${path}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** A key for one purpose, which does not tell the node's own: HKDF-SHA-256 (RFC 5869). */

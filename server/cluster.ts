@@ -13,6 +13,7 @@ import { Replica } from '../consensus/core/replica.ts';
 import { CONSENSUS_LIMITS } from '../consensus/limits.ts';
 import { validator } from '../consensus/validate.ts';
 import { remembering } from '../consensus/verified.ts';
+import { markNodeKeyUsed } from '../identity/node-key.ts';
 import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
 import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
@@ -64,6 +65,7 @@ export interface ClusterPartsOptions {
 /** @throws StorageError; the system's error when the port for peers cannot be had */
 export async function openCluster(options: ClusterPartsOptions): Promise<ClusterParts> {
   const { config, secrets, writer } = options;
+  markNodeKeyUsed(config.data);
   const votes = new VoteLog(config.data);
   let cluster: Cluster | null = null;
   const network = await startNetwork(options, (from, bytes) =>
@@ -134,7 +136,7 @@ function restored(writer: Writer, ledger: Ledger, votes: VoteLog, publicKey: Uin
   const stored = storedBlock(writer, height);
   const config = writer.epochConfig;
   // A member with blocks and without votes has lost them. Who is none has cast no vote that still counts.
-  const unused = height === 0 || memberOf(config, publicKey) < 0;
+  const unused = !votes.begun && (height === 0 || memberOf(config, publicKey) < 0);
   return {
     header: decodeHeader(stored.header),
     hash: ledger.tip.hash,

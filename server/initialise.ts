@@ -15,7 +15,13 @@ import {
   readMasterKey,
   writeMasterKey,
 } from '../identity/master-key.ts';
-import { makeNodeKey, nodeKeyFile, openNodeKey, readNodePublicKey } from '../identity/node-key.ts';
+import {
+  isNodeKeyUsed,
+  makeNodeKey,
+  nodeKeyFile,
+  openNodeKey,
+  readNodePublicKey,
+} from '../identity/node-key.ts';
 import type { NodeKey } from '../identity/node-key.ts';
 import { generatePassword, verifierOfPassword } from '../identity/password.ts';
 import { hex } from '../ledger/bytes.ts';
@@ -257,6 +263,10 @@ function clearLeftovers(directory: string): void {
     }
     if (foreign !== undefined) {
       throw new StorageError('foreign', `${directory}: not empty, and no ledger (${foreign})`);
+    }
+    if (isNodeKeyUsed(directory)) {
+      const next = 'trustsql cluster join --returning brings it back';
+      throw new StorageError('foreign', `${directory}: the key of a node of a cluster; ${next}`);
     }
     if (existsSync(join(directory, 'chain')) && tipOf(directory) > 0) {
       throw new StorageError('foreign', `${directory}: there are blocks here, but no marker file`);

@@ -48,6 +48,7 @@ import { Gateway } from './gateway.ts';
 import { initialise, openSecrets, readAdminUrl, writeAdminUrl } from './initialise.ts';
 import type { NodeSecrets } from './initialise.ts';
 import { Inline } from './inline.ts';
+import { rotatedKey } from './key-rotation.ts';
 import { LockTable } from './lock-table.ts';
 import type { Log } from './log.ts';
 import { makeLog } from './log.ts';
@@ -185,8 +186,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   };
   const alarms = new Alarms(systemClock, log);
   const startedMs = systemClock.now();
-  const secrets = openSecrets(config, crypto, systemClock);
-  const writer = await Writer.open(config.data, secrets.nodeKey.publicKey, onFailure);
+  const opened = openSecrets(config, crypto, systemClock);
+  const writer = await Writer.open(config.data, opened.nodeKey.publicKey, onFailure);
+  const nodeKey = rotatedKey(config, crypto, opened.nodeKey, writer.epochConfig, log);
+  const secrets = { ...opened, nodeKey };
   const { chainId } = secrets.data;
   const { database, consensus: policy } = writer.genesis;
   const peers = peerOptionsOf(config, policy);
@@ -325,6 +328,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     signerOf: (id) => signerOf(catalog, secrets, id),
     prove: () => consensus.prove(),
     agreed: (height, confirm) => consensus.agreed(height, confirm),
+    caughtUp: async () => {
+      await consensus.caughtUp();
+      await following;
+    },
     admit: () => repair?.admit(),
     putChunk: (bytes) => {
       if (peers === null) return writer.putChunk(bytes);

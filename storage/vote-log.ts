@@ -104,6 +104,11 @@ export class VoteLog {
     return this.#turn === 0 || this.#end + bytesOf(records) + SECTOR_BYTES > this.#fileBytes;
   }
 
+  /** Whether records were ever begun: one that was, and holds none, has forgotten what it held. */
+  get begun(): boolean {
+    return this.#turn > 0;
+  }
+
   /**
    * Appends records; resolves when they are on disk. What is appended in one turn of the event loop, or while the disk
    * is at work, shares a sync.
@@ -258,4 +263,11 @@ function recordsIn(batch: Buffer): Uint8Array[] {
     at += LENGTH_BYTES + length;
   }
   return records;
+}
+
+/** Makes the log of a member whose log was lost: its replica must not vote before it knows that to be past. */
+export function makeForgottenLog(directory: string): void {
+  const log = new VoteLog(directory);
+  if (!log.begun) log.restart([]);
+  log.close();
 }

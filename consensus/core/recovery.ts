@@ -5,8 +5,9 @@
 // that: whatever it has signed lies below. As long as it is recovering it answers nobody, so that two that
 // have forgotten do not reassure one another.
 //
-// A linearizable read asks the same question: what was confirmed before it is no higher than the greatest floor
-// of a quorum. Each attempt has a nonce of its own.
+// A linearizable read asks the same question: whatever was confirmed before it, an honest member among any r
+// has helped to confirm, and has said so with its floor. So it is enough that the floors of some r members are
+// reached; a liar can claim what it likes as long as r honest ones answer. Each probe has a nonce of its own.
 
 import { keyOf } from './block-tree.ts';
 import { isHigher } from './context.ts';
@@ -14,7 +15,7 @@ import type { DurableState } from './durable.ts';
 import type { Message } from './message.ts';
 import type { Floor, Probe, State } from './state.ts';
 
-/** A read that waits longer asks again without the highest claim, which a liar may have made. */
+/** After so long, in ms, members that have not answered a read are asked again: the question may be lost. */
 const READ_PATIENCE_MS = 100;
 
 /** Takes up the vote state of before a crash. @returns false when it does not fit the chain: it was lost */
@@ -48,9 +49,9 @@ export function beginAmnesia(s: State): void {
   s.broadcast({ kind: 'probe', nonce: s.amnesia.nonce });
 }
 
-function newProbe(s: State, ignored = -1): Probe {
+function newProbe(s: State): Probe {
   s.nonce += 1;
-  return { nonce: s.nonce, floors: new Map(), reads: [], startedMs: s.times.now, ignored };
+  return { nonce: s.nonce, floors: new Map(), reads: [], askedMs: s.times.now };
 }
 
 /** The highest block that this member may have helped to confirm. */
@@ -73,7 +74,8 @@ export function onFloor(
   if (member < 0) return;
   const { nonce, epoch, term, height } = message;
   for (const probe of [s.amnesia, s.probe]) {
-    if (probe?.nonce === nonce && member !== probe.ignored) {
+    // The first answer covers what was before the question; later ones only rise with the ledger.
+    if (probe?.nonce === nonce && !probe.floors.has(member)) {
       probe.floors.set(member, { epoch, term, height });
     }
   }
@@ -92,7 +94,9 @@ export function leaveAmnesia(s: State): void {
     term > 0 &&
     floors.every((floor) => floor.epoch < epoch || (floor.epoch === epoch && floor.term < term));
   const higher = floors.every(
-    (floor) => floor.epoch <= epoch && height > floor.height + s.config.window,
+    (floor) =>
+      (floor.epoch < epoch || (floor.epoch === epoch && floor.term <= term)) &&
+      height > floor.height + s.config.window,
   );
   if (!laterTerm && !higher) return;
   s.recovering = false;
@@ -110,8 +114,8 @@ export function onRead(s: State, id: number): void {
   if (s.probe === null) startProbe(s);
 }
 
-function startProbe(s: State, ignored = -1): void {
-  const probe = newProbe(s, ignored);
+function startProbe(s: State): void {
+  const probe = newProbe(s);
   probe.reads.push(...s.nextReads.splice(0));
   s.probe = probe;
   if (s.self >= 0 && !s.recovering) probe.floors.set(s.self, floorOf(s));
@@ -129,8 +133,8 @@ export function probeAgain(s: State): void {
 export function serveReads(s: State): void {
   const { probe } = s;
   if (probe === null) return;
-  const floors = [...probe.floors.values()];
-  if (floors.length < s.quorums.report || !isReached(s, floors)) return;
+  const reached = [...probe.floors.values()].filter((floor) => isReached(s, floor));
+  if (reached.length < s.quorums.report) return;
   for (const id of probe.reads) {
     s.effects.push({ kind: 'readReady', id, height: s.root.height, after: s.token });
   }
@@ -138,15 +142,11 @@ export function serveReads(s: State): void {
   if (s.nextReads.length > 0) startProbe(s);
 }
 
-function isReached(s: State, floors: readonly Floor[]): boolean {
-  const { epoch } = s.config;
-  if (floors.some((floor) => floor.epoch > epoch)) return false;
-  if (floors.every(({ height }) => s.root.height >= height)) return true;
-  const { confirming } = s;
-  return (
-    confirming !== null &&
-    floors.every((floor) => floor.epoch < epoch || floor.term < confirming.term)
-  );
+/** Whether everything that a member may have helped to confirm is confirmed here, or never will be. */
+function isReached({ config, root, confirming }: State, { epoch, term, height }: Floor): boolean {
+  if (epoch > config.epoch) return false;
+  if (height <= root.height) return true;
+  return confirming !== null && (epoch < config.epoch || term < confirming.term);
 }
 
 /** On a tick: asks again what nobody has answered. */
@@ -157,11 +157,10 @@ export function retryProbes(s: State): void {
 
 export function retryReads(s: State): void {
   const { probe } = s;
-  if (probe === null || s.times.now - probe.startedMs < READ_PATIENCE_MS) return;
-  const [claimant] = [...probe.floors].reduce<readonly [number, number]>(
-    (top, [member, { height }]) => (height > top[1] ? [member, height] : top),
-    [-1, s.root.height],
-  );
-  s.nextReads.unshift(...probe.reads);
-  startProbe(s, claimant === s.self || probe.ignored >= 0 ? -1 : claimant);
+  if (probe === null || s.times.now - probe.askedMs < READ_PATIENCE_MS) return;
+  probe.askedMs = s.times.now;
+  s.config.members.forEach(({ publicKey }, member) => {
+    if (member === s.self || probe.floors.has(member)) return;
+    s.send(publicKey, { kind: 'probe', nonce: probe.nonce });
+  });
 }

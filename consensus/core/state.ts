@@ -33,9 +33,8 @@ export interface Probe {
   readonly nonce: number;
   readonly floors: Map<number, Floor>;
   readonly reads: number[];
-  readonly startedMs: number;
-  /** Left out: a claim that nothing bore out. */
-  readonly ignored: number;
+  /** When members were asked last. */
+  askedMs: number;
 }
 
 export interface Floor {

@@ -3,6 +3,7 @@
 //   every organisation    prepareNode   keys, and a part without secrets
 //   the first one         foundCluster  parts → block 0, signed, and the ledger of it
 //   each other one        joinCluster   block 0, checked → the ledger of it
+//   one that lost its     returnToCluster   its keys, kept → the ledger of block 0, and a log that says what was forgotten
 //
 // (1) A part is written last: keys without one were promised to nobody, and may be made anew.
 // (2) Nothing is written into a data directory before all that the operator has given was checked.
@@ -12,7 +13,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Keyring } from '../../identity/keyring.ts';
 import { defaultMasterKeyFile, readMasterKey } from '../../identity/master-key.ts';
-import { openNodeKey } from '../../identity/node-key.ts';
+import { isNodeKeyUsed, openNodeKey } from '../../identity/node-key.ts';
 import type { NodeKey } from '../../identity/node-key.ts';
 import { generatePassword } from '../../identity/password.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
@@ -29,14 +30,23 @@ import {
   keepMasterKey,
   loadTlsOf,
   makeSecrets,
+  masterKeyFileOf,
   newAdministrator,
   onDisk,
   PART_ENDING,
   readAdminUrl,
   writeAdminUrl,
 } from '../initialise.ts';
+import { makeForgottenLog } from '../../storage/vote-log.ts';
 import { isPeerAddress } from '../peer-options.ts';
-import { checkInvitation, checkRunning, DATABASE, makeGenesis, membersOf } from './genesis.ts';
+import {
+  checkFirstCatalog,
+  checkInvitation,
+  checkRunning,
+  DATABASE,
+  makeGenesis,
+  membersOf,
+} from './genesis.ts';
 import type { ClusterConsensus, Foundation } from './genesis.ts';
 import { formatGenesis, parseGenesis } from './genesis-file.ts';
 import type { GenesisBlock } from './genesis-file.ts';
@@ -171,18 +181,54 @@ export function joinCluster(
   },
 ): GenesisBlock {
   const { file, chainId, newcomer, show } = options;
-  const own = openPrepared(config, crypto);
-  const found = parseGenesis(crypto, readText(file), file);
-  if (chainId !== null && !equal(chainId, found.chainId)) {
-    throw new StorageError(
-      'foreign',
-      `${file}: chain ${hex(found.chainId)} is not the one asked for`,
-    );
+  if (isNodeKeyUsed(config.data)) {
+    const why = `the key of ${config.data} has been in use, and may have voted for what is lost`;
+    throw new StorageError('foreign', `${why}: --returning lets it recover before it votes`);
   }
+  const own = openPrepared(config, crypto);
+  const found = readBlock(crypto, file, chainId);
   (newcomer ? checkRunning : checkInvitation)(found.genesis, own.part, file);
   show(found);
   install(config, found);
   return found;
+}
+
+/**
+ * Makes the ledger of a member anew whose data are lost but for its keys. It gets the blocks from the others, and votes
+ * again when what it has voted for, and forgotten, is known to be past.
+ *
+ * @param options  as of joinCluster
+ * @throws StorageError io or damaged when its keys are not whole, or as joinCluster
+ */
+export function returnToCluster(
+  config: Config,
+  crypto: Crypto,
+  options: Omit<Parameters<typeof joinCluster>[2], 'newcomer'>,
+): GenesisBlock {
+  const { data } = config;
+  if (isDataDirectory(data)) {
+    throw new StorageError('foreign', `${data}: there is a ledger here already`);
+  }
+  const found = readBlock(crypto, options.file, options.chainId);
+  checkFirstCatalog(found.genesis, options.file);
+  const masterKey = readMasterKey(masterKeyFileOf(config, found.chainId));
+  openNodeKey(data, crypto, masterKey);
+  Keyring.open(data, crypto, masterKey).close();
+  options.show(found);
+  // Before the marker, without which the directory is no ledger.
+  makeForgottenLog(data);
+  install(config, found);
+  return found;
+}
+
+/** @throws StorageError when the file is not sound, or of another chain than the one asked for */
+function readBlock(crypto: Crypto, file: string, chainId: Uint8Array | null): GenesisBlock {
+  const found = parseGenesis(crypto, readText(file), file);
+  if (chainId === null || equal(chainId, found.chainId)) return found;
+  throw new StorageError(
+    'foreign',
+    `${file}: chain ${hex(found.chainId)} is not the one asked for`,
+  );
 }
 
 /** Makes the ledger, and says in admin.url how its database is called. */

@@ -162,7 +162,7 @@ function administratorsOf({ catalog }: Genesis): Administrator[] {
 }
 
 /** @throws StorageError foreign when it gives anybody other rights than `makeGenesis` does */
-function checkFirstCatalog(genesis: Genesis, place: string): void {
+export function checkFirstCatalog(genesis: Genesis, place: string): void {
   const plain = firstCatalog(administratorsOf(genesis));
   if (equal(encodeChanges(plain), encodeChanges(genesis.catalog))) return;
   const what = 'its catalog holds something other than administrators and schema public';

@@ -29,6 +29,8 @@ export interface Standing {
   /** Newest confirmed height of the node asked. */
   readonly height: number;
   readonly nodes: readonly Seen[];
+  /** Key that a node with all the blocks has once it is started again. */
+  readonly renewed?: string | undefined;
 }
 
 /** What members bear under rules. */
@@ -120,10 +122,13 @@ function quorumRefusals(before: Bearing, after: Bearing): string[] {
 }
 
 /** Who becomes a member must be there, and have the blocks. */
-function newcomerRefusals({ rules, height, nodes }: Standing, keys: readonly string[]): string[] {
+function newcomerRefusals(
+  { rules, height, nodes, renewed }: Standing,
+  keys: readonly string[],
+): string[] {
   const members = new Set(rules.members.map(keyOf));
   return keys
-    .filter((key) => !members.has(key))
+    .filter((key) => !members.has(key) && key !== renewed)
     .flatMap((key) => {
       const seen = nodes.find((node) => node.key === key);
       if (seen?.up !== true) return [`${key} is not connected`];
@@ -163,7 +168,10 @@ function risksOf(standing: Standing, rules: Rules, before: Bearing, after: Beari
         : `raft mode needs ${after.fast} members, and ${after.reachable} can be reached: bft mode follows`,
     );
   }
-  const { leader } = standing;
+  const { leader, renewed } = standing;
+  if (renewed !== undefined) {
+    risks.push('the node with the new key is silent until it is started again');
+  }
   if (leader !== null && !rules.members.some((member) => keyOf(member) === leader)) {
     risks.push('the member that leads is taken out: another one takes over');
   }

@@ -49,6 +49,8 @@ export interface NodeServices {
   prove(): Promise<void>;
   /** Resolves when other nodes have got the same results of a block that this one has executed. */
   agreed: Consensus['agreed'];
+  /** Resolves when this node, its catalog too, has everything that was confirmed anywhere before the call. */
+  caughtUp: Consensus['caughtUp'];
   /** Called before a statement runs. @throws SqlError 57P03 while the node must not answer */
   admit(): void;
   /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */

@@ -9,7 +9,7 @@
 //     back until then. Sync: it stood alone. Anything else: it runs in the implicit transaction.
 // (3) After an error a block is failed (status E) until it ends; an implicit transaction is gone.
 
-import { SqlError } from '../../ledger/error.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { parseStatements } from '../../sql/parse.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
@@ -30,6 +30,7 @@ import type { Bound, Prepared } from './plan.ts';
 import { scopeOf } from './planner.ts';
 import { formatsFor } from './portal.ts';
 import type { Portal } from './portal.ts';
+import { caughtUp, isLinearizable } from './read-consistency.ts';
 import { canceledByUser, statementTimeout } from './stop.ts';
 import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
 
@@ -95,7 +96,7 @@ export class Session implements WireSession {
       if (this.statements.size >= STATEMENTS_PER_SESSION_MAX)
         throw tooMany('prepared statements', STATEMENTS_PER_SESSION_MAX);
       if (this.context.transaction?.failed === true) this.#checkAllowedText(text);
-      const prepared = this.context.services.planner.prepare(text, parameterOids, this.context);
+      const prepared = this.#plan(text, parameterOids);
       return this.#then(prepared, (made) => {
         this.statements.set(name, made);
       });
@@ -248,6 +249,23 @@ export class Session implements WireSession {
     this.#onClose(this);
   }
 
+  #plan(text: string, parameterOids: readonly number[]): Prepared | Promise<Prepared> {
+    const { context } = this;
+    const { planner } = context.services;
+    if (!isLinearizable(context)) return planner.prepare(text, parameterOids, context);
+    return this.#guarded(null, async () => {
+      try {
+        return await planner.prepare(text, parameterOids, context);
+      } catch (error) {
+        // What this text names may have been made at another node.
+        const [statement] = isSqlError(error) ? parseStatements(text) : [];
+        if (statement === undefined) throw error;
+        await caughtUp(context, statement.kind);
+        return planner.prepare(text, parameterOids, context);
+      }
+    });
+  }
+
   /** The statement, planned anew if the catalog has changed since, or the role, or what else it was read by. */
   current(name: string, prepared: Prepared): Prepared | Promise<Prepared> {
     const stale =
@@ -281,7 +299,10 @@ export class Session implements WireSession {
     if (transaction !== null && (!transaction.explicit || transaction.failed)) return null;
     const bound = this.context.services.planner.cached(text, this.context);
     if (bound === undefined) return null;
-    return this.#guarded(sink, () => this.#runOnce(bound, sink)) as void | Promise<void>;
+    const { kind } = bound.prepared.statement!;
+    return this.#guarded(sink, () =>
+      this.#then(caughtUp(this.context, kind), () => this.#runOnce(bound, sink)),
+    ) as void | Promise<void>;
   }
 
   async #queryText(text: string, sink: ResultSink): Promise<void> {
@@ -314,6 +335,7 @@ export class Session implements WireSession {
   async #runText(statement: ParsedStatement, alone: boolean, sink: ResultSink): Promise<void> {
     this.#checkAllowed(statement);
     if (!alone && statement.kind !== 'TransactionStmt') this.context.begin(false);
+    await caughtUp(this.context, statement.kind);
     const { planner } = this.context.services;
     const prepared = await planner.prepareParsed(statement, this.context);
     if (alone) await planner.share(prepared, this.context);
@@ -342,8 +364,7 @@ export class Session implements WireSession {
       sink.emptyQuery();
       return 'complete';
     }
-    const outcome =
-      portal.outcome ?? execute(this, portal.prepared, portal.parameters, portal.formats, sink);
+    const outcome = portal.outcome ?? this.#begin(portal, sink);
     return this.#then(outcome, (done) => {
       portal.outcome = done;
       if (done.kind !== 'rows') {
@@ -351,6 +372,13 @@ export class Session implements WireSession {
       }
       return this.#sendSome(done, rowsMax, sink);
     }) as 'complete' | 'suspended' | Promise<'complete' | 'suspended'>;
+  }
+
+  #begin(portal: Portal, sink: ResultSink): Outcome | Promise<Outcome> {
+    const { prepared, parameters, formats } = portal;
+    return this.#then(caughtUp(this.context, prepared.statement!.kind), () =>
+      execute(this, prepared, parameters, formats, sink),
+    );
   }
 
   #finishOther(

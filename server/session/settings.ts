@@ -216,6 +216,11 @@ const LIST: readonly Definition[] = [
   { name: 'ledger.as_of', initial: '' },
   { name: 'ledger.role_key', initial: '', check: roleKey },
   { name: 'ledger.confirm', initial: 'local', check: oneOf('local', 'f+1', 'all') },
+  {
+    name: 'ledger.read_consistency',
+    initial: 'session',
+    check: oneOf('session', 'linearizable'),
+  },
   { name: 'ledger.last_transaction', initial: '', fixed: true },
   { name: 'ledger.last_block', initial: '', fixed: true },
 ];

@@ -49,6 +49,7 @@ describe('help', () => {
       ['node', 'add'],
       ['node', 'remove'],
       ['node', 'replace'],
+      ['node', 'rotate-key'],
       ['cluster', 'demo'],
     ];
     for (const names of paths) {

@@ -17,6 +17,7 @@ function gatewayOver(propose: (proposal: Proposal) => Promise<never>): Gateway {
     propose,
     prove: () => Promise.resolve(),
     agreed: () => Promise.resolve(),
+    caughtUp: () => Promise.resolve(),
     stop: () => Promise.resolve(),
   };
   return new Gateway({

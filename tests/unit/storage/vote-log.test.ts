@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { utf8 } from '../../../ledger/bytes.ts';
-import { VoteLog } from '../../../storage/vote-log.ts';
+import { makeForgottenLog, VoteLog } from '../../../storage/vote-log.ts';
 
 const FILE_BYTES = 16_384;
 const SECTOR_BYTES = 512;
@@ -48,7 +48,21 @@ describe('a log of votes', () => {
   test('is empty and sound at first', () => {
     const log = open();
     expect([texts(log), log.sound, log.isFull([])]).toEqual([[], true, true]);
+    expect(log.begun).toBe(false);
     log.close();
+  });
+
+  test('tells one that has forgotten what it held from one that never held anything', async () => {
+    makeForgottenLog(directory);
+    const log = new VoteLog(directory);
+    expect([texts(log), log.sound, log.begun]).toEqual([[], true, true]);
+    await log.append([utf8('recovering')]);
+    log.close();
+    // An interrupted command is given again: it takes nothing away.
+    makeForgottenLog(directory);
+    const again = new VoteLog(directory);
+    expect([texts(again), again.sound]).toEqual([['recovering'], true]);
+    again.close();
   });
 
   test('gives back in order what was appended, also in one turn', async () => {

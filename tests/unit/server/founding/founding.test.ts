@@ -1,10 +1,11 @@
 // Founding a cluster: what organisations give each other is taken only if it is sound, and is theirs.
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { markNodeKeyUsed } from '../../../../identity/node-key.ts';
 import { deriveVerifier } from '../../../../identity/password.ts';
 import { applyChanges, EMPTY_CATALOG, ID } from '../../../../ledger/catalog.ts';
 import type { Genesis } from '../../../../ledger/block.ts';
@@ -13,7 +14,12 @@ import { chainIdOf } from '../../../../ledger/hash.ts';
 import { systemClock } from '../../../../server/clock.ts';
 import { readConfig } from '../../../../server/config.ts';
 import type { Config } from '../../../../server/config.ts';
-import { foundCluster, joinCluster, prepareNode } from '../../../../server/founding/found.ts';
+import {
+  foundCluster,
+  joinCluster,
+  prepareNode,
+  returnToCluster,
+} from '../../../../server/founding/found.ts';
 import { formatGenesis } from '../../../../server/founding/genesis-file.ts';
 import type { GenesisBlock } from '../../../../server/founding/genesis-file.ts';
 import { formatPart, parsePart } from '../../../../server/founding/part.ts';
@@ -24,6 +30,7 @@ import { ChainWriter } from '../../../../storage/chain-writer.ts';
 import { makeGenesisBlock } from '../../../../storage/create-ledger.ts';
 import { readGenesis } from '../../../../storage/epochs.ts';
 import { nativeCrypto as crypto } from '../../../../storage/native-crypto.ts';
+import { VoteLog } from '../../../../storage/vote-log.ts';
 import { verifyLedger } from '../../../../storage/verify.ts';
 
 const SEED = new Uint8Array(32).fill(3);
@@ -166,6 +173,40 @@ describe('a cluster', () => {
     ChainWriter.open(configOf('bob').data, { crypto }).close();
     const verified = await verifyLedger(configOf('bob').data, { chainId });
     expect(verified).toMatchObject({ ok: true });
+  });
+
+  test('takes back a member with its keys alone, and not as one that has never voted', () => {
+    const { chainId } = found(NAMES.map((name) => prepare(name)));
+    join_('bob', chainId);
+    const config = configOf('bob');
+    markNodeKeyUsed(config.data);
+    const kept = join(folder, 'kept');
+    mkdirSync(kept);
+    for (const name of ['keys', 'identity.sqlite', 'bob.node.json']) {
+      cpSync(join(config.data, name), join(kept, name), { recursive: true });
+    }
+    rmSync(config.data, { recursive: true });
+    cpSync(kept, config.data, { recursive: true });
+    expect(() => join_('bob', chainId)).toThrow('--returning');
+    // Nor is a ledger of its own made in the place of its keys.
+    rmSync(join(config.data, 'bob.node.json'));
+    expect(() => initialise(config, crypto, systemClock)).toThrow('--returning');
+
+    const file = join(folder, 'genesis.json');
+    const show = () => undefined;
+    const other = { file, chainId: new Uint8Array(32), show };
+    expect(() => returnToCluster(config, crypto, other)).toThrow('is not the one asked for');
+    const key = join(config.data, 'keys', 'node.key');
+    const content = readFileSync(key);
+    rmSync(key);
+    expect(() => returnToCluster(config, crypto, { file, chainId, show })).toThrow('is missing');
+    writeFileSync(key, content);
+    expect(returnToCluster(config, crypto, { file, chainId, show }).chainId).toEqual(chainId);
+    const votes = new VoteLog(config.data);
+    expect([votes.begun, votes.sound, votes.records]).toEqual([true, true, []]);
+    votes.close();
+    const again = () => returnToCluster(config, crypto, { file, chainId, show });
+    expect(again).toThrow('there is a ledger here already');
   });
 
   test('is not founded twice, nor over a genesis file that is there', () => {

@@ -235,6 +235,22 @@ describe('a plan', () => {
     }
   });
 
+  test('lets a member be renewed that has the blocks, and counts it as silent until it is back', () => {
+    const renewedOf = (count: number) => {
+      const rules = rulesOf(count);
+      const [first, ...others] = members(count);
+      const renewed = hex(keyOf(9));
+      const after = { ...rules, members: [{ ...first!, publicKey: keyOf(9) }, ...others] };
+      return planOf({ ...standing(rules, count), renewed }, after);
+    };
+    const four = renewedOf(4);
+    expect([four.refusals, four.after.reachable]).toEqual([[], 3]);
+    expect(four.risks).toContain('the node with the new key is silent until it is started again');
+    expect(renewedOf(2).refusals).toEqual([
+      'the ledger would stop: 2 of 2 members are needed then, and 1 can be reached',
+    ]);
+  });
+
   test('refuses what the nodes that are there could not carry on with', () => {
     const rules = rulesOf(4);
     const three = withMembers(rules, members(4).slice(1));
