@@ -158,7 +158,7 @@ export function ordersAlone(config: Rules, publicKey: Uint8Array): boolean {
 export function soloFault(before: Rules, after: Rules): string | null {
   if (before.policy !== 'solo' && after.policy !== 'solo') return null;
   if (after.policy === 'solo' && after.observers.length > 0) {
-    return 'observers: solo is one node, with nobody who observes';
+    return 'observers: solo is one node, with nobody who observes; policy=raft has room for others';
   }
   const same =
     before.members.length === 1 &&
@@ -166,7 +166,7 @@ export function soloFault(before: Rules, after: Rules): string | null {
     equal(before.members[0]!.publicKey, after.members[0]!.publicKey);
   if (same) return null;
   return before.policy === 'solo'
-    ? 'members: a ledger in solo has one; with policy=raft others can be added'
+    ? 'members: solo is one node, and stays that one; policy=raft has room for others'
     : 'policy: only a cluster of one member becomes solo; take the others out first';
 }
 
