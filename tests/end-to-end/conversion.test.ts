@@ -2,15 +2,17 @@
 // of every time are proven by the chain id alone.
 
 import { afterEach, expect, test } from '@jest/globals';
+import Database from 'better-sqlite3';
 import path from 'node:path';
+import pg from 'pg';
 import { agreed, freePorts, newcomerOf, query } from './cluster-process.ts';
 import { NodeProcess, trustsql } from './process.ts';
 import type { Finished } from './process.ts';
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 const WAIT_MS = 60_000;
 /** So many rows at once are more than one block holds: they lie in chunks beside it. */
-const MANY_ROWS = 40_000;
+const MANY_ROWS = 15_000;
 
 const running: NodeProcess[] = [];
 
@@ -69,6 +71,16 @@ async function writingWhile(node: NodeProcess, from: number, work: () => Promise
   return id - from;
 }
 
+function chunksIn(node: NodeProcess): number {
+  const file = path.join(node.data, 'chain/blocks-000000000000.sqlite');
+  const database = new Database(file, { readonly: true });
+  try {
+    return database.prepare('SELECT count(*) FROM chunk').pluck().get() as number;
+  } finally {
+    database.close();
+  }
+}
+
 async function proven(node: NodeProcess, key: string, chainId: string): Promise<string> {
   const bundle = path.join(node.directory, `bundle-${key}.json`);
   await done(node, 'proof', 'export', 'entry', key, '-o', bundle);
@@ -86,8 +98,9 @@ test(
       'CREATE TABLE entry (id int PRIMARY KEY, body text)',
       `INSERT INTO entry VALUES (1, 'of one node')`,
       'CREATE TABLE much (id int PRIMARY KEY, body text)',
-      `INSERT INTO much SELECT i, repeat('x', 60) FROM generate_series(1, ${MANY_ROWS}) i`,
+      `INSERT INTO much SELECT i, repeat('x', 100) FROM generate_series(1, ${MANY_ROWS}) i`,
     );
+    expect(chunksIn(first)).toBeGreaterThan(1);
     const [chain] = await query(first, `SELECT encode(chain_id, 'hex') AS id FROM ledger.chain`);
     const chainId = String(chain!['id']);
 
@@ -171,6 +184,56 @@ test(
       const { code, stdout, stderr } = await node.verify('--chain-id', chainId);
       expect([code, stdout + stderr]).toEqual([0, expect.any(String)]);
     }
+  },
+  TIMEOUT_MS,
+);
+
+/** Puts a policy into force, and kills the node so many milliseconds after it was told to. */
+async function killedWhile(node: NodeProcess, policy: string, afterMs: number): Promise<void> {
+  const client = new pg.Client({ connectionString: await node.clearUrl() });
+  client.on('error', () => undefined);
+  await client.connect();
+  const value = async (text: string, ...parameters: string[]): Promise<string> => {
+    const { rows } = await client.query<{ value: unknown }>(text, parameters);
+    const found = rows[0]!.value;
+    return typeof found === 'string' ? found : JSON.stringify(found);
+  };
+  const state = JSON.parse(await value('SELECT ledger.rules() AS value')) as {
+    readonly chainId: string;
+    readonly epoch: number;
+    readonly rules: object;
+  };
+  const { chainId, epoch } = state;
+  const rules = { ...state.rules, policy };
+  const change = { format: 'trustsql rules', version: 1, chainId, epoch, rules, approvals: [] };
+  const approve = 'SELECT ledger.approve_rules($1) AS value';
+  const approved = await value(approve, JSON.stringify(change));
+  const submitted = client.query('SELECT ledger.submit_rules($1)', [approved]);
+  submitted.catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, afterMs));
+  await node.kill();
+}
+
+test(
+  'a node that is killed during the change comes up before it or after it, with all that was acknowledged',
+  async () => {
+    const { node } = await solo();
+    await query(node, 'CREATE TABLE entry (id int PRIMARY KEY)');
+    const policies = ['solo'];
+    for (const [i, afterMs] of [0, 4, 8, 12, 20, 40].entries()) {
+      await query(node, `INSERT INTO entry VALUES (${i})`);
+      await killedWhile(node, policies.at(-1) === 'solo' ? 'raft' : 'solo', afterMs);
+      await node.start();
+      const [row] = await query(node, 'SELECT policy FROM ledger.consensus');
+      policies.push(String(row!['policy']));
+      expect(await query(node, 'SELECT count(*) FROM entry')).toEqual([{ count: String(i + 1) }]);
+    }
+    // The last of them had time enough.
+    expect(new Set(policies)).toEqual(new Set(['solo', 'raft']));
+    await query(node, 'INSERT INTO entry VALUES (99)');
+    expect(await node.stop()).toBe(0);
+    const { code, stdout, stderr } = await node.verify();
+    expect([code, stdout + stderr]).toEqual([0, expect.any(String)]);
   },
   TIMEOUT_MS,
 );

@@ -39,6 +39,7 @@ describe('help', () => {
       ['role', 'admit'],
       ['cluster', 'key'],
       ['cluster', 'genesis'],
+      ['cluster', 'invite'],
       ['cluster', 'join'],
       ['cluster', 'init'],
       ['config', 'get'],
@@ -48,6 +49,7 @@ describe('help', () => {
       ['node', 'status'],
       ['node', 'add'],
       ['node', 'remove'],
+      ['node', 'move'],
       ['node', 'replace'],
       ['cluster', 'demo'],
     ];
