@@ -75,8 +75,9 @@ export class Ordering implements Consensus {
     try {
       await this.#options.prepare();
       return await this.#through((consensus) => consensus.changeRules(change, timeoutMs));
-    } finally {
+    } catch (error) {
       this.#leavesSolo = false;
+      throw error;
     }
   }
 
@@ -110,6 +111,7 @@ export class Ordering implements Consensus {
     this.#part = await this.#options.open(() => {
       this.#changing = this.#change();
     });
+    this.#leavesSolo = false;
   }
 
   async #change(): Promise<void> {

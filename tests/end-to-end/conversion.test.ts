@@ -179,6 +179,14 @@ test(
     expect(await proven(first, '13', chainId)).toContain('of four nodes');
     expect(await proven(first, '21', chainId)).toContain('epoch 12');
 
+    // Whoever was a member comes again as it is.
+    await done(first, 'config', 'set', 'policy=raft');
+    await done(first, 'node', 'add', newcomers[0]!.place, '--observer');
+    await agreed([first, others[0]!]);
+    expect(await query(others[0]!, 'SELECT body FROM entry WHERE id = 21')).toHaveLength(1);
+
+    // No damage, no lost votes, no other results.
+    for (const node of nodes) expect(node.output).not.toContain('"alarm"');
     for (const node of nodes) expect(await node.stop()).toBe(0);
     for (const node of nodes) {
       const { code, stdout, stderr } = await node.verify('--chain-id', chainId);
