@@ -1,4 +1,5 @@
-// Canonical bytes of what nodes ask one another to repair their files, or to have all parts of a block: docs/formats/repair.md. Pure, browser-safe.
+// Canonical bytes of what nodes ask one another to repair their files, or to have all parts of a block. Pure, browser-safe.
+// docs/formats/repair.md describes them.
 //
 // An answer proves nothing by itself: who asked checks it against hashes and certificates that he has.
 

@@ -27,6 +27,7 @@ import { nativeCrypto } from '../storage/native-crypto.ts';
 import { chunksNamedBy } from '../storage/unnamed-chunks.ts';
 import { VoteLog } from '../storage/vote-log.ts';
 import type { Writer } from '../storage/writer.ts';
+import { ChunkFetch } from './chunk-fetch.ts';
 import { systemClock } from './clock.ts';
 import { flagOf } from './config.ts';
 import type { Config } from './config.ts';
@@ -39,7 +40,6 @@ import type { PeerOptions } from './peer-options.ts';
 import { PeerNetwork } from './peers/network.ts';
 import type { PeerMember } from './peers/network.ts';
 import { loadTls } from './tls.ts';
-import { ChunkFetch } from './chunk-fetch.ts';
 
 export interface ClusterPartsOptions {
   readonly config: Config;
