@@ -86,7 +86,7 @@ describe('mistakes', () => {
     [['node', 'add', 'ab@x:1', '--data', 'nowhere'], 2, 'ab is not 64 hexadecimal digits'],
     [['node', 'add', 'node5', '--data', 'nowhere'], 2, '@<host>:<port>'],
     [['config', 'set', 'f=1', '--data', 'nowhere'], 3, 'nowhere/admin.url is missing'],
-    [['start', '--data', 'nowhere', '--peers', 'x'], 2, 'this ledger has one node and no peers'],
+    [['start', '--data', 'nowhere', '--peers', 'x'], 2, '--peers: "x" is not'],
     [['sql', 'select 1', '--url', 'http://x'], 2, 'a URL of the form postgresql://'],
     [['sql', 'select 1', '--url', 'postgresql://a@127.0.0.1:1/b'], 3, 'no node answers there'],
   ])('trustsql %j', (argument, status, sentence) => {
