@@ -10,6 +10,7 @@ import { systemClock } from '../server/clock.ts';
 import type { Config } from '../server/config.ts';
 import {
   foundCluster,
+  inviteTo,
   joinCluster,
   prepareNode,
   returnToCluster,
@@ -31,6 +32,12 @@ export interface KeyFlags {
 export interface GenesisFlags {
   readonly consensus: ClusterConsensus;
   readonly database: string;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+export interface InviteFlags {
+  readonly data?: string;
   readonly out: string;
   readonly json?: boolean;
 }
@@ -93,6 +100,22 @@ export function runGenesis(
     `A new ledger is in ${config.data}.\n${clusterText(made)}` +
       `Give ${out} to the others, and tell each of them the chain by another way than the file:\n` +
       `  trustsql cluster join --genesis ${out} --chain-id ${hex(made.chainId)}\n`,
+  );
+}
+
+export function runInvite({ data, out, json }: InviteFlags & { readonly data: string }): void {
+  const block = inviteTo(data, out);
+  if (json === true) {
+    process.stdout.write(jsonText({ data, genesis: out, ...jsonOf(block) }));
+    return;
+  }
+  const [first] = block.genesis.nodes;
+  process.stdout.write(
+    `Block 0 of ${data} is in ${out}.\n${clusterText(block)}` +
+      'Give it to each node to come, and tell it the chain by another way than the file:\n' +
+      `  trustsql cluster join --genesis ${out} --chain-id ${hex(block.chainId)} --newcomer\n` +
+      'Until the ledger tells it where its members are, it is told so when it starts:\n' +
+      `  trustsql start --peers ${hex(first!.publicKey)}@<host>:<port>\n`,
   );
 }
 
@@ -170,6 +193,9 @@ export function clusterText({ genesis, chainId }: GenesisBlock): string {
 function toleranceOf({ n, f, fast, report, silent }: Quorums, consensus: string): string[] {
   const raft = `In raft mode ${fast} of ${n} nodes confirm a block: it goes on with ${silent} silent.`;
   const bft = `In bft mode ${report} of ${n} nodes confirm a block: it goes on with ${n - report} silent.`;
+  if (consensus === 'solo') {
+    return ['At block 0 one node signs alone; ledger.config says by which rules it goes on.'];
+  }
   return [
     ...(consensus === 'bft' ? [] : [raft]),
     ...(consensus === 'raft' ? [] : [bft]),

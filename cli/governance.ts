@@ -5,6 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { fromHex } from '../ledger/bytes.ts';
+import { soloFault } from '../ledger/epoch.ts';
 import type { Rules } from '../ledger/epoch.ts';
 import { formatChange } from '../server/governance/change.ts';
 import type { Plan, Seen, Standing } from '../server/governance/plan.ts';
@@ -108,7 +109,7 @@ export function given<T>(read: () => T): T {
 
 /** The plan of rules that can be. @throws CommandError 2 for others, or when nothing changes */
 export function planned(standing: Standing, rules: Rules): Plan {
-  const fault = faultOfRules(rules);
+  const fault = faultOfRules(rules) ?? soloFault(standing.rules, rules);
   if (fault !== null) throw new CommandError(EXIT.usage, fault);
   const plan = planOf(standing, rules);
   if (plan.changes.length > 0) return plan;

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { flagOf, loadConfig, OPTIONS, variableOf } from '../server/config.ts';
 import type { Config } from '../server/config.ts';
 import { CLUSTER_CONSENSUS, DATABASE } from '../server/founding/genesis.ts';
-import type { GenesisFlags, InitFlags, JoinFlags, KeyFlags } from './cluster.ts';
+import type { GenesisFlags, InitFlags, InviteFlags, JoinFlags, KeyFlags } from './cluster.ts';
 import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
 import type { JoiningFlags } from './node.ts';
@@ -160,10 +160,17 @@ function clusterCommands(cluster: Command): void {
       const { runGenesis } = await import('./cluster.ts');
       runGenesis(configOf(command), parts, flags);
     });
+  withData(cluster.command('invite').description('block 0 of the ledger here, for nodes to come'))
+    .option('--out <file>', 'block 0, for the others', 'genesis.json')
+    .option('--json', 'print JSON')
+    .action(async (flags: InviteFlags) => {
+      const { runInvite } = await import('./cluster.ts');
+      runInvite(rest(flags));
+    });
   withConfig(cluster.command('join').description('make the ledger that another has founded'))
     .requiredOption('--genesis <file>', 'block 0, from whoever founded the cluster')
     .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
-    .option('--newcomer', 'the cluster runs already: trustsql node add will add this node')
+    .option('--newcomer', 'the ledger runs already: trustsql node add will add this node')
     .option('--returning', 'a member comes back with its keys alone: all else was lost')
     .option('--json', 'print JSON')
     .action(async (flags: JoinFlags, command: Command) => {
@@ -293,6 +300,14 @@ function memberCommands(node: Command): void {
     .action(async (text: string, flags: ChangeFlags & { observer?: boolean }) => {
       const { runNodeRemove } = await import('./node.ts');
       await runNodeRemove(text, rest(flags));
+    });
+  withChange(
+    node.command('move <node> <host:port>').description('say where the others reach a node'),
+  )
+    .option(...OUT)
+    .action(async (text: string, address: string, flags: ChangeFlags) => {
+      const { runNodeMove } = await import('./node.ts');
+      await runNodeMove(text, address, rest(flags));
     });
   withChange(
     node

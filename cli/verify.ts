@@ -4,13 +4,15 @@ import { readFileSync } from 'node:fs';
 import { checkKeyring } from '../identity/check.ts';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import { readMasterKey } from '../identity/master-key.ts';
+import { readNodePublicKey } from '../identity/node-key.ts';
 import { HASH_BYTES, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
+import { memberOf } from '../ledger/epoch.ts';
 import { isStorageError } from '../ledger/error.ts';
 import { systemClock } from '../server/clock.ts';
 import type { Config } from '../server/config.ts';
 import { masterKeyFileOf } from '../server/initialise.ts';
 import { readDataDirectory, shardFile } from '../storage/data-directory.ts';
-import { readGenesis } from '../storage/epochs.ts';
+import { readEpochs } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { openDatabase } from '../storage/sqlite.ts';
 import { readCatalog } from '../storage/state-store.ts';
@@ -69,7 +71,7 @@ function withKeyring(result: VerifyResult, config: Config): VerifyResult {
     const evidence = `keys and passwords of roles were not checked: ${error.message}`;
     return { ...result, evidence: [...result.evidence, evidence] };
   }
-  const alone = readGenesis(config.data).consensus === 'solo';
+  const alone = hasBeenAlone(config.data);
   const [fault] = keyringFaults(config.data, masterKey, alone);
   if (fault !== undefined) {
     const damage = { file: keyringFile(config.data), message: fault };
@@ -79,6 +81,19 @@ function withKeyring(result: VerifyResult, config: Config): VerifyResult {
     ? 'keys and passwords of hosted roles are those the chain has committed to'
     : 'keys and passwords of the roles that this node hosts are sound; those of others are not here';
   return { ...result, evidence: [...result.evidence, evidence] };
+}
+
+/** Whether this node has ordered alone at all times: then its keyring has the keys and passwords of all roles. */
+function hasBeenAlone(directory: string): boolean {
+  const epochs = readEpochs(directory);
+  if (epochs.some(({ config }) => config.policy !== 'solo')) return false;
+  try {
+    // A node that is to be added follows the blocks of the one that is.
+    return memberOf(epochs[0]!.config, readNodePublicKey(directory)) >= 0;
+  } catch (error) {
+    if (!isStorageError(error)) throw error;
+    return true;
+  }
 }
 
 function keyringFaults(

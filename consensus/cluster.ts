@@ -16,7 +16,7 @@ import {
   transactionIdOf,
 } from '../ledger/encoding.ts';
 import { SqlError, tryDecode } from '../ledger/error.ts';
-import { isListed } from '../ledger/epoch.ts';
+import { isListed, ordersAlone } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { LIMITS } from '../ledger/limits.ts';
@@ -33,8 +33,9 @@ import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
 import type { CertifiedBlock } from './core/message.ts';
 import type { Replica } from './core/replica.ts';
 import { isApproved } from './core/system-check.ts';
+import { HandedOver } from './handover.ts';
 import { Reads } from './reads.ts';
-import { RulesChange, decodeChange, encodeChange } from './rules-change.ts';
+import { RulesChange, decodeChange, encodeChange, unapprovedError } from './rules-change.ts';
 import type { ApprovedRules } from './rules-change.ts';
 import { stoppedError } from './stopped.ts';
 import { proposable } from './validate.ts';
@@ -74,6 +75,8 @@ export interface ClusterOptions {
   readonly idleProofMs: number;
   /** Called with every block executed, before its proposers hear of it. */
   readonly onExecuted: (executed: ExecutedBlock) => void;
+  /** Rules by which this node orders alone are in force; everything up to them is executed. */
+  readonly onHandover: () => void;
   readonly onAlarm: (alarm: AlarmKind, message: string) => void;
   /** The disk failed, or confirmed blocks contradict each other; the node must stop. */
   readonly onFailure: (error: unknown) => void;
@@ -145,7 +148,8 @@ export class Cluster implements Consensus {
   #lastResendMs = 0;
   readonly #ticker: NodeJS.Timeout;
   #executedWaiters: (() => void)[] = [];
-  #state: 'open' | 'stopping' | 'failed' = 'open';
+  /** `ended`: rules are confirmed by which this node orders alone; it does when their block is executed. */
+  #state: 'open' | 'ended' | 'stopping' | 'failed' = 'open';
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -168,9 +172,8 @@ export class Cluster implements Consensus {
     return this.#options.replica;
   }
 
-  propose(proposal: Proposal): Promise<Outcome> {
-    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state === 'failed'));
-    if (!this.#isListed) return Promise.reject(unlistedError(this.replica.config));
+  async propose(proposal: Proposal): Promise<Outcome> {
+    this.#checkOpen();
     const key = keyOfBundle(proposal.bundle);
     const encoded = encodeBundle(proposal.bundle);
     const arrivedMs = this.#options.monotonic();
@@ -186,16 +189,8 @@ export class Cluster implements Consensus {
     return outcome;
   }
 
-  /**
-   * Puts new rules before all nodes. Resolves when the epoch with them has begun here.
-   *
-   * @param timeoutMs  to be waited; they may come into force later all the same
-   * @throws SqlError 42501 when too few have approved them for this epoch, 55006 when others are on their way, 55000
-   *   when another epoch has begun meanwhile, 40003 when nothing came of it in time, 25006 at a node without a part
-   */
   async changeRules(change: ApprovedRules, timeoutMs: number): Promise<EpochConfig> {
-    if (this.#state !== 'open') throw stoppedError(this.#state === 'failed');
-    if (!this.#isListed) throw unlistedError(this.replica.config);
+    this.#checkOpen();
     if (this.#change !== null) {
       throw new SqlError(SQLSTATE.objectInUse, 'another change of the rules is on its way');
     }
@@ -204,19 +199,15 @@ export class Cluster implements Consensus {
     this.#change = pending;
     if (!this.#takeRules(change)) {
       this.#change = null;
-      const { epoch, governance } = this.replica.config;
-      throw new SqlError(
-        SQLSTATE.insufficientPrivilege,
-        `these rules do not have the ${governance.needed} valid approvals that epoch ${epoch} asks for`,
-      );
+      throw unapprovedError(this.replica.config);
     }
     this.#options.network.send(null, 'block', message);
     return pending.outcome;
   }
 
   async prove(): Promise<void> {
-    while (this.#tip.unproved && this.#state === 'open') {
-      if (!this.#isListed) throw unlistedError(this.replica.config);
+    while (this.#tip.unproved && !this.#isStopping) {
+      this.#checkOpen();
       this.#provenAsked = true;
       this.#propose();
       await this.#nextExecuted();
@@ -236,16 +227,16 @@ export class Cluster implements Consensus {
     return agreed;
   }
 
-  caughtUp(): Promise<void> {
-    if (this.#state !== 'open') return Promise.reject(stoppedError(this.#state === 'failed'));
-    if (!this.#isListed) return Promise.reject(uninformedError(this.replica.config));
+  async caughtUp(): Promise<void> {
+    if (this.#state === 'open' && !this.#isListed) throw uninformedError(this.replica.config);
+    this.#checkOpen();
     const { id, outcome } = this.#reads.begin(this.#options.monotonic() + READ_MS_MAX);
     this.#handle({ kind: 'read', id });
     return outcome;
   }
 
   async stop(): Promise<void> {
-    if (this.#state === 'open') this.#state = 'stopping';
+    if (this.#state === 'open' || this.#state === 'ended') this.#state = 'stopping';
     const end = this.#options.monotonic() + STOP_MS_MAX;
     while (this.#waiting.size > 0 && this.#options.monotonic() < end) await this.#nextExecuted();
     clearInterval(this.#ticker);
@@ -259,12 +250,23 @@ export class Cluster implements Consensus {
 
   /** Takes a message of a node. What it cannot be is ignored: the transport knows who sent it. */
   receive(from: Uint8Array, bytes: Uint8Array): void {
-    if (this.#state === 'failed') return;
+    if (this.#state === 'ended' || this.#state === 'failed') return;
     const content = bytes.subarray(1);
     if (bytes[0] === REPLICA_MESSAGE) this.#handle({ kind: 'receive', from, bytes: content });
     else if (bytes[0] === BUNDLE_MESSAGE) this.#receiveBundle(from, content);
     else if (bytes[0] === RULES_MESSAGE) this.#receiveRules(content);
     else if (bytes[0] === RESULT_MESSAGE) this.#receiveResult(from, content);
+  }
+
+  /** @throws SqlError 57P03 or of a halted ledger, 25006 at a node without a part; HandedOver */
+  #checkOpen(): void {
+    if (this.#state === 'ended') throw new HandedOver();
+    if (this.#state !== 'open') throw stoppedError(this.#state === 'failed');
+    if (!this.#isListed) throw unlistedError(this.replica.config);
+  }
+
+  get #isStopping(): boolean {
+    return this.#state === 'stopping' || this.#state === 'failed';
   }
 
   /** Whether blocks come to this node, and what it sends goes to others. */
@@ -291,6 +293,10 @@ export class Cluster implements Consensus {
     this.#rulesAhead = false;
     this.#change?.begun(config);
     this.#change = null;
+    if (ordersAlone(config, this.#options.publicKey) && this.#state === 'open') {
+      this.#state = 'ended';
+      this.#events = [];
+    }
   }
 
   get #tip(): Tip {
@@ -349,7 +355,7 @@ export class Cluster implements Consensus {
 
   /** Events that come up while one is handled wait for it. */
   #handle(event: ReplicaEvent): void {
-    if (this.#state === 'failed') return;
+    if (this.#state === 'ended' || this.#state === 'failed') return;
     this.#events.push(event);
     if (this.#handling) return;
     this.#handling = true;
@@ -466,14 +472,22 @@ export class Cluster implements Consensus {
     });
     this.#reads.executed(height);
     for (const wake of this.#executedWaiters.splice(0)) wake();
+    if (this.#state === 'ended' && height === this.replica.config.start) return this.#handOver();
     this.#handle({ kind: 'executed', height, receiptsRoot: result.receiptsRoot });
     this.#propose();
+  }
+
+  /** Everything ordered is executed; what still waits is in no block, and this node alone could have ordered it. */
+  #handOver(): void {
+    this.#forgetOwn(new HandedOver());
+    this.#reads.end(new HandedOver());
+    this.#options.onHandover();
   }
 
   /** Proposes a block if the replica wants one and there is something to order, or to prove. */
   #propose(): void {
     const wanted = this.#wanted;
-    if (wanted === null || this.#state === 'failed') return;
+    if (wanted === null || this.#state === 'ended' || this.#state === 'failed') return;
     const ahead = this.#options.replica.bundlesAhead();
     if (!wanted.urgent && this.#gathers(ahead)) return;
     const bundles = wanted.urgent ? [] : this.#bundlesFor(ahead);

@@ -6,7 +6,9 @@
 
 import type { Block, Executed } from '../ledger/block.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
 import type { Bundle, ReadTransaction, Receipt } from '../ledger/transaction.ts';
+import type { ApprovedRules } from './rules-change.ts';
 
 /** The end of the chain as far as it is executed. */
 export interface Tip {
@@ -69,6 +71,7 @@ export interface Ledger {
 /** How many nodes must have executed a block with the same results, besides the one that answers. */
 export type Confirm = 'f+1' | 'all';
 
+/** Everything asked of it may be refused as HandedOver (handover.ts). */
 export interface Consensus {
   /**
    * Puts a bundle up for ordering. Resolves when its block is durable and executed, with the receipts of
@@ -79,6 +82,14 @@ export interface Consensus {
   propose(
     proposal: Proposal,
   ): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
+  /**
+   * Puts new rules up. Resolves when the epoch with them has begun here.
+   *
+   * @param timeoutMs  to be waited; they may come into force later all the same
+   * @throws SqlError 42501 when too few have approved them for this epoch, 55006 when others are on their way, 55000
+   *   when another epoch has begun meanwhile, 40003 when nothing came of it in time, 25006 at a node without a part
+   */
+  changeRules(change: ApprovedRules, timeoutMs: number): Promise<EpochConfig>;
   /** Resolves when the newest executed results are covered by a block header: proofs need it. */
   prove(): Promise<void>;
   /**

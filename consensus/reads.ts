@@ -12,7 +12,7 @@ interface Read {
   /** When it is given up, by the clock of `expire`. */
   readonly untilMs: number;
   resolve(): void;
-  reject(error: SqlError): void;
+  reject(error: Error): void;
 }
 
 export class Reads {
@@ -58,6 +58,12 @@ export class Reads {
       this.#reads.delete(id);
       read.reject(read.height === null ? unansweredError() : behindError(read.height));
     }
+  }
+
+  /** Refuses what waits. */
+  end(error: Error): void {
+    for (const { reject } of this.#reads.values()) reject(error);
+    this.#reads.clear();
   }
 
   #serve(id: number, { resolve }: Read): void {

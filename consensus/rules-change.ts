@@ -26,6 +26,14 @@ export function decodeChange(encoded: Uint8Array): ApprovedRules | null {
   return record?.kind === 'rules' && more.length === 0 ? record : null;
 }
 
+/** 42501: no rules of this epoch. */
+export function unapprovedError({ epoch, governance }: EpochConfig): SqlError {
+  return new SqlError(
+    SQLSTATE.insufficientPrivilege,
+    `these rules do not have the ${governance.needed} valid approvals that epoch ${epoch} asks for`,
+  );
+}
+
 export class RulesChange {
   /** As it is sent to all. */
   readonly message: Uint8Array;

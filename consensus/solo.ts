@@ -7,13 +7,17 @@
 //
 // (1) Blocks go to the ledger in order of height, at most ON_THE_WAY_MAX ahead of what is executed.
 // (2) A header says the next result, or the same as its parent: no height is passed over, so each can be proved.
-// (3) A failed append ends this consensus: everything proposed from then on is answered with 40003 or 57P03.
+// (3) New rules are a block of their own, the last of an epoch. If another kind of consensus is to follow, nothing is made
+//     on top of it: what waits, and what comes, is refused as HandedOver.
+// (4) A failed append ends this consensus: everything proposed from then on is answered with 40003 or 57P03.
 
 import type { Executed, Header } from '../ledger/block.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import { encodeBody, encodeHeader, readTransactions } from '../ledger/encoding.ts';
+import { nextConfig, ordersAlone } from '../ledger/epoch.ts';
+import type { EpochConfig } from '../ledger/epoch.ts';
 import { SqlError } from '../ledger/error.ts';
 import { bodyHash, headerHash } from '../ledger/hash.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
@@ -21,7 +25,12 @@ import { LIMITS } from '../ledger/limits.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { signHeader } from '../ledger/signing.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
+import type { SystemRecord } from '../ledger/system.ts';
 import type { Receipt } from '../ledger/transaction.ts';
+import { isApproved } from './core/system-check.ts';
+import { HandedOver } from './handover.ts';
+import { unapprovedError } from './rules-change.ts';
+import type { ApprovedRules } from './rules-change.ts';
 import { stoppedError } from './stopped.ts';
 import type { Consensus, ExecutedBlock, Ledger, OrderedBlock, Proposal, Tip } from './consensus.ts';
 
@@ -31,10 +40,14 @@ export interface SoloOptions {
   readonly nodeSeed: Uint8Array;
   readonly nodePublicKey: Uint8Array;
   readonly ledger: Ledger;
+  /** In force after the newest block of the ledger. */
+  readonly config: EpochConfig;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Quiet time before an empty block proves the last results, in milliseconds. */
   readonly idleProofMs: number;
+  /** Rules by which this node does not order alone are in force; everything up to them is executed. */
+  readonly onHandover: () => void;
   /** The ledger failed; the node must stop. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -52,13 +65,22 @@ type Waiting = Proposal & {
   readonly reject: (error: unknown) => void;
 };
 
+interface Change {
+  readonly rules: ApprovedRules;
+  resolve(config: EpochConfig): void;
+  reject(error: unknown): void;
+}
+
 export class Solo implements Consensus {
   readonly #options: SoloOptions;
   /** Over all headers made so far. */
   readonly #history: HistoryTree;
   /** The newest block made: what the next one follows. */
   #parent: { height: number; hash: Uint8Array; timeMs: number; executed: Executed };
+  /** Of the next block. */
+  #config: EpochConfig;
   #queue: Waiting[] = [];
+  #change: Change | null = null;
   #onTheWay = 0;
   #cutScheduled = false;
   #stopping = false;
@@ -71,6 +93,7 @@ export class Solo implements Consensus {
     const { height, hash, timeMs, covered } = this.#tip;
     this.#history = options.ledger.history;
     this.#parent = { height, hash, timeMs, executed: covered };
+    this.#config = options.config;
     if (this.#tip.unproved) this.#armIdleProof();
   }
 
@@ -78,8 +101,13 @@ export class Solo implements Consensus {
     return this.#options.ledger.tip;
   }
 
-  propose(proposal: Proposal): Promise<Outcome> {
-    if (this.#failed || this.#stopping) return Promise.reject(stoppedError(this.#failed));
+  /** The rules by which the next block is ordered. */
+  get config(): EpochConfig {
+    return this.#config;
+  }
+
+  async propose(proposal: Proposal): Promise<Outcome> {
+    this.#checkOpen();
     return new Promise((resolve, reject) => {
       let bytes = 0;
       for (const transaction of proposal.bundle.transactions) bytes += transaction.length;
@@ -88,12 +116,35 @@ export class Solo implements Consensus {
     });
   }
 
+  async changeRules(change: ApprovedRules): Promise<EpochConfig> {
+    this.#checkOpen();
+    if (this.#change !== null) {
+      throw new SqlError(SQLSTATE.objectInUse, 'another change of the rules is on its way');
+    }
+    if (!isApproved(this.#options, this.#config, change)) throw unapprovedError(this.#config);
+    return new Promise((resolve, reject) => {
+      this.#change = { rules: change, resolve, reject };
+      this.#scheduleCut();
+    });
+  }
+
   async prove(): Promise<void> {
     await this.#idle();
     while (this.#tip.unproved && !this.#failed && !this.#stopping) {
+      this.#checkOpen();
       this.#send([]);
       await this.#idle();
     }
+  }
+
+  /** @throws SqlError 57P03 or of a halted ledger; HandedOver */
+  #checkOpen(): void {
+    if (this.#failed || this.#stopping) throw stoppedError(this.#failed);
+    if (this.#ended) throw new HandedOver();
+  }
+
+  get #ended(): boolean {
+    return !ordersAlone(this.#config, this.#options.nodePublicKey);
   }
 
   agreed(): Promise<void> {
@@ -112,7 +163,7 @@ export class Solo implements Consensus {
   }
 
   async #idle(): Promise<void> {
-    while (this.#onTheWay > 0 || this.#queue.length > 0) {
+    while (this.#onTheWay > 0 || this.#queue.length > 0 || this.#change !== null) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
   }
@@ -128,39 +179,57 @@ export class Solo implements Consensus {
   }
 
   #cut(): void {
-    while (this.#queue.length > 0 && this.#onTheWay < ON_THE_WAY_MAX && !this.#failed) {
-      this.#send(this.#take());
+    while (this.#onTheWay < ON_THE_WAY_MAX && !this.#failed) {
+      if (this.#change !== null) this.#sendRules(this.#change);
+      else if (this.#queue.length > 0) this.#send(this.#take());
+      else return;
     }
   }
 
+  #sendRules(change: Change): void {
+    this.#change = null;
+    this.#send([], change);
+    if (!this.#ended) return;
+    for (const proposal of this.#queue.splice(0)) proposal.reject(new HandedOver());
+  }
+
   /** Makes the block of these proposals and hands it over. A failure goes to the proposers and `onFailure`. */
-  #send(proposals: readonly Waiting[]): void {
+  #send(proposals: readonly Waiting[], change: Change | null = null): void {
     this.#disarmIdleProof();
     this.#onTheWay += 1;
-    this.#append(proposals).then(
+    this.#append(proposals, change).then(
       (executed) => {
         this.#onTheWay -= 1;
         settle(proposals, executed);
+        if (change !== null) this.#changed(change);
         this.#cut();
         this.#rest();
       },
       (error: unknown) => {
         this.#onTheWay -= 1;
-        this.#fail(error, proposals);
+        this.#fail(error, proposals, change);
         this.#rest();
       },
     );
   }
 
-  async #append(proposals: readonly Proposal[]): Promise<ExecutedBlock> {
-    return this.#options.ledger.append(this.#build(proposals));
+  async #append(proposals: readonly Proposal[], change: Change | null): Promise<ExecutedBlock> {
+    const system: SystemRecord[] = change === null ? [] : [{ kind: 'rules', ...change.rules }];
+    return this.#options.ledger.append(this.#build(proposals, system));
+  }
+
+  #changed({ resolve }: Change): void {
+    resolve(this.#config);
+    if (this.#ended) this.#options.onHandover();
   }
 
   /** After the last block on the way. */
   #rest(): void {
-    if (this.#onTheWay > 0 || this.#queue.length > 0) return;
+    if (this.#onTheWay > 0 || this.#queue.length > 0 || this.#change !== null) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
-    if (this.#tip.unproved && !this.#stopping && !this.#failed) this.#armIdleProof();
+    if (this.#tip.unproved && !this.#stopping && !this.#failed && !this.#ended) {
+      this.#armIdleProof();
+    }
   }
 
   /** As many proposals as a block may hold, in order. */
@@ -182,12 +251,12 @@ export class Solo implements Consensus {
   }
 
   /** The next block, certified by the node alone. */
-  #build(proposals: readonly Proposal[]): OrderedBlock {
+  #build(proposals: readonly Proposal[], system: readonly SystemRecord[]): OrderedBlock {
     const { crypto, chainId, nodeSeed, nodePublicKey, now } = this.#options;
     const bundles = proposals.map(({ bundle }) => bundle);
     const alone = proposals.length === 1 ? proposals[0]! : null;
     const ids = alone?.ids ?? proposals.flatMap((each) => each.ids);
-    const bodyBytes = encodeBody({ bundles, system: [] });
+    const bodyBytes = encodeBody({ bundles, system });
     const parent = this.#parent;
     const header: Header = {
       version: FORMAT_VERSION,
@@ -201,7 +270,7 @@ export class Solo implements Consensus {
       executed: this.#nextExecuted(parent.executed),
       historyRoot: this.#history.root(),
       proposer: nodePublicKey,
-      epoch: 0,
+      epoch: this.#config.epoch,
       term: 0,
       mode: 'raft',
       newTermHash: NO_HASH,
@@ -217,8 +286,9 @@ export class Solo implements Consensus {
       timeMs: header.timeMs,
       executed: header.executed,
     };
+    this.#config = nextConfig(this.#config, header, system);
     return {
-      block: { header, bundles, system: [], certificate },
+      block: { header, bundles, system, certificate },
       hash,
       headerBytes,
       bodyBytes,
@@ -230,14 +300,16 @@ export class Solo implements Consensus {
     return this.#tip.uncovered.find(({ height }) => height === last.height + 1) ?? last;
   }
 
-  #fail(error: unknown, proposals: readonly Waiting[]): void {
+  #fail(error: unknown, proposals: readonly Waiting[], change: Change | null): void {
     this.#failed = true;
     const unknown = new SqlError(
       SQLSTATE.statementCompletionUnknown,
       'the ledger stopped before the outcome of this transaction was known',
       { hint: 'Ask for the transaction by its id after the node has been started again.' },
     );
-    for (const proposal of proposals) proposal.reject(unknown);
+    for (const each of [...proposals, ...(change === null ? [] : [change])]) each.reject(unknown);
+    this.#change?.reject(stoppedError(true));
+    this.#change = null;
     for (const proposal of this.#queue.splice(0)) proposal.reject(stoppedError(true));
     this.#options.onFailure(error);
   }

@@ -1,4 +1,5 @@
-// Canonical bytes of what nodes ask one another to repair their files: docs/formats/repair.md. Pure, browser-safe.
+// Canonical bytes of what nodes ask one another to repair their files, or to have all parts of a block. Pure, browser-safe.
+// docs/formats/repair.md describes them.
 //
 // An answer proves nothing by itself: who asked checks it against hashes and certificates that he has.
 
@@ -25,7 +26,9 @@ export type RepairQuestion =
       readonly from: bigint;
       readonly to: bigint;
       readonly leaves: readonly Uint8Array[];
-    };
+    }
+  /** Part of a large transaction, by its hash. */
+  | { readonly kind: 'chunk'; readonly hash: Uint8Array };
 
 export interface FoundReceipt {
   readonly receipt: Uint8Array;
@@ -50,6 +53,7 @@ export type RepairAnswer =
   | { readonly kind: 'receipts'; readonly receipts: readonly FoundReceipt[] }
   /** Those that were found. */
   | { readonly kind: 'versions'; readonly versions: readonly FoundVersion[] }
+  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
   | { readonly kind: 'nothing' };
 
 const version = integer(VERSION, VERSION);
@@ -59,6 +63,7 @@ const question = message<RepairQuestion>(
     block: [0, { height: uint }],
     receipts: [1, { height: uint }],
     versions: [2, { from: uint63, to: uint63, leaves: list(hash, REPAIR_LEAVES_MAX) }],
+    chunk: [3, { hash }],
   }),
 );
 
@@ -91,6 +96,7 @@ const answer = message<RepairAnswer>(
       },
     ],
     nothing: [3, {}],
+    chunk: [4, { bytes: blob(1, LIMITS.chunkBytesMax) }],
   }),
 );
 

@@ -141,6 +141,35 @@ export function memberOf({ members }: Pick<Rules, 'members'>, publicKey: Uint8Ar
   return members.findIndex((member) => equal(member.publicKey, publicKey));
 }
 
+/**
+ * Whether a node orders this ledger by itself: the header's signature is the whole certificate. Whoever else has the
+ * blocks of such an epoch follows them without a vote.
+ */
+export function ordersAlone(config: Rules, publicKey: Uint8Array): boolean {
+  return config.policy === 'solo' && memberOf(config, publicKey) === 0;
+}
+
+/**
+ * What keeps rules from following others because one of the two is solo; null when nothing does.
+ *
+ * The kind of consensus changes at one member that nobody else votes or waits with: so no quorum is ever missing at that
+ * block, and nodes come, go and catch up by the rules of a cluster alone.
+ */
+export function soloFault(before: Rules, after: Rules): string | null {
+  if (before.policy !== 'solo' && after.policy !== 'solo') return null;
+  if (after.policy === 'solo' && after.observers.length > 0) {
+    return 'observers: solo is one node, with nobody who observes; policy=raft has room for others';
+  }
+  const same =
+    before.members.length === 1 &&
+    after.members.length === 1 &&
+    equal(before.members[0]!.publicKey, after.members[0]!.publicKey);
+  if (same) return null;
+  return before.policy === 'solo'
+    ? 'members: solo is one node, and stays that one; policy=raft has room for others'
+    : 'policy: only a cluster of one member becomes solo; take the others out first';
+}
+
 /** Whether a node is a member or an observer: blocks come to it. */
 export function isListed({ members, observers }: Rules, publicKey: Uint8Array): boolean {
   return [...members, ...observers].some((each) => equal(each.publicKey, publicKey));

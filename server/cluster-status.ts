@@ -100,7 +100,8 @@ export interface Known extends OrderingState {
 
 /** Of a node on its own. */
 export function soloState(config: EpochConfig, height: number): OrderingState {
-  const replica = { epoch: 0, term: 0, mode: 'raft', leader: 0, open: true, height } as const;
+  const { epoch } = config;
+  const replica = { epoch, term: 0, mode: 'raft', leader: 0, open: true, height } as const;
   return { config, replica, peers: [], heights: new Map() };
 }
 

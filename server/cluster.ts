@@ -3,7 +3,9 @@
 // Consensus knows nodes by their keys as bytes, the network by the same keys in hexadecimal.
 
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { BundlePool } from '../consensus/bundle-pool.ts';
 import { Cluster } from '../consensus/cluster.ts';
@@ -19,38 +21,30 @@ import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { memberOf } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
-import { StorageError } from '../ledger/error.ts';
+import { SqlError, StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { StoredBlock } from '../storage/block-store.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
+import { chunksNamedBy } from '../storage/unnamed-chunks.ts';
 import { VoteLog } from '../storage/vote-log.ts';
 import type { Writer } from '../storage/writer.ts';
+import { ChunkFetch } from './chunk-fetch.ts';
 import { systemClock } from './clock.ts';
-import type { OrderingState } from './cluster-status.ts';
+import { flagOf } from './config.ts';
 import type { Config } from './config.ts';
-import { Governor } from './governance/governor.ts';
 import type { NodeSecrets } from './initialise.ts';
 import { PEER_FAREWELL_MS } from './limits.ts';
 import type { Log } from './log.ts';
-import { addressesOfMember } from './peer-options.ts';
+import type { OrderingPart } from './ordering.ts';
+import { addressesOfMember, peerOptionsOf } from './peer-options.ts';
 import type { PeerOptions } from './peer-options.ts';
 import { PeerNetwork } from './peers/network.ts';
 import type { PeerMember } from './peers/network.ts';
 import { loadTls } from './tls.ts';
 
-export interface ClusterParts {
-  readonly consensus: Cluster;
-  readonly network: PeerNetwork;
-  readonly governor: Governor;
-  /** For the views that show the cluster. */
-  state(): OrderingState;
-  /** Stops consensus, then the network. */
-  stop(): Promise<void>;
-}
-
 export interface ClusterPartsOptions {
   readonly config: Config;
-  readonly peers: PeerOptions;
   readonly secrets: NodeSecrets;
   readonly writer: Writer;
   readonly ledger: Ledger;
@@ -58,20 +52,54 @@ export interface ClusterPartsOptions {
   readonly onExecuted: (executed: ExecutedBlock) => void;
   /** Looks up what a peer asks for. */
   readonly answer: (question: Uint8Array) => Promise<Uint8Array>;
+  readonly onHandover: () => void;
   readonly onAlarm: ClusterOptions['onAlarm'];
   readonly onFailure: (error: unknown) => void;
 }
 
+/**
+ * What must hold before a node that orders alone becomes one of several: once the rules are on the chain there is no way
+ * back for it.
+ *
+ * @throws SqlError 55006 while a transaction is under way of which only this node has all parts, 55000 when it could not
+ *   listen for peers
+ */
+export async function prepareCluster(config: Config, writer: Writer): Promise<void> {
+  if (await writer.hasUnnamedChunks()) {
+    const message = 'a transaction of more than one block is under way';
+    throw new SqlError(SQLSTATE.objectInUse, message, { hint: 'Try again when it has ended.' });
+  }
+  const { host, port } = peerOptionsOf(config);
+  const server = createServer();
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+  } catch (error) {
+    const message = `this node cannot listen for peers: ${(error as Error).message}`;
+    const hint = `Start it with another ${flagOf('peerHost')} or ${flagOf('peerPort')}.`;
+    throw new SqlError(SQLSTATE.objectNotInPrerequisiteState, message, { hint });
+  }
+  server.close();
+  await once(server, 'close');
+}
+
 /** @throws StorageError; the system's error when the port for peers cannot be had */
-export async function openCluster(options: ClusterPartsOptions): Promise<ClusterParts> {
+export async function openCluster(options: ClusterPartsOptions): Promise<OrderingPart> {
   const { config, secrets, writer } = options;
   markNodeKeyUsed(config.data);
+  const peers = peerOptionsOf(config);
   const votes = new VoteLog(config.data);
   let cluster: Cluster | null = null;
-  const network = await startNetwork(options, (from, bytes) =>
+  const network = await startNetwork(options, peers, (from, bytes) =>
     cluster?.receive(fromHex(from), bytes),
   );
-  const members = new MemberNetwork(network, options);
+  const members = new MemberNetwork(network, peers, options);
+  const chunks = new ChunkFetch({
+    peers: network,
+    crypto: nativeCrypto,
+    clock: systemClock,
+    put: (bytes) => writer.putChunk(bytes),
+  });
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
   const pool = new BundlePool();
@@ -80,7 +108,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     crypto,
     chainId,
     publicKey: secrets.nodeKey.publicKey,
-    ledger: options.ledger,
+    ledger: withChunks(options.ledger, chunks),
     keyOf,
     blocksFrom: (height) => blocksFrom(writer, height),
     network: members,
@@ -101,6 +129,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     monotonic: () => performance.now(),
     idleProofMs: config.idleProofMs,
     onExecuted: options.onExecuted,
+    onHandover: options.onHandover,
     onAlarm: options.onAlarm,
     onFailure: options.onFailure,
   });
@@ -108,13 +137,6 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
   return {
     consensus: running,
     network,
-    governor: new Governor({
-      crypto,
-      chainId,
-      publicKey: secrets.nodeKey.publicKey,
-      cluster: running,
-      peers: () => network.peers(),
-    }),
     state: () => ({
       config: running.replica.config,
       replica: running.replica.status,
@@ -122,10 +144,26 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
       heights: running.replica.heights,
     }),
     stop: async () => {
+      chunks.stop();
       await running.stop();
       members.stop();
       await network.stop();
       votes.close();
+    },
+  };
+}
+
+/** A ledger that has the chunks of a block before it takes it. Only a node alone has ordered such. */
+function withChunks(ledger: Ledger, chunks: ChunkFetch): Ledger {
+  return {
+    history: ledger.history,
+    get tip() {
+      return ledger.tip;
+    },
+    append: async (ordered, onStored) => {
+      const { certificate, bundles } = ordered.block;
+      if (certificate.kind === 'proposer') await chunks.bring(chunksNamedBy(bundles));
+      return ledger.append(ordered, onStored);
     },
   };
 }
@@ -135,13 +173,16 @@ function restored(writer: Writer, ledger: Ledger, votes: VoteLog, publicKey: Uin
   const { height, covered, uncovered } = ledger.tip;
   const stored = storedBlock(writer, height);
   const config = writer.epochConfig;
-  // A member with blocks and without votes has lost them. Who is none has cast no vote that still counts.
-  const unused = !votes.begun && (height === 0 || memberOf(config, publicKey) < 0);
+  const certificate = decodeCertificate(stored.certificate);
+  // A member without votes has lost them, unless nobody has voted yet: on block 0, and where solo has ended. Who is no
+  // member has cast no vote that still counts.
+  const unused =
+    !votes.begun && (certificate.kind === 'proposer' || memberOf(config, publicKey) < 0);
   return {
     header: decodeHeader(stored.header),
     hash: ledger.tip.hash,
     history: ledger.history.copy(),
-    certificate: decodeCertificate(stored.certificate),
+    certificate,
     anchor: headerHash(nativeCrypto, storedBlock(writer, config.start).header),
     config,
     results: [covered, ...uncovered],
@@ -171,7 +212,8 @@ function blocksFrom(writer: Writer, height: number): StoredBlock[] {
 }
 
 function startNetwork(
-  { config, peers, secrets, writer, log, answer }: ClusterPartsOptions,
+  { config, secrets, writer, log, answer }: ClusterPartsOptions,
+  peers: PeerOptions,
   onMessage: (from: string, bytes: Uint8Array) => void,
 ): Promise<PeerNetwork> {
   const epoch = writer.epochConfig;
@@ -210,12 +252,14 @@ function startNetwork(
  */
 class MemberNetwork implements Network {
   readonly #network: PeerNetwork;
+  readonly #peers: PeerOptions;
   readonly #options: ClusterPartsOptions;
   #config: EpochConfig;
   #farewell: NodeJS.Timeout | undefined;
 
-  constructor(network: PeerNetwork, options: ClusterPartsOptions) {
+  constructor(network: PeerNetwork, peers: PeerOptions, options: ClusterPartsOptions) {
     this.#network = network;
+    this.#peers = peers;
     this.#options = options;
     this.#config = options.writer.epochConfig;
   }
@@ -226,10 +270,9 @@ class MemberNetwork implements Network {
   }
 
   setMembers(config: EpochConfig): void {
-    const { peers } = this.#options;
-    const members = membersOf(config, peers);
+    const members = membersOf(config, this.#peers);
     const keys = new Set(members.map(({ key }) => key));
-    const leaving = membersOf(this.#config, peers).filter(({ key }) => !keys.has(key));
+    const leaving = membersOf(this.#config, this.#peers).filter(({ key }) => !keys.has(key));
     this.#say(this.#config, config);
     this.#config = config;
     this.#network.setMembers([...members, ...leaving]);

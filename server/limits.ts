@@ -226,6 +226,10 @@ export const REPAIR_ROUNDS_MAX = 10;
 /** A peer answers a question for repair in so long: it may read through a large table. */
 export const REPAIR_TIMEOUT_MS = 30_000;
 
+/** For a chunk of a large transaction a node that catches up asks its peers again after so long, and so long in all. */
+export const CHUNK_RETRY_MS = 250;
+export const CHUNK_FETCH_MS_MAX = 120_000;
+
 /** Files of evidence that are kept, and bytes of one value in them. */
 export const EVIDENCE_FILES_MAX = 1_000;
 export const EVIDENCE_FIELD_BYTES_MAX = 2 * 1024 * 1024;

@@ -5,22 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type {
-  Consensus,
-  ExecutedBlock,
-  Ledger,
-  OrderedBlock,
-  Tip,
-} from '../consensus/consensus.ts';
-import { Solo } from '../consensus/solo.ts';
+import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/consensus.ts';
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
-import { genesisConfig } from '../ledger/epoch.ts';
-import type { EpochConfig } from '../ledger/epoch.ts';
+import { ordersAlone } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Operation } from '../ledger/operation.ts';
@@ -29,22 +21,21 @@ import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
 import { Analyst } from '../sql/analyst/analyst.ts';
 import { isDataDirectory } from '../storage/data-directory.ts';
-import { readGenesis } from '../storage/epochs.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
 import { Alarms } from './alarms.ts';
 import { NodeBackend } from './backend.ts';
 import { systemClock } from './clock.ts';
-import { clusterStatus, soloState } from './cluster-status.ts';
-import type { OrderingState } from './cluster-status.ts';
-import { openCluster } from './cluster.ts';
+import { clusterStatus } from './cluster-status.ts';
+import { openCluster, prepareCluster } from './cluster.ts';
 import type { Config } from './config.ts';
 import { damageArchive } from './damage-archive.ts';
 import { ddlHistory, ddlOf } from './ddl-history.ts';
 import { Evidence } from './evidence.ts';
 import { ADMIN } from './founding/genesis.ts';
 import { Gateway } from './gateway.ts';
+import { Governor } from './governance/governor.ts';
 import { initialise, openSecrets, readAdminUrl, writeAdminUrl } from './initialise.ts';
 import type { NodeSecrets } from './initialise.ts';
 import { Inline } from './inline.ts';
@@ -52,6 +43,8 @@ import { rotatedKey } from './key-rotation.ts';
 import { LockTable } from './lock-table.ts';
 import type { Log } from './log.ts';
 import { makeLog } from './log.ts';
+import { Ordering } from './ordering.ts';
+import type { OrderingPart } from './ordering.ts';
 import { peerOptionsOf } from './peer-options.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
@@ -61,6 +54,7 @@ import { Scrubber } from './scrubber.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
 import { statementTexts } from './readers/statement-texts.ts';
 import { Sequences } from './sequences.ts';
+import { openSolo } from './solo.ts';
 import { stampOfText } from './session/as-of.ts';
 import { Planner } from './session/planner.ts';
 import type { NodeServices } from './session/services.ts';
@@ -99,7 +93,7 @@ const VALID_FOR_MS = 60_000;
  */
 export async function startNode(config: Config): Promise<RunningNode> {
   const firstStart = !isDataDirectory(config.data);
-  peerOptionsOf(config, firstStart ? 'solo' : readGenesis(config.data).consensus);
+  peerOptionsOf(config);
   const made = firstStart ? initialise(config, nativeCrypto, systemClock) : null;
   const log = openLog(config);
   const core = await openCore(config, log);
@@ -191,8 +185,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const nodeKey = rotatedKey(config, crypto, opened.nodeKey, writer.epochConfig, log);
   const secrets = { ...opened, nodeKey };
   const { chainId } = secrets.data;
-  const { database, consensus: policy } = writer.genesis;
-  const peers = peerOptionsOf(config, policy);
+  const { database } = writer.genesis;
   const reader = StateReader.open(config.data);
   const settle = (): void => writer.settle();
   const newestState = (): StateReader => {
@@ -238,39 +231,42 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     }
     return newest === catalog ? undefined : following;
   };
-  const ledger = ledgerOver(writer, await writer.durableHistory());
   const scrubber = new Scrubber(config.data);
-  const ordering =
-    peers === null
-      ? {
-          ...soloOf(secrets, ledger, config, genesisConfig(writer.genesis), onFailure),
-          network: null,
-        }
-      : await openCluster({
-          config,
-          peers,
-          secrets,
-          writer,
-          ledger,
-          log,
-          answer: (question) => {
-            settle();
-            return scrubber.answer(question);
-          },
-          onExecuted: (executed) => {
-            for (const operations of operationsIn(executed)) sequences.follow(operations);
-            // Whoever waits for the mirror does so in the gateway.
-            void follow(executed);
-          },
-          onAlarm: (kind, message) => alarms.raise(kind, message),
-          onFailure,
-        });
-  const { consensus } = ordering;
-  const repair = repairOf(config, writer, scrubber, ordering.network, { log, alarms, onFailure });
+  const open = async (onHandover: () => void): Promise<OrderingPart> => {
+    const ledger = ledgerOver(writer, await writer.durableHistory());
+    const rules = writer.epochConfig;
+    const parts = { config, secrets, ledger, onHandover, onFailure };
+    if (ordersAlone(rules, secrets.nodeKey.publicKey)) return openSolo({ ...parts, rules });
+    return openCluster({
+      ...parts,
+      writer,
+      log,
+      answer: (question) => {
+        settle();
+        return scrubber.answer(question);
+      },
+      onExecuted: (executed) => {
+        for (const operations of operationsIn(executed)) sequences.follow(operations);
+        // Whoever waits for the mirror does so in the gateway.
+        void follow(executed);
+      },
+      onAlarm: (kind, message) => alarms.raise(kind, message),
+    });
+  };
+  const ordering = await Ordering.start({
+    open,
+    prepare: () => prepareCluster(config, writer),
+    onFailure,
+  });
+  const repair = repairOf(config, writer, scrubber, () => peersOf(ordering), {
+    log,
+    alarms,
+    onFailure,
+  });
   const gateway = new Gateway({
     crypto,
     chainId,
-    consensus,
+    consensus: ordering,
     signerOf: (id) => signerOf(catalog, secrets, id),
     // A clock that was ahead and is set back must not make every transaction expired at its birth.
     now: () => Math.max(systemClock.now(), writer.tip.timeMs),
@@ -299,7 +295,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     history: () => writer.durableHistory(),
     blockTime: () => writer.tip.timeMs,
     settle,
-    prove: () => consensus.prove(),
+    prove: () => ordering.prove(),
   });
   const services: NodeServices = {
     database,
@@ -324,17 +320,23 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     sequences,
     keyring: secrets.keyring,
     evidence,
-    governor: ordering.governor,
+    governor: new Governor({
+      crypto,
+      chainId,
+      publicKey: secrets.nodeKey.publicKey,
+      consensus: ordering,
+      state: () => ordering.state(),
+    }),
     signerOf: (id) => signerOf(catalog, secrets, id),
-    prove: () => consensus.prove(),
-    agreed: (height, confirm) => consensus.agreed(height, confirm),
+    prove: () => ordering.prove(),
+    agreed: (height, confirm) => ordering.agreed(height, confirm),
     caughtUp: async () => {
-      await consensus.caughtUp();
+      await ordering.caughtUp();
       await following;
     },
     admit: () => repair?.admit(),
     putChunk: (bytes) => {
-      if (peers === null) return writer.putChunk(bytes);
+      if (ordering.isAlone) return writer.putChunk(bytes);
       // Chunks would have to be at all nodes before their transaction is ordered.
       const message = 'a transaction of more than one block is not possible in a cluster';
       const hint = `A block holds ${LIMITS.blockBodyBytesMax} bytes: commit after fewer rows.`;
@@ -407,34 +409,9 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
   );
 }
 
-function soloOf(
-  { data, nodeKey }: NodeSecrets,
-  ledger: Ledger,
-  { idleProofMs }: Config,
-  rules: EpochConfig,
-  onFailure: (error: unknown) => void,
-): {
-  readonly consensus: Consensus;
-  readonly governor: null;
-  state(): OrderingState;
-  stop(): Promise<void>;
-} {
-  const consensus = new Solo({
-    crypto: nativeCrypto,
-    chainId: data.chainId,
-    nodeSeed: nodeKey.seed,
-    nodePublicKey: nodeKey.publicKey,
-    ledger,
-    now: () => systemClock.now(),
-    idleProofMs,
-    onFailure,
-  });
-  return {
-    consensus,
-    governor: null,
-    state: () => soloState(rules, ledger.tip.height),
-    stop: () => consensus.stop(),
-  };
+/** Who can be asked for what is damaged; null while nobody is there. */
+function peersOf({ network }: Ordering): RepairPeers | null {
+  return network === null || network.peers().length === 0 ? null : network;
 }
 
 /** Who looks after the files; nobody when the setting says so. */
@@ -442,7 +419,7 @@ function repairOf(
   { data, scrubMs, scrubPeriodHours }: Config,
   writer: Writer,
   scrubber: Scrubber,
-  peers: RepairPeers | null,
+  peers: () => RepairPeers | null,
   {
     log,
     alarms,

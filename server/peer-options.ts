@@ -1,18 +1,15 @@
 // What the options say of a node's peers. Pure.
 //
-// A node alone has none: there every one of these options is refused, because no setting is without effect.
+// A node alone has none, and takes these options all the same: they are for the moment when rules make it one of several.
 
-import type { Genesis } from '../ledger/block.ts';
 import { hex, tryFromHex } from '../ledger/bytes.ts';
 import { PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import type { Member } from '../ledger/epoch.ts';
 import { LIMITS } from '../ledger/limits.ts';
-import { ConfigError, flagOf, OPTIONS } from './config.ts';
+import { ConfigError, flagOf } from './config.ts';
 import type { Config } from './config.ts';
 import { tryParseAddress, tryParseProxy } from './peers/address.ts';
 import type { Proxy } from './peers/address.ts';
-
-const NAMES = ['peerHost', 'peerPort', 'peers', 'peerProxy'] as const;
 
 export interface PeerOptions {
   readonly host: string;
@@ -24,17 +21,8 @@ export interface PeerOptions {
   readonly addresses: ReadonlyMap<string, readonly string[]>;
 }
 
-/**
- * The options as a node of such a chain takes them; null for a node alone.
- *
- * @throws ConfigError for one that is malformed, and on a solo chain for any that is set
- */
-export function peerOptionsOf(config: Config, consensus: Genesis['consensus']): PeerOptions | null {
-  if (consensus === 'solo') {
-    const set = NAMES.find((name) => config[name] !== OPTIONS[name].initial);
-    if (set === undefined) return null;
-    throw new ConfigError(`${flagOf(set)}: this ledger has one node and no peers`);
-  }
+/** @throws ConfigError for an option that is malformed */
+export function peerOptionsOf(config: Config): PeerOptions {
   const { peerHost: host, peerPort: port, peerProxy } = config;
   if (host === '') throw new ConfigError(`${flagOf('peerHost')}: an address is expected`);
   return { host, port, proxy: proxyOf(peerProxy), addresses: addressesOf(config.peers) };

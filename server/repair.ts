@@ -39,8 +39,8 @@ export interface RepairOptions {
   readonly scrubber: Pick<Scrubber, 'look'>;
   readonly writer: Pick<Writer, 'settle' | 'mendState' | 'mendBlock'>;
   readonly crypto: Crypto;
-  /** Null on a ledger of one node. */
-  readonly peers: RepairPeers | null;
+  /** Null while there is nobody to ask. */
+  readonly peers: () => RepairPeers | null;
   readonly keep: Keep;
   readonly log: Log;
   readonly clock: Clock;
@@ -82,7 +82,7 @@ export class Repair {
 
   /** Whether the node answers statements. @throws SqlError 57P03 while it repairs its files */
   admit(): void {
-    if (!this.#damaged || this.#options.peers === null) return;
+    if (!this.#damaged || this.#options.peers() === null) return;
     throw new SqlError(SQLSTATE.cannotConnectNow, 'the node repairs damage to its files', {
       hint: 'Ask another node, or this one again in a moment.',
     });
@@ -111,7 +111,7 @@ export class Repair {
         log.warn('scrub failed', { error: (error as Error).message });
     }
     const tookMs = clock.elapsed() - began;
-    const duty = peers === null ? DUTY_ALONE : DUTY;
+    const duty = peers() === null ? DUTY_ALONE : DUTY;
     this.#after(Math.max(scrubMs - tookMs, (duty - 1) * this.#cpuMs));
     this.#cpuMs = 0;
   }
@@ -120,7 +120,7 @@ export class Repair {
     const { clock, periodMs, peers } = this.#options;
     const { findings, slices } = await this.#lookAt('newest');
     await this.#treat(findings);
-    const repairing = this.#damaged && peers !== null;
+    const repairing = this.#damaged && peers() !== null;
     if (periodMs === 0 || repairing || clock.elapsed() < this.#nextSliceMs) return;
     this.#nextSliceMs = clock.elapsed() + periodMs / slices;
     await this.#treat((await this.#lookAt('slice')).findings);
@@ -139,7 +139,7 @@ export class Repair {
     let findings = found;
     for (let round = 0; findings.length > 0 && round < REPAIR_ROUNDS_MAX; round++) {
       this.#say(findings);
-      if (peers === null || this.#stopping.signal.aborted) return;
+      if (peers() === null || this.#stopping.signal.aborted) return;
       const hopeless = findings.find(({ kind }) => kind === 'file');
       if (hopeless !== undefined) {
         this.#options.onFailure(new StorageError('damaged', sentenceOf(hopeless)));
@@ -162,7 +162,7 @@ export class Repair {
     if (this.#said.size > DAMAGE_ALARMS_MAX * REPAIR_ROUNDS_MAX) this.#said.clear();
     for (const sentence of fresh) this.#said.add(sentence);
     const advice =
-      peers === null ? '; docs/operations.md says how to restore it, under Verify' : '';
+      peers() === null ? '; docs/operations.md says how to restore it, under Verify' : '';
     for (const sentence of fresh.slice(0, DAMAGE_ALARMS_MAX)) onAlarm('damage', sentence + advice);
     const more = fresh.length - DAMAGE_ALARMS_MAX;
     if (more > 0) onAlarm('damage', `${more} more places are damaged`);
@@ -301,7 +301,9 @@ export class Repair {
   }
 
   #peersUp(): string[] {
-    const up = this.#options.peers!.peers().filter((peer) => peer.connectedSinceMs !== null);
+    const up = (this.#options.peers()?.peers() ?? []).filter(
+      (peer) => peer.connectedSinceMs !== null,
+    );
     return up.map(({ key }) => key);
   }
 
@@ -310,7 +312,8 @@ export class Repair {
     try {
       const encoded = encodeQuestion(question);
       const { signal } = this.#stopping;
-      const peers = this.#options.peers!;
+      const peers = this.#options.peers();
+      if (peers === null) return null;
       return decodeAnswer(await peers.request(key, encoded, REPAIR_TIMEOUT_MS, signal));
     } catch (error) {
       if (!isPeerError(error) && !isFormatError(error)) throw error;

@@ -239,14 +239,21 @@ export class BlockStore {
 
   /** @throws StorageError damaged when there is no such chunk */
   chunk(hash: Uint8Array): Uint8Array {
+    const found = this.tryChunk(hash);
+    if (found !== null) return found;
+    const path = blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0);
+    throw new StorageError('damaged', `${path}: chunk ${hex(hash)} is missing`);
+  }
+
+  /** Null when there is no such chunk. */
+  tryChunk(hash: Uint8Array): Uint8Array | null {
     if (this.#readonly) this.#firstHeights = [...blockFiles(this.#directory)];
     for (let i = this.#firstHeights.length - 1; i >= 0; i--) {
       const segment = this.#segment(this.#firstHeights[i]!);
       const found = guard(segment.path, () => segment.chunk.get(hash));
       if (found !== undefined) return (found as { bytes: Uint8Array }).bytes;
     }
-    const path = blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0);
-    throw new StorageError('damaged', `${path}: chunk ${hex(hash)} is missing`);
+    return null;
   }
 
   /** Connection to the file that begins at `firstHeight`, for checks. */

@@ -41,11 +41,23 @@ export function genesisOf(blocks: BlockStore): Genesis {
   return decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
 }
 
-/** The same, of a data directory. */
-export function readGenesis(directory: string): Genesis {
+/** Block 0 of a data directory, whose node may run. @throws StorageError damaged */
+export function readBlockZero(directory: string): {
+  readonly block: StoredBlock;
+  readonly genesis: Genesis;
+} {
+  return reading(directory, (blocks) => ({ block: stored(blocks, 0), genesis: genesisOf(blocks) }));
+}
+
+/** All epochs of a data directory, up to that of the next block. @throws StorageError damaged */
+export function readEpochs(directory: string): readonly Epoch[] {
+  return reading(directory, (blocks) => epochsUpTo(blocks, blocks.tip));
+}
+
+function reading<T>(directory: string, read: (blocks: BlockStore) => T): T {
   const blocks = new BlockStore(directory, { readonly: true });
   try {
-    return genesisOf(blocks);
+    return read(blocks);
   } finally {
     blocks.close();
   }

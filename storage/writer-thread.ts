@@ -43,6 +43,7 @@ export interface BlockAway {
 export type WriterRequest =
   | { readonly id: number; readonly kind: 'execute'; readonly block: BlockAway }
   | { readonly id: number; readonly kind: 'chunk'; readonly bytes: Uint8Array }
+  | { readonly id: number; readonly kind: 'unnamed' }
   | { readonly id: number; readonly kind: 'drop'; readonly hashes: readonly Uint8Array[] }
   | { readonly id: number; readonly kind: 'fold' }
   | { readonly id: number; readonly kind: 'close' };
@@ -71,6 +72,7 @@ export type WriterReply =
       readonly receiptsRoot: Uint8Array;
     }
   | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
+  | { readonly kind: 'unnamed'; readonly id: number; readonly any: boolean }
   | { readonly kind: 'done'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number | null; readonly failure: WriterFailure };
 
@@ -128,6 +130,10 @@ class Hand {
     return hash;
   }
 
+  get hasUnnamedChunks(): boolean {
+    return this.#chunks.any;
+  }
+
   dropChunks(hashes: readonly Uint8Array[]): void {
     this.#chunks.drop(hashes);
   }
@@ -173,6 +179,8 @@ function answer(hand: Hand, request: WriterRequest): WriterReply {
     }
     case 'chunk':
       return { kind, id, hash: hand.putChunk(request.bytes) };
+    case 'unnamed':
+      return { kind, id, any: hand.hasUnnamedChunks };
     case 'drop':
       hand.dropChunks(request.hashes);
       return { kind: 'done', id };

@@ -404,6 +404,13 @@ export class Writer {
     return message.hash;
   }
 
+  /** Whether chunks that were put before are named by no executed block. */
+  async hasUnnamedChunks(): Promise<boolean> {
+    const message = await this.#ask({ kind: 'unnamed' });
+    if (message.kind !== 'unnamed') throw unexpected(message);
+    return message.any;
+  }
+
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   async dropChunks(hashes: readonly Uint8Array[]): Promise<void> {
     await this.#ask({ kind: 'drop', hashes });

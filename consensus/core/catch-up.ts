@@ -1,10 +1,12 @@
 // How a node gets what it has missed: unconfirmed blocks one by one, confirmed ones in ranges. Pure.
 //
-// (1) A confirmed block is believed for the votes of its epoch's members, never for who sends it.
+// (1) A confirmed block is believed for the votes of its epoch's members, never for who sends it. In solo one node has
+//     signed it, and nobody has checked that node: whoever catches up does what members do before a vote.
 // (2) Blocks that votes for a later one confirm enter the tree together with that one, or not at all.
 
 import { equal, hex } from '../../ledger/bytes.ts';
-import { checkConfirms } from '../../ledger/certificate-check.ts';
+import { checkBody } from '../../ledger/block-check.ts';
+import { checkCertificateOf, checkConfirms } from '../../ledger/certificate-check.ts';
 import { SIGNATURE_BYTES } from '../../ledger/crypto.ts';
 import { decodeCertificate } from '../../ledger/encoding-vote.ts';
 import { isFormatError } from '../../ledger/error.ts';
@@ -16,7 +18,8 @@ import { decodeCandidate, keyOf } from './block-tree.ts';
 import { isCertified } from './context.ts';
 import type { CertifiedBlock, Message } from './message.ts';
 import type { State } from './state.ts';
-import { onCertificate } from './voting.ts';
+import { checkSystem } from './system-check.ts';
+import { confirmSolo, onCertificate } from './voting.ts';
 
 /** Heartbeats after which a question is asked again, and without progress a node thinks itself behind. */
 const PATIENCE_HEARTBEATS = 4;
@@ -115,6 +118,7 @@ function takeBlock(s: State, candidate: Candidate, certificate: Certificate): bo
   const follows = candidate.height === parent.height + 1 && candidate.parentKey === parent.key;
   const isOfEpoch = candidate.header.epoch === s.config.epoch;
   const fits = follows && isOfEpoch && s.syncing.length < LIMITS.certificateSpanMax;
+  if (fits && s.config.policy === 'solo') return takeSolo(s, candidate, certificate);
   if (!fits || certificate.kind === 'proposer') {
     s.syncing = [];
     return false;
@@ -126,6 +130,21 @@ function takeBlock(s: State, candidate: Candidate, certificate: Certificate): bo
   if (!confirms || !isCertified(s.context, certificate, s.anchor)) return false;
   for (const each of group) s.tree.add(each, (key) => s.isNeeded(key));
   onCertificate(s, certificate);
+  return true;
+}
+
+/** A block of an epoch in solo, in its place. @returns as `takeBlock` */
+function takeSolo(s: State, block: Candidate, certificate: Certificate): boolean {
+  const { header, hash, bundles, system } = block;
+  const sound =
+    checkCertificateOf(s.context, header, hash, certificate) === null &&
+    checkBody(s.options, { header, bundles, system }) === null &&
+    checkSystem(s, block) === 'valid';
+  if (!sound) return false;
+  s.tree.add(block, (key) => s.isNeeded(key));
+  // Unless its header does not fit the one before it.
+  if (!s.tree.isLinked(block.key)) return false;
+  confirmSolo(s, block, certificate);
   return true;
 }
 

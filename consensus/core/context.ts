@@ -4,6 +4,7 @@ import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import { checkVotes } from '../../ledger/certificate-check.ts';
 import { equal } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
+import { memberOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { statementHash } from '../../ledger/hash.ts';
 import type { StatementKind } from '../../ledger/signing.ts';
@@ -26,6 +27,11 @@ export interface ReplicaOptions {
   readonly ackFanout: boolean;
   /** Any number; different after every start, so that answers to an earlier incarnation count for nothing. */
   readonly incarnation: number;
+}
+
+/** Index of a node among the members that vote, or -1: in solo nobody does. */
+export function voterOf(config: EpochConfig, publicKey: Uint8Array): number {
+  return config.policy === 'solo' ? -1 : memberOf(config, publicKey);
 }
 
 /** Signs what is encoded without its signature. */

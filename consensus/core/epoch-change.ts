@@ -3,10 +3,10 @@
 // Whatever was said in the old epoch counts for nothing in the new one: nothing was acknowledged on top of the
 // barrier, so the new epoch begins with it alone, whichever term has confirmed it.
 
-import { memberOf, nextConfig, quorumsOf } from '../../ledger/epoch.ts';
+import { nextConfig, quorumsOf } from '../../ledger/epoch.ts';
 import type { Candidate } from './block-tree.ts';
 import { BlockTree } from './block-tree.ts';
-import { anchorOf } from './context.ts';
+import { anchorOf, voterOf } from './context.ts';
 import { beginAmnesia, probeAgain } from './recovery.ts';
 import type { State } from './state.ts';
 import { Votes } from './votes.ts';
@@ -15,7 +15,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   const config = nextConfig(s.config, barrier.header, barrier.system);
   s.config = config;
   s.quorums = quorumsOf(config);
-  s.self = memberOf(config, s.options.publicKey);
+  s.self = voterOf(config, s.options.publicKey);
   s.anchor = anchorOf(config, s.root.hash);
   s.tree = new BlockTree(s.options.chainId, s.root, config);
   s.term = 0;

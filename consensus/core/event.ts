@@ -11,7 +11,6 @@
 import type { Block, Header } from '../../ledger/block.ts';
 import type { EpochConfig, Rules } from '../../ledger/epoch.ts';
 import type { Bundle } from '../../ledger/transaction.ts';
-import type { VoteCertificate } from '../../ledger/vote.ts';
 import type { SignedBlock } from './message.ts';
 
 export type ReplicaEvent =
@@ -64,7 +63,7 @@ export type Effect =
   /** In order of height, each once. The certificate may name a later block. */
   | {
       readonly kind: 'confirmed';
-      readonly block: Block & { readonly certificate: VoteCertificate };
+      readonly block: Block;
       readonly hash: Uint8Array;
       readonly signed: SignedBlock;
     }

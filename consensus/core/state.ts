@@ -6,14 +6,14 @@
 import type { Executed } from '../../ledger/block.ts';
 import { equal } from '../../ledger/bytes.ts';
 import type { EpochConfig, Rules } from '../../ledger/epoch.ts';
-import { leaderOf, memberOf, quorumsOf } from '../../ledger/epoch.ts';
+import { leaderOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { Quorums } from '../../ledger/quorum.ts';
 import type { Mode, Vote, VoteCertificate } from '../../ledger/vote.ts';
 import type { Candidate, HashKey, Position, Root } from './block-tree.ts';
 import { BlockTree, keyOf } from './block-tree.ts';
 import { encodeDurable, encodeMessage } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
-import { anchorOf } from './context.ts';
+import { anchorOf, voterOf } from './context.ts';
 import type { DurableState, LastVote } from './durable.ts';
 import type { AlarmKind, Effect } from './event.ts';
 import type { Health, Message, NewTerm } from './message.ts';
@@ -65,7 +65,7 @@ export class State {
   readonly options: ReplicaOptions;
   config: EpochConfig;
   quorums: Quorums;
-  /** Index of this node among the members, or -1. */
+  /** Index of this node among the members that vote, or -1. */
   self: number;
   anchor: VoteCertificate;
   tree: BlockTree;
@@ -143,7 +143,7 @@ export class State {
     this.options = options;
     this.config = config;
     this.quorums = quorumsOf(config);
-    this.self = memberOf(config, options.publicKey);
+    this.self = voterOf(config, options.publicKey);
     this.anchor = anchorOf(config, anchor);
     this.highest = this.anchor;
     this.wantBft = config.mode === 'bft';

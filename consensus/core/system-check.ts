@@ -6,6 +6,7 @@
 import { equal, hex } from '../../ledger/bytes.ts';
 import type { Header } from '../../ledger/block.ts';
 import { encodeRules } from '../../ledger/encoding-vote.ts';
+import { soloFault } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { isFormatError, tryDecode } from '../../ledger/error.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
@@ -139,7 +140,7 @@ export function isApproved(
   config: EpochConfig,
   { rules, approvals }: Pick<RulesRecord, 'rules' | 'approvals'>,
 ): boolean {
-  if (rules.policy === 'solo') return false;
+  if (soloFault(config, rules) !== null) return false;
   const { keys, needed } = config.governance;
   const statement = rulesStatement(config.epoch, encodeRules(rules));
   const signers = new Set<string>();

@@ -16,7 +16,7 @@ import { checkConfirms } from '../../ledger/certificate-check.ts';
 import { nextConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { signVote, verifyHeader, verifyVote } from '../../ledger/signing.ts';
-import type { Ballot, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
+import type { Ballot, Certificate, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
 import { LIMITS } from '../../ledger/limits.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import type { Candidate } from './block-tree.ts';
@@ -301,7 +301,15 @@ function confirm(s: State, certificate: VoteCertificate): void {
   advance(s);
 }
 
-function confirmOne(s: State, block: Candidate, certificate: VoteCertificate): void {
+/** Confirms the linked block above the root of an epoch in solo: its proposer's signature is all there is. */
+export function confirmSolo(s: State, block: Candidate, certificate: Certificate): void {
+  confirmOne(s, block, certificate);
+  s.times.confirmed = s.times.now;
+  if (block.barrier) beginEpoch(s, block);
+  advance(s);
+}
+
+function confirmOne(s: State, block: Candidate, certificate: Certificate): void {
   const { header, bundles, system, hash, signed } = block;
   s.tree.confirm(block, nextConfig(s.config, header, system));
   s.results = s.results.filter(({ height }) => height >= header.executed.height);

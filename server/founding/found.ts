@@ -22,7 +22,8 @@ import { encodeGenesis } from '../../ledger/encoding.ts';
 import { StorageError } from '../../ledger/error.ts';
 import { chainIdOf } from '../../ledger/hash.ts';
 import { installLedger, makeGenesisBlock } from '../../storage/create-ledger.ts';
-import { isDataDirectory, syncFolder } from '../../storage/data-directory.ts';
+import { isDataDirectory, readDataDirectory, syncFolder } from '../../storage/data-directory.ts';
+import { readBlockZero } from '../../storage/epochs.ts';
 import type { Clock } from '../clock.ts';
 import { ConfigError } from '../config.ts';
 import type { Config } from '../config.ts';
@@ -158,6 +159,20 @@ export function makeBlock(crypto: Crypto, nodeKey: NodeKey, foundation: Foundati
   const genesis = makeGenesis(foundation);
   const block = makeGenesisBlock(crypto, genesis, nodeKey.seed);
   return { block, genesis, chainId: chainIdOf(crypto, encodeGenesis(genesis)) };
+}
+
+/**
+ * Writes block 0 of a ledger for nodes that are to be added to it.
+ *
+ * @param directory  of the ledger, whose node may run
+ * @param out        where to
+ * @throws StorageError when there is none, or when it cannot be written
+ */
+export function inviteTo(directory: string, out: string): GenesisBlock {
+  const { chainId } = readDataDirectory(directory);
+  const found = { ...readBlockZero(directory), chainId };
+  onDisk(out, () => writeFileSync(out, formatGenesis(found), { flag: 'wx', flush: true }));
+  return found;
 }
 
 /**

@@ -1,18 +1,19 @@
 // What a node does for those who govern: says which rules are in force and who is there, signs for roles that it
 // hosts, and puts approved rules before the members. Shell.
 
-import type { Cluster } from '../../consensus/cluster.ts';
 import { signStatement } from '../../consensus/core/context.ts';
 import { isApproved, rulesStatement } from '../../consensus/core/system-check.ts';
+import type { Consensus } from '../../consensus/consensus.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { encodeRules } from '../../ledger/encoding-vote.ts';
-import { memberOf, quorumsOf } from '../../ledger/epoch.ts';
+import { memberOf, quorumsOf, soloFault } from '../../ledger/epoch.ts';
+import type { EpochConfig } from '../../ledger/epoch.ts';
 import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { OrderingState } from '../cluster-status.ts';
 import type { RoleSigner } from '../gateway.ts';
 import { RULES_CHANGE_MS_MAX } from '../limits.ts';
-import type { PeerState } from '../peers/network.ts';
 import { formatChange, parseChange } from './change.ts';
 import type { Approval, Change } from './change.ts';
 import { faultOfRules, isSettingError, settingsOf } from './rule-settings.ts';
@@ -22,9 +23,8 @@ export interface GovernorOptions {
   readonly chainId: Uint8Array;
   /** Of this node. */
   readonly publicKey: Uint8Array;
-  readonly cluster: Cluster;
-  /** Who is connected with this node. */
-  readonly peers: () => readonly PeerState[];
+  readonly consensus: Pick<Consensus, 'changeRules'>;
+  readonly state: () => OrderingState;
 }
 
 export class Governor {
@@ -34,12 +34,16 @@ export class Governor {
     this.#options = options;
   }
 
+  get #config(): EpochConfig {
+    return this.#options.state().config;
+  }
+
   /** The rules in force, and which of the nodes this one sees; as JSON. */
   describe(): string {
-    const { chainId, publicKey, cluster } = this.#options;
-    const { config, status, heights } = cluster.replica;
+    const { chainId, publicKey, state } = this.#options;
+    const { config, replica: status, heights, peers: known } = state();
     const { epoch, mode, suspended } = config;
-    const peers = this.#options.peers().map(({ key, connectedSinceMs }) => ({
+    const peers = known.map(({ key, connectedSinceMs }) => ({
       key,
       up: connectedSinceMs !== null,
       height: heights.get(key) ?? null,
@@ -64,9 +68,9 @@ export class Governor {
    *   is not one that governs
    */
   approve(text: string, signer: RoleSigner): string {
-    const { crypto, chainId, cluster } = this.#options;
+    const { crypto, chainId } = this.#options;
     const change = this.#checked(text);
-    const { governance } = cluster.replica.config;
+    const { governance } = this.#config;
     if (!governance.keys.some((key) => equal(key, signer.publicKey))) {
       throw new SqlError(
         SQLSTATE.insufficientPrivilege,
@@ -84,15 +88,15 @@ export class Governor {
    * Puts approved rules before the members and waits for the epoch that begins with them.
    *
    * @returns its number
-   * @throws SqlError as `approve` and Cluster.changeRules
+   * @throws SqlError as `approve` and Consensus.changeRules
    */
   async submit(text: string): Promise<number> {
-    const { cluster } = this.#options;
+    const { consensus } = this.#options;
     const change = this.#checked(text);
     this.#checkApprovals(change);
     const { rules, approvals } = change;
     try {
-      return (await cluster.changeRules({ rules, approvals }, RULES_CHANGE_MS_MAX)).epoch;
+      return (await consensus.changeRules({ rules, approvals }, RULES_CHANGE_MS_MAX)).epoch;
     } catch (error) {
       const late = isSqlError(error) && error.sqlstate === SQLSTATE.statementCompletionUnknown;
       if (!late) throw error;
@@ -102,14 +106,14 @@ export class Governor {
   }
 
   #checked(text: string): Change {
-    const { chainId, cluster } = this.#options;
+    const { chainId } = this.#options;
     const change = parsed(text);
     const refuse = (message: string): SqlError =>
       new SqlError(SQLSTATE.invalidParameterValue, message);
     if (!equal(change.chainId, chainId)) throw refuse('chainId: these are rules of another ledger');
-    const fault = faultOfRules(change.rules);
+    const fault = faultOfRules(change.rules) ?? soloFault(this.#config, change.rules);
     if (fault !== null) throw refuse(fault);
-    const { epoch } = cluster.replica.config;
+    const { epoch } = this.#config;
     if (change.epoch === epoch) return change;
     throw new SqlError(
       SQLSTATE.objectNotInPrerequisiteState,
@@ -120,11 +124,8 @@ export class Governor {
 
   /** Says which approval is wrong, where the consensus would only say that they are too few. */
   #checkApprovals({ rules, approvals }: Change): void {
-    const { governance } = this.#options.cluster.replica.config;
-    const config = {
-      ...this.#options.cluster.replica.config,
-      governance: { ...governance, needed: 1 },
-    };
+    const { governance } = this.#config;
+    const config = { ...this.#config, governance: { ...governance, needed: 1 } };
     const wrong = approvals.find(
       (approval: Approval) => !isApproved(this.#options, config, { rules, approvals: [approval] }),
     );
@@ -142,9 +143,9 @@ export class Governor {
 
   /** What may have been missing. */
   #reached(): string {
-    const { publicKey, cluster } = this.#options;
-    const { config } = cluster.replica;
-    const up = this.#options.peers().filter(({ connectedSinceMs }) => connectedSinceMs !== null);
+    const { publicKey, state } = this.#options;
+    const { config, peers } = state();
+    const up = peers.filter(({ connectedSinceMs }) => connectedSinceMs !== null);
     const keys = new Set([hex(publicKey), ...up.map(({ key }) => key)]);
     const members = config.members.filter((member) => keys.has(hex(member.publicKey)));
     const others = members.length - (memberOf(config, publicKey) >= 0 ? 1 : 0);

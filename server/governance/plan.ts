@@ -3,7 +3,7 @@
 // (1) It is judged by what one node sees at one moment.
 // (2) Refused is what the nodes that are there could not carry on with, or could not even confirm.
 
-import { hex } from '../../ledger/bytes.ts';
+import { equal, hex } from '../../ledger/bytes.ts';
 import type { Member, Rules } from '../../ledger/epoch.ts';
 import { quorumsOf } from '../../ledger/epoch.ts';
 import { faultsMax, quorums } from '../../ledger/quorum.ts';
@@ -172,6 +172,11 @@ function risksOf(standing: Standing, rules: Rules, before: Bearing, after: Beari
   if (renewed !== undefined) {
     risks.push('the node with the new key is silent until it is started again');
   }
+  if (after.policy === 'solo' && before.policy !== 'solo') {
+    risks.push(
+      'one node signs alone: nobody else checks what it orders, or has it when its disk is lost',
+    );
+  }
   if (leader !== null && !rules.members.some((member) => keyOf(member) === leader)) {
     risks.push('the member that leads is taken out: another one takes over');
   }
@@ -184,6 +189,13 @@ function risksOf(standing: Standing, rules: Rules, before: Bearing, after: Beari
     risks.push('those who govern now can no longer change the rules by themselves');
   }
   return risks;
+}
+
+/** The rules with another address of a member or an observer. */
+export function withAddress(rules: Rules, publicKey: Uint8Array, address: string): Rules {
+  const moved = (nodes: readonly Member[]): Member[] =>
+    nodes.map((node) => (equal(node.publicKey, publicKey) ? { ...node, address } : node));
+  return { ...rules, members: moved(rules.members), observers: moved(rules.observers) };
 }
 
 /** Other members; what followed from their number follows it: f, and the faults that justify bft mode. */

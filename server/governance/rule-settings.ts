@@ -19,7 +19,7 @@ export function isSettingError(error: unknown): error is SettingError {
   return Error.isError(error) && error.name === 'SettingError';
 }
 
-const POLICIES = ['raft', 'bft', 'adaptive'] as const;
+const POLICIES = ['solo', 'raft', 'bft', 'adaptive'] as const;
 
 /** Longest of the timers: a day. */
 const MS_MAX = 86_400_000;

@@ -41,8 +41,8 @@ export interface NodeServices {
   readonly keyring: Keyring;
   /** Digests, proofs and receipts. */
   readonly evidence: Evidence;
-  /** Changes the rules of the consensus; null where one node is the ledger. */
-  readonly governor: Governor | null;
+  /** Changes the rules of the consensus. */
+  readonly governor: Governor;
   /** Signs for a role. @throws SqlError 28000 when this node does not host its key */
   signerOf(role: number): RoleSigner;
   /** Makes sure that the newest results are covered by a block header. */

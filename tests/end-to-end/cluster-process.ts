@@ -75,24 +75,11 @@ export class ClusterProcess {
   async newcomer(
     name: string,
   ): Promise<{ readonly node: NodeProcess; readonly place: string; readonly part: string }> {
-    const port = await freePorts(2);
-    const address = `127.0.0.1:${port + 1}`;
-    const data = path.join(this.directory, name);
-    const node = NodeProcess.on(this.directory, data, port, [
-      ...['--peer-port', String(port + 1), '--readers', '1'],
-    ]);
-    const command = async (...parameters: string[]): Promise<Finished> => {
-      const made = await trustsql('cluster', ...parameters, ...node.flags, '--json');
-      if (made.code !== 0) throw new Error(made.stderr);
-      return made;
-    };
-    const made = await command('key', '--name', name, '--address', address);
-    const { nodeKey, part } = JSON.parse(made.stdout) as { nodeKey: string; part: string };
     const genesis = path.join(this.directory, 'cluster', 'genesis.json');
-    await command('join', '--genesis', genesis, '--newcomer');
-    this.#newcomers.push(node);
-    await node.start();
-    return { node, place: `${nodeKey}@${address}`, part };
+    const newcomer = await newcomerOf(this.directory, name, genesis);
+    this.#newcomers.push(newcomer.node);
+    await newcomer.node.start();
+    return newcomer;
   }
 
   /** Without TLS, of all nodes. */
@@ -102,13 +89,7 @@ export class ClusterProcess {
 
   /** Waits until these nodes have executed the same blocks. @returns the height */
   async agreed(nodes: readonly NodeProcess[] = this.nodes): Promise<number> {
-    const end = Date.now() + AGREE_TIMEOUT_MS;
-    for (;;) {
-      const tips = await Promise.all(nodes.map(tipOf));
-      if (new Set(tips.map(({ hash }) => hash)).size === 1) return tips[0]!.height;
-      if (Date.now() > end) throw new Error(`the nodes do not agree: ${JSON.stringify(tips)}`);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
+    return agreed(nodes);
   }
 
   /** What nodes have written, for whoever looks for the reason of a fault. */
@@ -119,6 +100,41 @@ export class ClusterProcess {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.nodes, ...this.#newcomers].map((node) => node.kill()));
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Makes a node of a ledger that does not know it yet, and does not start it. @param genesis  file with block 0 */
+export async function newcomerOf(
+  directory: string,
+  name: string,
+  genesis: string,
+  ...startFlags: string[]
+): Promise<{ readonly node: NodeProcess; readonly place: string; readonly part: string }> {
+  const port = await freePorts(2);
+  const address = `127.0.0.1:${port + 1}`;
+  const node = NodeProcess.on(directory, path.join(directory, name), port, [
+    ...['--peer-port', String(port + 1), '--readers', '1'],
+    ...startFlags,
+  ]);
+  const command = async (...parameters: string[]): Promise<Finished> => {
+    const made = await trustsql('cluster', ...parameters, ...node.flags, '--json');
+    if (made.code !== 0) throw new Error(made.stderr);
+    return made;
+  };
+  const made = await command('key', '--name', name, '--address', address);
+  const { nodeKey, part } = JSON.parse(made.stdout) as { nodeKey: string; part: string };
+  await command('join', '--genesis', genesis, '--newcomer');
+  return { node, place: `${nodeKey}@${address}`, part };
+}
+
+/** Waits until these nodes have executed the same blocks. @returns the height */
+export async function agreed(nodes: readonly NodeProcess[]): Promise<number> {
+  const end = Date.now() + AGREE_TIMEOUT_MS;
+  for (;;) {
+    const tips = await Promise.all(nodes.map(tipOf));
+    if (new Set(tips.map(({ hash }) => hash)).size === 1) return tips[0]!.height;
+    if (Date.now() > end) throw new Error(`the nodes do not agree: ${JSON.stringify(tips)}`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
 

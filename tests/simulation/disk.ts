@@ -3,17 +3,14 @@
 import type { Block } from '../../ledger/block.ts';
 import { decodeDurable } from '../../consensus/core/codec.ts';
 import type { DurableRecord, DurableState } from '../../consensus/core/durable.ts';
-import type { VoteCertificate } from '../../ledger/vote.ts';
 import type { SignedBlock } from '../../consensus/core/message.ts';
 import type { Stream } from './random.ts';
-
-export type Confirmed = Block & { readonly certificate: VoteCertificate };
 
 export type Entry =
   | { readonly kind: 'records'; readonly token: number; readonly records: readonly Uint8Array[] }
   | {
       readonly kind: 'block';
-      readonly block: Confirmed;
+      readonly block: Block;
       readonly hash: Uint8Array;
       readonly signed: SignedBlock;
     };

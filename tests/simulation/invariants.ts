@@ -11,7 +11,7 @@
 //   reads         see everything that was confirmed before they began
 //   bounds        nobody makes a node hold more than the limits say
 
-import type { Header } from '../../ledger/block.ts';
+import type { Block, Header } from '../../ledger/block.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
 import { checkCertificateOf } from '../../ledger/certificate-check.ts';
 import { decodeBody, decodeHeader } from '../../ledger/encoding.ts';
@@ -26,7 +26,6 @@ import type { Effect } from '../../consensus/core/event.ts';
 import type { Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
-import type { Confirmed } from './disk.ts';
 import { INVALID } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Simulation } from './simulation.ts';
@@ -346,7 +345,8 @@ export class Invariants {
   }
 
   /** By itself, whatever the core thinks of it. */
-  #checkCertificate({ header, certificate }: Confirmed): void {
+  #checkCertificate({ header, certificate }: Block): void {
+    this.#check(certificate.kind !== 'proposer', 'confirmed by its proposer alone');
     const { kind, epoch, term, mode, signatures } = certificate;
     this.#check(kind !== 'quorum', 'confirmed by acknowledgements of a quorum');
     const config = this.#configs.get(epoch);

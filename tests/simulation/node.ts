@@ -2,7 +2,7 @@
 //
 // It does what docs/consensus.md asks of a shell: effects in order, `send` after what it waits for is durable.
 
-import type { Executed, Header } from '../../ledger/block.ts';
+import type { Block, Executed, Header } from '../../ledger/block.ts';
 import { concat, equal } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { encodeHeader } from '../../ledger/encoding.ts';
@@ -19,7 +19,6 @@ import type { Effect, ReplicaEvent } from '../../consensus/core/event.ts';
 import type { CertifiedBlock } from '../../consensus/core/message.ts';
 import { Replica } from '../../consensus/core/replica.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
-import type { Confirmed } from './disk.ts';
 import { Disk } from './disk.ts';
 import type { Stream } from './random.ts';
 import type { Schedule } from './schedule.ts';
@@ -59,7 +58,7 @@ export class SimNode {
   readonly disk = new Disk();
   replica: Replica | null = null;
   /** Confirmed blocks since block 0, in memory and on disk. */
-  chain: { readonly block: Confirmed; readonly hash: Uint8Array }[] = [];
+  chain: { readonly block: Block; readonly hash: Uint8Array }[] = [];
   /** Results by height, from 0. */
   roots: Uint8Array[] = [];
   queue: Bundle[] = [];
@@ -138,7 +137,7 @@ export class SimNode {
       .filter(({ height }) => height >= from && height > 0);
   }
 
-  #execute(before: Uint8Array, { header }: Confirmed): Uint8Array {
+  #execute(before: Uint8Array, { header }: Block): Uint8Array {
     return this.#beginning.crypto.sha256(concat(before, header.bodyHash));
   }
 

@@ -106,6 +106,71 @@ test('of a cluster are not spoken for by one node', () => {
   );
 });
 
+describe('where one node signs alone', () => {
+  const alone = { ...genesis, nodes: nodes.slice(0, 1), consensus: 'solo' as const };
+  const aloneRecord = encodeGenesis(alone);
+  const aloneChain = chainIdOf(crypto, aloneRecord);
+  const start = genesisConfig(alone);
+  const toRaft: SystemRecord = {
+    kind: 'rules',
+    rules: { ...start, policy: 'raft' },
+    approvals: [],
+  };
+  const toSolo: SystemRecord = { kind: 'rules', rules: start, approvals: [] };
+
+  function signed(
+    height: number,
+    epoch: number,
+    system: readonly SystemRecord[],
+    seed: Uint8Array,
+  ) {
+    const proposer = crypto.publicKeyOf(seed);
+    const header = { ...headerOf(height, epoch, system), chainId: aloneChain, proposer };
+    const encoded = encodeHeader(header);
+    const signature = signHeader(crypto, seed, aloneChain, headerHash(crypto, encoded));
+    const certificate = encodeCertificate({ kind: 'proposer', signature });
+    return { header: encoded, body: encodeBody({ bundles: [], system }), certificate };
+  }
+
+  function voted(height: number, epoch: number, system: readonly SystemRecord[]): Barrier {
+    const header = { ...headerOf(height, epoch, system), chainId: aloneChain, proposer: keys[0]! };
+    const encoded = encodeHeader(header);
+    const { term, mode } = header;
+    const hash = headerHash(crypto, encoded);
+    const ballot = { epoch, term, mode, height, hash };
+    const vote = { kind: 'ack' as const, ...ballot, member: 0 };
+    const { signature } = signVote(crypto, seeds[0]!, aloneChain, vote);
+    const signatures = [{ member: 0, signature }];
+    const certificate = encodeCertificate({ kind: 'fast', ...ballot, signatures });
+    return { header: encoded, body: encodeBody({ bundles: [], system }), certificate };
+  }
+
+  const follow = (...given: Barrier[]) =>
+    checkEpochs(crypto, aloneChain, { genesis: aloneRecord, barriers: given });
+
+  test('a cluster begins with its signature, and ends with votes', () => {
+    const configs = follow(signed(5, 0, [toRaft], seeds[0]!), voted(9, 1, [toSolo]));
+    expect(configs.map(({ policy }) => policy)).toEqual(['solo', 'raft', 'solo']);
+    const last = configs.at(-1)!;
+    const block = signed(10, 2, [], seeds[0]!);
+    expect(checkConfirmed(crypto, aloneChain, last, block)).toBeNull();
+    expect(checkConfirmed(crypto, aloneChain, last, voted(10, 2, []))).toMatch('signs alone');
+    expect(checkConfirmed(crypto, aloneChain, last, signed(10, 2, [], seeds[1]!))).toMatch(
+      'the proposer is no member',
+    );
+  });
+
+  test('neither stands for the other', () => {
+    expect(() => follow(voted(5, 0, [toRaft]))).toThrow('votes where one node signs alone');
+    const [first, second] = [
+      signed(5, 0, [toRaft], seeds[0]!),
+      signed(9, 1, [toSolo], seeds[0]!),
+    ] as const;
+    expect(() => follow(first, second)).toThrow('members have not voted');
+    expect(() => follow(signed(5, 0, [toRaft], seeds[1]!))).toThrow('the proposer is no member');
+  });
+});
+
 describe('are refused', () => {
   const [one, two] = barriers as [Barrier, Barrier];
   test.each<[string, readonly Barrier[], string]>([

@@ -15,6 +15,7 @@ const seed = new Uint8Array(32).fill(5);
 function gatewayOver(propose: (proposal: Proposal) => Promise<never>): Gateway {
   const consensus: Consensus = {
     propose,
+    changeRules: () => Promise.reject(new Error('not asked for')),
     prove: () => Promise.resolve(),
     agreed: () => Promise.resolve(),
     caughtUp: () => Promise.resolve(),

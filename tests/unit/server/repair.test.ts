@@ -103,7 +103,7 @@ function start(peers: RepairPeers | null): void {
       mendBlock: (block, keep) => new Promise((resolve) => resolve(writer.mendBlock(block, keep))),
     },
     crypto,
-    peers,
+    peers: () => peers,
     keep: damageArchive(ledger.directory, systemClock, () => undefined),
     log,
     clock: systemClock,

@@ -28,7 +28,7 @@ import { initialise, openSecrets } from '../../../../server/initialise.ts';
 import { addressesOfMember, peerOptionsOf } from '../../../../server/peer-options.ts';
 import { ChainWriter } from '../../../../storage/chain-writer.ts';
 import { makeGenesisBlock } from '../../../../storage/create-ledger.ts';
-import { readGenesis } from '../../../../storage/epochs.ts';
+import { readBlockZero } from '../../../../storage/epochs.ts';
 import { nativeCrypto as crypto } from '../../../../storage/native-crypto.ts';
 import { VoteLog } from '../../../../storage/vote-log.ts';
 import { verifyLedger } from '../../../../storage/verify.ts';
@@ -155,7 +155,7 @@ describe('a cluster', () => {
     for (const [index, role] of [...catalog.roles.values()].entries()) {
       const name = NAMES[index]!;
       const config = configOf(name);
-      expect(readGenesis(config.data)).toEqual(genesis);
+      expect(readBlockZero(config.data).genesis).toEqual(genesis);
       const url = new URL(readFileSync(join(config.data, 'admin.url'), 'utf8').trim());
       expect([url.username, url.pathname]).toEqual([role.name, '/shop']);
       const { keyring, nodeKey } = openSecrets(config, crypto, systemClock);
@@ -377,14 +377,10 @@ describe('a genesis file', () => {
   });
 });
 
-test('a ledger of one node has no options of peers', () => {
+test('the options of peers', () => {
   const config = configOf('ada');
   const set = { ...config, peers: `${'ab'.repeat(32)}@b.example:1` };
-  expect(peerOptionsOf(config, 'solo')).toBeNull();
-  for (const changed of [set, { ...config, peerPort: 1 }, { ...config, peerProxy: 'http://p:1' }]) {
-    expect(() => peerOptionsOf(changed, 'solo')).toThrow('this ledger has one node and no peers');
-  }
-  const options = peerOptionsOf(set, 'raft')!;
+  const options = peerOptionsOf(set);
   expect(options).toMatchObject({ host: '127.0.0.1', port: 5533, proxy: null });
   const member = { publicKey: new Uint8Array(32).fill(0xab), address: 'a.example:2' };
   expect(addressesOfMember(options, member)).toEqual(['b.example:1', 'a.example:2']);
@@ -394,7 +390,7 @@ test('a ledger of one node has no options of peers', () => {
     `${'ab'.repeat(31)}@b.example:1`,
     ',',
   ]) {
-    expect(() => peerOptionsOf({ ...config, peers }, 'raft')).toThrow('--peers: ');
+    expect(() => peerOptionsOf({ ...config, peers })).toThrow('--peers: ');
   }
-  expect(() => peerOptionsOf({ ...config, peerProxy: 'p:1' }, 'bft')).toThrow('--peer-proxy: ');
+  expect(() => peerOptionsOf({ ...config, peerProxy: 'p:1' })).toThrow('--peer-proxy: ');
 });

@@ -4,11 +4,16 @@ import { describe, expect, test } from '@jest/globals';
 import { decodeChange, encodeChange } from '../../../../consensus/rules-change.ts';
 import { hex } from '../../../../ledger/bytes.ts';
 import { encodeRules } from '../../../../ledger/encoding-vote.ts';
-import { genesisConfig } from '../../../../ledger/epoch.ts';
+import { genesisConfig, soloFault } from '../../../../ledger/epoch.ts';
 import type { Member, Rules } from '../../../../ledger/epoch.ts';
 import { faultsMax } from '../../../../ledger/quorum.ts';
 import { formatChange, parseChange } from '../../../../server/governance/change.ts';
-import { CAUGHT_UP_BLOCKS, planOf, withMembers } from '../../../../server/governance/plan.ts';
+import {
+  CAUGHT_UP_BLOCKS,
+  planOf,
+  withAddress,
+  withMembers,
+} from '../../../../server/governance/plan.ts';
 import type { Seen, Standing } from '../../../../server/governance/plan.ts';
 import {
   faultOfRules,
@@ -94,7 +99,7 @@ describe('settings', () => {
   });
 
   test.each([
-    ['policy', 'solo', 'policy: raft, bft, adaptive are possible, "solo" is not'],
+    ['policy', 'none', 'policy: solo, raft, bft, adaptive are possible, "none" is not'],
     ['f', '-1', 'f: a whole number from 0 to 85 is expected, not "-1"'],
     ['window_blocks', '65', 'window_blocks: a whole number from 1 to 64 is expected, not 65'],
     ['heartbeat_ms', '1e3', 'heartbeat_ms: a whole number from 1 to 86400000'],
@@ -162,6 +167,44 @@ describe('rules', () => {
     const found = faultOfRules(rulesOf(4, changes));
     if (fault === null) expect(found).toBeNull();
     else expect(found).toContain(fault);
+  });
+});
+
+describe('solo', () => {
+  const solo = rulesOf(1, { policy: 'solo' });
+  const raft = rulesOf(1, { policy: 'raft' });
+  const [one, two] = members(2) as [Member, Member];
+  test.each<[string, Rules, Rules, string | null]>([
+    ['becomes a cluster of its member', solo, raft, null],
+    ['follows a cluster of its member', raft, solo, null],
+    ['keeps its member at another address', solo, withAddress(solo, keyOf(1), 'a:1'), null],
+    ['has no second member', solo, rulesOf(2), 'policy=raft has room'],
+    ['has no other member', solo, { ...solo, members: [two] }, 'policy=raft has room'],
+    ['has nobody who observes', solo, { ...solo, observers: [two] }, 'policy=raft has room'],
+    ['does not follow several', rulesOf(2), solo, 'take the others out first'],
+    ['does not follow another', { ...raft, members: [two] }, solo, 'take the others out first'],
+    ['says nothing of clusters', rulesOf(4), rulesOf(2), null],
+  ])('%s', (_name, before, after, fault) => {
+    const found = soloFault(before, after);
+    if (fault === null) expect(found).toBeNull();
+    else expect(found).toContain(fault);
+  });
+
+  test('is planned as any other policy, with what it means', () => {
+    const plan = planOf(standing(raft, 1), solo);
+    expect(plan.refusals).toEqual([]);
+    expect(plan.risks).toEqual([
+      'all members that can be reached are needed: the ledger stops with the next one',
+      expect.stringContaining('one node signs alone'),
+    ]);
+    expect(planOf(standing(solo, 1), raft).after).toMatchObject({ members: 1, needed: 1 });
+  });
+
+  test('and a cluster take another address of a node', () => {
+    const observed = { ...rulesOf(1), observers: [two] };
+    const moved = withAddress(withAddress(observed, keyOf(2), 'b:2'), keyOf(1), 'a:1');
+    expect(moved.members).toEqual([{ ...one, address: 'a:1' }]);
+    expect(moved.observers).toEqual([{ ...two, address: 'b:2' }]);
   });
 });
 
