@@ -14,15 +14,21 @@ import { validator } from '../consensus/validate.ts';
 import { remembering } from '../consensus/verified.ts';
 import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
 import { decodeHeader } from '../ledger/encoding.ts';
+import { decodeQuestion, encodeAnswer } from '../ledger/encoding-repair.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { memberOf } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
+import { quorums } from '../ledger/quorum.ts';
 import type { StoredBlock } from '../storage/block-store.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { VoteLog } from '../storage/vote-log.ts';
 import type { Writer } from '../storage/writer.ts';
+import type { ChunkPeers } from './chunks/exchange.ts';
+import { ChunkKeeper } from './chunks/keeper.ts';
+import { ChunkSpread } from './chunks/spread.ts';
+import type { Needed } from './chunks/spread.ts';
 import { systemClock } from './clock.ts';
 import type { OrderingState } from './cluster-status.ts';
 import type { Config } from './config.ts';
@@ -33,13 +39,20 @@ import type { Log } from './log.ts';
 import { addressesOfMember } from './peer-options.ts';
 import type { PeerOptions } from './peer-options.ts';
 import { PeerNetwork } from './peers/network.ts';
-import type { PeerMember } from './peers/network.ts';
+import type { PeerMember, PeerNetworkOptions } from './peers/network.ts';
+import { PeerError } from './peers/requests.ts';
 import { loadTls } from './tls.ts';
 
 export interface ClusterParts {
   readonly consensus: Cluster;
   readonly network: PeerNetwork;
   readonly governor: Governor;
+  /** For chunks of this node's sessions. */
+  readonly chunks: {
+    put(bytes: Uint8Array): Promise<Uint8Array>;
+    drop(hashes: readonly Uint8Array[]): void;
+    settle(hashes: readonly Uint8Array[]): void;
+  };
   /** For the views that show the cluster. */
   state(): OrderingState;
   /** Stops consensus, then the network. */
@@ -65,9 +78,22 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
   const { config, secrets, writer } = options;
   const votes = new VoteLog(config.data);
   let cluster: Cluster | null = null;
-  const network = await startNetwork(options, (from, bytes) =>
-    cluster?.receive(fromHex(from), bytes),
-  );
+  let network: PeerNetwork | null = null;
+  const peers = peersOf(() => network);
+  const keeper = new ChunkKeeper({
+    crypto: nativeCrypto,
+    storage: writer,
+    adopted: await writer.adoptChunks(),
+    peers,
+    clock: systemClock,
+    log: options.log,
+    inUse: () => cluster?.chunksInUse() ?? [],
+    onArrived: () => cluster?.chunksArrived(),
+  });
+  network = await startNetwork(options, {
+    onMessage: (from, bytes) => cluster?.receive(fromHex(from), bytes),
+    onRequest: (from, encoded, signal) => answerTo(options, keeper, from, encoded, signal),
+  });
   const members = new MemberNetwork(network, options);
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
@@ -80,13 +106,14 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     keyOf,
     blocksFrom: (height) => blocksFrom(writer, height),
     network: members,
+    chunks: keeper,
     log: votes,
     replica: new Replica(
       {
         crypto,
         chainId,
         ...secrets.nodeKey,
-        validate: validator({ crypto, chainId }, () => systemClock.now()),
+        validate: validator({ crypto, chainId }, () => systemClock.now(), keeper),
         ackFanout: true,
         incarnation: randomInt(2 ** 31),
       },
@@ -100,29 +127,74 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     onFailure: options.onFailure,
   });
   const running = cluster;
+  const connected = network;
+  const own = secrets.nodeKey.publicKey;
+  const spread = new ChunkSpread({ keeper, peers, needed: () => neededBy(running.replica, own) });
   return {
     consensus: running,
-    network,
+    network: connected,
+    // Whether it is confirmed or not: the keeper knows what a block may yet name.
+    chunks: {
+      put: (bytes) => spread.put(bytes),
+      drop: (hashes) => spread.drop(hashes),
+      settle: (hashes) => spread.drop(hashes),
+    },
     governor: new Governor({
       crypto,
       chainId,
       publicKey: secrets.nodeKey.publicKey,
       cluster: running,
-      peers: () => network.peers(),
+      peers: () => connected.peers(),
     }),
     state: () => ({
       config: running.replica.config,
       replica: running.replica.status,
-      peers: network.peers(),
+      peers: connected.peers(),
       heights: running.replica.heights,
     }),
     stop: async () => {
+      spread.stop();
       await running.stop();
       members.stop();
-      await network.stop();
+      await connected.stop();
       votes.close();
     },
   };
+}
+
+function peersOf(network: () => PeerNetwork | null): ChunkPeers {
+  return {
+    connected: () => {
+      const peers = network()?.peers() ?? [];
+      return peers.filter((peer) => peer.connectedSinceMs !== null).map(({ key }) => key);
+    },
+    request: (key, bytes, timeoutMs, signal) =>
+      network()?.request(key, bytes, timeoutMs, signal) ?? Promise.reject(new PeerError('down')),
+  };
+}
+
+/** Chunks are looked up here, where it is known which are held; what is to be repaired, in a thread. */
+async function answerTo(
+  { answer }: ClusterPartsOptions,
+  keeper: ChunkKeeper,
+  from: string,
+  encoded: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const question = decodeQuestion(encoded);
+  const isOfChunks = question.kind === 'chunk' || question.kind === 'hold';
+  if (!isOfChunks) return answer(encoded);
+  return encodeAnswer(await keeper.answer(from, question, signal));
+}
+
+/** As many members as must vote for a block in the mode of now, without this node. */
+function neededBy({ config, status }: Replica, publicKey: Uint8Array): Needed {
+  const { report, fast } = quorums(config.members.length, config.f);
+  const own = hex(publicKey);
+  const keys = config.members.map((member) => hex(member.publicKey));
+  const members = keys.filter((key) => key !== own);
+  const votes = status.mode === 'raft' ? fast : report;
+  return { members, count: votes - (keys.length - members.length) };
 }
 
 /** Where the replica goes on: the end of the durable chain, and the votes since. */
@@ -166,8 +238,11 @@ function blocksFrom(writer: Writer, height: number): StoredBlock[] {
 }
 
 function startNetwork(
-  { config, peers, secrets, writer, log, answer }: ClusterPartsOptions,
-  onMessage: (from: string, bytes: Uint8Array) => void,
+  { config, peers, secrets, writer, log }: ClusterPartsOptions,
+  handlers: {
+    readonly onMessage: (from: string, bytes: Uint8Array) => void;
+    readonly onRequest: PeerNetworkOptions['onRequest'];
+  },
 ): Promise<PeerNetwork> {
   const epoch = writer.epochConfig;
   const own = hex(secrets.nodeKey.publicKey);
@@ -193,9 +268,9 @@ function startNetwork(
       known.set(key, announcement);
       keepAnnouncements(config.data, known);
     },
-    onMessage: (key, _traffic, bytes) => onMessage(key, bytes),
+    onMessage: (key, _traffic, bytes) => handlers.onMessage(key, bytes),
     onPeer: (key, state) => log.info('peer', { key, state }),
-    onRequest: (_key, question) => answer(question),
+    onRequest: handlers.onRequest,
   });
 }
 

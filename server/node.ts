@@ -22,7 +22,6 @@ import { isSqlError, SqlError } from '../ledger/error.ts';
 import { genesisConfig } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
-import { LIMITS } from '../ledger/limits.ts';
 import type { Operation } from '../ledger/operation.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
@@ -241,6 +240,12 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     peers === null
       ? {
           ...soloOf(secrets, ledger, config, genesisConfig(writer.genesis), onFailure),
+          chunks: {
+            put: (bytes: Uint8Array) => writer.putChunk(bytes),
+            drop: (hashes: readonly Uint8Array[]) => writer.dropChunks(hashes),
+            // What a node alone is given to order it executes.
+            settle: () => undefined,
+          },
           network: null,
         }
       : await openCluster({
@@ -326,14 +331,9 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     prove: () => consensus.prove(),
     agreed: (height, confirm) => consensus.agreed(height, confirm),
     admit: () => repair?.admit(),
-    putChunk: (bytes) => {
-      if (peers === null) return writer.putChunk(bytes);
-      // Chunks would have to be at all nodes before their transaction is ordered.
-      const message = 'a transaction of more than one block is not possible in a cluster';
-      const hint = `A block holds ${LIMITS.blockBodyBytesMax} bytes: commit after fewer rows.`;
-      return Promise.reject(new SqlError(SQLSTATE.featureNotSupported, message, { hint }));
-    },
-    dropChunks: (hashes) => writer.dropChunks(hashes),
+    putChunk: (bytes) => ordering.chunks.put(bytes),
+    dropChunks: async (hashes) => ordering.chunks.drop(hashes),
+    settleChunks: (hashes) => ordering.chunks.settle(hashes),
     status: () =>
       clusterStatus({
         ...ordering.state(),

@@ -19,6 +19,7 @@ function bundle(changes: Partial<PooledBundle> = {}): PooledBundle {
     ids: [new Uint8Array(32)],
     root: new Uint8Array(32),
     bytes: 100,
+    chunks: [],
     from: null,
     arrivedMs: next,
     ...changes,
