@@ -45,6 +45,9 @@ export interface ChunkKeeperOptions {
   readonly inUse: () => Iterable<Uint8Array>;
   /** All that was wanted at once is here. */
   readonly onArrived: () => void;
+  /** For tests. */
+  readonly sweepMs?: number;
+  readonly bytesOfNodeMax?: number;
 }
 
 /** Who is charged: a peer by its key, the sessions of this node, or nobody. */
@@ -65,6 +68,7 @@ const NOTHING: ChunkAnswer = { kind: 'nothing' };
 
 export class ChunkKeeper implements Chunks {
   readonly #options: ChunkKeeperOptions;
+  readonly #bytesOfNodeMax: number;
   /** By hash in hexadecimal: each is stored, listed as named by none, and held once of the writer. */
   readonly #held = new Map<string, Held>();
   readonly #charged = new Map<Payer, number>();
@@ -84,8 +88,9 @@ export class ChunkKeeper implements Chunks {
 
   constructor(options: ChunkKeeperOptions) {
     this.#options = options;
+    this.#bytesOfNodeMax = options.bytesOfNodeMax ?? CHUNKS_OF_NODE_BYTES_MAX;
     for (const { hash, bytes } of options.adopted) this.#keep(hash, bytes, null);
-    this.#sweeper = setInterval(() => this.#sweep(), CHUNK_SWEEP_MS);
+    this.#sweeper = setInterval(() => this.#sweep(), options.sweepMs ?? CHUNK_SWEEP_MS);
   }
 
   // For sessions of this node.
@@ -93,7 +98,7 @@ export class ChunkKeeper implements Chunks {
   /** Stores a chunk of a session, which must be released. @throws SqlError 54000 when all together have too much */
   async put(bytes: Uint8Array): Promise<Uint8Array> {
     if (!this.#charge('sessions', bytes.length)) {
-      const message = `transactions of this node that are not executed yet hold ${CHUNKS_OF_NODE_BYTES_MAX} bytes`;
+      const message = `transactions of this node that are not executed yet hold ${this.#bytesOfNodeMax} bytes`;
       throw new SqlError(SQLSTATE.programLimitExceeded, message, {
         hint: 'Commit after fewer rows.',
       });
@@ -307,7 +312,7 @@ export class ChunkKeeper implements Chunks {
     if (payer === null) return true;
     const charge = bytes + Math.sign(bytes) * CHUNK_COST_BYTES;
     const charged = (this.#charged.get(payer) ?? 0) + charge;
-    if (charged > CHUNKS_OF_NODE_BYTES_MAX) return false;
+    if (bytes > 0 && charged > this.#bytesOfNodeMax) return false;
     if (charged > 0) this.#charged.set(payer, charged);
     else this.#charged.delete(payer);
     return true;
