@@ -151,7 +151,7 @@ export const PEER_BLOCK_BYTES_MAX = 2 * 1024 * 1024;
 export const PEER_SYNC_BYTES_MAX = 2 * 1024 * 1024;
 export const PEER_REQUEST_BYTES_MAX = 64 * 1024;
 
-/** Bytes of an answer: the largest chunk of a transaction (64 MiB) and what goes with it. */
+/** Bytes of an answer: the largest version of a row (64 MiB) and what goes with it. */
 export const PEER_ANSWER_BYTES_MAX = 66 * 1024 * 1024;
 
 /** Bytes of the address of a node as text, `host:port`. A name in DNS has at most 253. */

@@ -51,13 +51,14 @@ export interface ChunkKeeperOptions {
 }
 
 /** Who is charged: a peer by its key, the sessions of this node, or nobody. */
-type Payer = string | 'sessions' | null;
+type Payer = string | null;
+const SESSIONS = 'sessions';
 
 interface Held {
   readonly hash: Uint8Array;
   /** What it is charged with. */
   readonly bytes: number;
-  readonly payer: Payer;
+  payer: Payer;
   /** By the clock that never jumps. */
   untilMs: number;
   /** How many sessions of this node have stored it and not released it. */
@@ -97,13 +98,13 @@ export class ChunkKeeper implements Chunks {
 
   /** Stores a chunk of a session, which must be released. @throws SqlError 54000 when all together have too much */
   async put(bytes: Uint8Array): Promise<Uint8Array> {
-    if (!this.#charge('sessions', bytes.length)) {
+    if (!this.#charge(SESSIONS, bytes.length)) {
       const message = `transactions of this node that are not executed yet hold ${this.#bytesOfNodeMax} bytes`;
       throw new SqlError(SQLSTATE.programLimitExceeded, message, {
         hint: 'Commit after fewer rows.',
       });
     }
-    const held = await this.#store(bytes, 'sessions');
+    const held = await this.#store(bytes, SESSIONS);
     held.sessions += 1;
     return held.hash;
   }
@@ -160,10 +161,21 @@ export class ChunkKeeper implements Chunks {
     const untilMs = this.#options.clock.elapsed() + CHUNK_LEASE_MS;
     for (const hash of hashes) {
       const held = this.#held.get(hex(hash));
-      if (held !== undefined) held.untilMs = Math.max(held.untilMs, untilMs);
+      if (held === undefined) continue;
+      if (!this.#takeOver(held, from)) return NOTHING;
+      held.untilMs = Math.max(held.untilMs, untilMs);
     }
     // Some may have gone while the last ones came.
     return this.has(hashes) ? { kind: 'held' } : NOTHING;
+  }
+
+  /** Who asks last pays: nobody keeps what another is charged for. */
+  #takeOver(held: Held, payer: string): boolean {
+    if (held.payer === payer) return true;
+    if (!this.#charge(payer, held.bytes)) return false;
+    this.#charge(held.payer, -held.bytes);
+    held.payer = payer;
+    return true;
   }
 
   #part(hash: Uint8Array, from: number): ChunkAnswer {
@@ -336,7 +348,7 @@ export class ChunkKeeper implements Chunks {
   }
 
   #keep(hash: Uint8Array, bytes: number, payer: Payer): Held {
-    const leaseMs = payer === 'sessions' ? 0 : CHUNK_LEASE_MS;
+    const leaseMs = payer === SESSIONS ? 0 : CHUNK_LEASE_MS;
     const untilMs = this.#options.clock.elapsed() + leaseMs;
     const held = { hash, bytes, payer, untilMs, sessions: 0 };
     this.#held.set(hex(hash), held);

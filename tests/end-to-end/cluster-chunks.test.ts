@@ -11,12 +11,16 @@ import type { NodeProcess } from './process.ts';
 
 const TIMEOUT_MS = 300_000;
 const ROWS = 150_000;
+/** After the beginning of a COPY. */
+const KILL_MS = 300;
+/** Still more than a block. */
+const FEWER_ROWS = 30_000;
 
 const psql = findProgram('psql');
 
-function rowsFile(directory: string, from: number): string {
+function rowsFile(directory: string, from: number, count: number): string {
   const file = path.join(directory, `rows-${from}`);
-  const rows = Array.from({ length: ROWS }, (_, i) => `${from + i}\t${'x'.repeat(60)}${i}\n`);
+  const rows = Array.from({ length: count }, (_, i) => `${from + i}\t${'x'.repeat(60)}${i}\n`);
   writeFileSync(file, rows.join(''));
   return file;
 }
@@ -54,7 +58,7 @@ async function rowsAt(node: NodeProcess): Promise<unknown> {
 
 const sumTo = (count: number): string => String((count * (count - 1)) / 2);
 
-/** Turns one byte of a chunk around. */
+/** Makes a chunk another one. */
 function damage(data: string): void {
   const database = new Database(path.join(data, 'chain/blocks-000000000000.sqlite'));
   database.exec("UPDATE chunk SET bytes = bytes || x'00' WHERE id = (SELECT min(id) FROM chunk)");
@@ -86,7 +90,7 @@ function damage(data: string): void {
 
         // Others write meanwhile.
         const writes = writing(second);
-        expect(await copy(first, rowsFile(directory, 0))).toBe('');
+        expect(await copy(first, rowsFile(directory, 0, ROWS))).toBe('');
         expect(await writes.stop()).toBeGreaterThan(5);
         await cluster.agreed(early);
 
@@ -98,22 +102,23 @@ function damage(data: string): void {
         }
 
         // One that dies in the middle is no loss, and comes back.
-        const copying = copy(first, rowsFile(directory, ROWS));
-        await delay(500);
+        const copying = copy(first, rowsFile(directory, ROWS, FEWER_ROWS));
+        await delay(KILL_MS);
         await third.kill();
         expect(await copying).toBe('');
         await third.start();
         await cluster.agreed();
 
-        // What is not committed is at no node.
-        expect(await copy(second, rowsFile(directory, 2 * ROWS), 'ROLLBACK;')).toBe('');
-        // A conflict undoes all of it.
-        expect(await copy(second, rowsFile(directory, ROWS / 2))).toContain('duplicate key');
+        // What is not committed is at no node, and a conflict undoes all of it.
+        const all = ROWS + FEWER_ROWS;
+        const more = rowsFile(directory, all, FEWER_ROWS);
+        expect(await copy(second, more, 'ROLLBACK;')).toBe('');
+        const conflicting = rowsFile(directory, all - 1, FEWER_ROWS);
+        expect(await copy(second, conflicting)).toContain('duplicate key');
         await query(second, 'INSERT INTO small (at) VALUES (0)');
         await cluster.agreed();
         for (const node of nodes) {
-          const [n, sum] = [2 * ROWS, sumTo(2 * ROWS)];
-          expect(await rowsAt(node)).toEqual({ n, sum, bodies: n });
+          expect(await rowsAt(node)).toEqual({ n: all, sum: sumTo(all), bodies: all });
         }
 
         for (const node of nodes) expect(await node.stop()).toBe(0);

@@ -113,6 +113,18 @@ test('one node makes another hold so much and no more, however small the chunks 
   await expect(b.keeper.put(chunkOf(8_000, 8))).rejects.toMatchObject({ sqlstate: '54000' });
 });
 
+test('who asks last for a chunk is charged for it', async () => {
+  const [a, b] = [node('aa'), node('bb', { bytesOfNodeMax: 10_000 })];
+  const [first, second] = await Promise.all([1, 2].map((i) => a.keeper.put(chunkOf(8_000, i))));
+  expect(await hold('bb', 'aa', first!)).toEqual({ kind: 'held' });
+  expect(await hold('bb', 'aa', second!)).toEqual({ kind: 'nothing' });
+  // Somebody else keeps the first one from going.
+  expect(await hold('bb', 'cc', first!)).toEqual({ kind: 'held' });
+  expect(await hold('bb', 'aa', second!)).toEqual({ kind: 'held' });
+  expect(await hold('bb', 'cc', second!)).toEqual({ kind: 'nothing' });
+  expect(b.shelf.bytes.size).toBe(2);
+});
+
 test('takes nothing but the chunk, and asks liars last', async () => {
   const bytes = chunkOf(CHUNK_PART_BYTES + 10, 1);
   const lies: ChunkAnswer[] = [
