@@ -87,7 +87,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Cluster
     peers,
     clock: systemClock,
     log: options.log,
-    inUse: () => cluster?.chunksInUse() ?? [],
+    inUse: () => cluster?.chunksInUse() ?? null,
     onArrived: () => cluster?.chunksArrived(),
   });
   network = await startNetwork(options, {

@@ -99,7 +99,7 @@ export class Replica {
     return pathAhead(this.#state).flatMap(({ bundles }) => bundles);
   }
 
-  /** The unconfirmed blocks that are known: all that this member has voted for is among them. */
+  /** The unconfirmed blocks that are known: all that this member has voted for and that may yet be confirmed are among them. */
   get candidates(): Iterable<Candidate> {
     return this.#state.tree.blocks();
   }

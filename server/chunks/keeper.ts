@@ -41,8 +41,8 @@ export interface ChunkKeeperOptions {
   readonly peers: ChunkPeers;
   readonly clock: Clock;
   readonly log: Log;
-  /** Chunks that must not go, whoever has asked for them. */
-  readonly inUse: () => Iterable<Uint8Array>;
+  /** Chunks that must not go, whoever has asked for them; null while nobody can say. */
+  readonly inUse: () => Iterable<Uint8Array> | null;
   /** All that was wanted at once is here. */
   readonly onArrived: () => void;
   /** For tests. */
@@ -367,9 +367,10 @@ export class ChunkKeeper implements Chunks {
     this.#read = null;
     const now = this.#options.clock.elapsed();
     const over = [...this.#held].filter(([, held]) => held.sessions === 0 && held.untilMs < now);
-    if (over.length === 0) return;
+    const inUse = over.length === 0 ? null : this.#options.inUse();
+    if (inUse === null) return;
     const used = new Set<string>();
-    for (const hash of this.#options.inUse()) used.add(hex(hash));
+    for (const hash of inUse) used.add(hex(hash));
     const going = over.filter(([name]) => !used.has(name));
     // From here on this node does not have them, whatever the disk says.
     for (const [name] of going) this.#forget(name);

@@ -25,6 +25,10 @@ const node: World['keeper'] = (name, options) => {
   return one;
 };
 
+/** Hashes of what a node has stored. */
+const storedAt = ({ shelf }: ReturnType<World['keeper']>): string[] =>
+  Array.from(shelf.bytes.values(), (bytes) => hex(hashOf(bytes)));
+
 /** Asks as another node does. */
 const hold = (name: string, from: string, ...hashes: Uint8Array[]): Promise<ChunkAnswer> =>
   world.nodes.get(name)!({ kind: 'hold', hashes }, from);
@@ -37,7 +41,7 @@ test('holds what it is asked to, in parts if it is long, and as long as it is as
   expect(b.keeper.has(hashes)).toBe(false);
   expect(await hold('bb', 'aa', ...hashes)).toEqual({ kind: 'held' });
   expect(b.keeper.has(hashes)).toBe(true);
-  expect([...b.shelf.bytes.values()]).toEqual(chunks);
+  expect(storedAt(b)).toEqual(hashes.map(hex));
   expect(world.asked.filter((line) => line === 'bb chunk aa')).toHaveLength(1 + 3);
 
   world.nowMs += CHUNK_LEASE_MS;
@@ -46,7 +50,7 @@ test('holds what it is asked to, in parts if it is long, and as long as it is as
   world.nowMs += 1;
   await until(() => !b.keeper.has([hashes[1]!]));
   await awhile();
-  expect([...b.shelf.bytes.values()]).toEqual([chunks[0]]);
+  expect(storedAt(b)).toEqual([hex(hashes[0]!)]);
   // A session's stay without being asked for.
   expect(a.keeper.has(hashes)).toBe(true);
 });
@@ -82,13 +86,15 @@ test('chunks of sessions go when all that put them have released them', async ()
 
 test('what a process before has left stays for a while', async () => {
   const hash = hashOf(chunkOf(10, 1));
-  const { keeper, shelf } = node('aa', { adopted: [{ hash, bytes: 10 }] });
+  const { keeper, shelf, state } = node('aa', { adopted: [{ hash, bytes: 10 }] });
+  state.starting = true;
   shelf.holders.set(hex(hash), 1);
   shelf.bytes.set(hex(hash), chunkOf(10, 1));
-  world.nowMs += CHUNK_LEASE_MS;
+  world.nowMs += CHUNK_LEASE_MS + 1;
   await awhile();
+  // What this node has voted for is not known yet.
   expect(keeper.has([hash])).toBe(true);
-  world.nowMs += 1;
+  state.starting = false;
   await until(() => shelf.bytes.size === 0);
   expect(keeper.has([hash])).toBe(false);
 });
@@ -136,9 +142,10 @@ test('takes nothing but the chunk, and asks liars last', async () => {
   lies.forEach((lie, i) => world.nodes.set(`a${i}`, async () => lie));
   const honest = node('bb');
   const hash = await honest.keeper.put(bytes);
-  const { keeper, shelf } = node('cc');
+  const asking = node('cc');
+  const { keeper } = asking;
   expect(await keeper.fetch([hash])).toBe(true);
-  expect([...shelf.bytes.values()]).toEqual([bytes]);
+  expect(storedAt(asking)).toEqual([hex(hash)]);
   const next = await honest.keeper.put(chunkOf(10, 3));
   world.asked.length = 0;
   expect(await keeper.fetch([next])).toBe(true);

@@ -71,7 +71,7 @@ export class World {
   keeper(name: string, options: Partial<ChunkKeeperOptions> = {}) {
     const shelf = new Shelf();
     const used: Uint8Array[] = [];
-    const state = { arrived: 0 };
+    const state = { arrived: 0, starting: false };
     const keeper = new ChunkKeeper({
       crypto,
       storage: shelf,
@@ -79,7 +79,7 @@ export class World {
       peers: this.peersOf(name),
       clock: { now: () => this.nowMs, elapsed: () => this.nowMs },
       log: { error: nothing, warn: nothing, info: nothing, debug: nothing },
-      inUse: () => used,
+      inUse: () => (state.starting ? null : used),
       onArrived: () => (state.arrived += 1),
       sweepMs: SWEEP_MS,
       ...options,
