@@ -24,6 +24,8 @@ export interface PooledBundle extends Proposal {
   readonly transactions: readonly ReadTransaction[];
   /** Of the encoded bundle. */
   readonly bytes: number;
+  /** Hashes of the chunks that it names, which are here; of a bundle of this node its sessions hold them. */
+  readonly chunks: readonly Uint8Array[];
   /** The node it came from; null for this one. */
   readonly from: string | null;
   readonly arrivedMs: number;
@@ -98,6 +100,11 @@ export class BundlePool {
     const old = [...this.#bundles.values()].filter(({ arrivedMs }) => arrivedMs < beforeMs);
     for (const { key } of old) this.#delete(key);
     return old;
+  }
+
+  /** Hashes of the chunks that bundles of other nodes name. */
+  chunks(): Uint8Array[] {
+    return [...this.#bundles.values()].flatMap(({ chunks }) => chunks);
   }
 
   /** Those of this node, to be sent once more. */

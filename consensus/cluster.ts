@@ -23,6 +23,8 @@ import { LIMITS } from '../ledger/limits.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { Bundle, Receipt } from '../ledger/transaction.ts';
 import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
+import { chunksIn } from './chunks.ts';
+import type { Chunks } from './chunks.ts';
 import { keyOfBundle } from './bundle-pool.ts';
 import type { BundleKey, BundlePool, PooledBundle } from './bundle-pool.ts';
 import type { Confirm, Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
@@ -62,6 +64,7 @@ export interface ClusterOptions {
   /** Blocks from a height on, as many as an answer may hold. */
   readonly blocksFrom: (height: number) => readonly CertifiedBlock[];
   readonly network: Network;
+  readonly chunks: Chunks;
   readonly log: ConsensusLog;
   /** Empty; the replica's checks look into it. */
   readonly pool: BundlePool;
@@ -134,6 +137,10 @@ export class Cluster implements Consensus {
   #held: EffectOf<'send' | 'readReady'>[] = [];
   /** The replica leads and has room for a block. */
   #wanted: EffectOf<'wantBlock'> | null = null;
+  /** Confirmed blocks that are not handed to the ledger yet. */
+  #unstored = 0;
+  /** Chunks of blocks that are confirmed and not yet executed, by height. */
+  readonly #unexecuted = new Map<number, readonly Uint8Array[]>();
   /** Blocks handed to the ledger and not yet executed. */
   #executing = 0;
   #proposedMs = 0;
@@ -180,7 +187,7 @@ export class Cluster implements Consensus {
     const { bundle, ids } = proposal;
     const transactions = readTransactions(bundle, ids);
     const bytes = encoded.length;
-    this.#pool.add({ ...proposal, transactions, key, bytes, from: null, arrivedMs });
+    this.#pool.add({ ...proposal, transactions, key, bytes, chunks: [], from: null, arrivedMs });
     const outcome = new Promise<Outcome>((resolve, reject) => {
       this.#waiting.set(key, { resolve, reject });
     });
@@ -244,8 +251,21 @@ export class Cluster implements Consensus {
     this.#agreement.expire(Infinity);
     this.#reads.expire(Infinity);
     this.#forgetOwn(unknownError());
+    this.#options.chunks.stop();
     await this.#order.idle();
     while (this.#executing > 0 && (this.#state as string) !== 'failed') await this.#nextExecuted();
+  }
+
+  /** Chunks that must not go: of what other nodes want to be ordered, of blocks that may yet be confirmed, and to be executed. */
+  *chunksInUse(): Generator<Uint8Array> {
+    yield* this.#pool.chunks();
+    for (const { bundles } of this.replica.candidates) yield* chunksIn(bundles);
+    for (const hashes of this.#unexecuted.values()) yield* hashes;
+  }
+
+  /** What was wanted is here: blocks may have waited for it. */
+  chunksArrived(): void {
+    this.#handle({ kind: 'available' });
   }
 
   /** Takes a message of a node. What it cannot be is ignored: the transport knows who sent it. */
@@ -313,8 +333,11 @@ export class Cluster implements Consensus {
     if (this.#pool.has(key) || !this.#mayWrite(bundle)) return;
     const transactions = proposable(this.#options, bundle);
     if (transactions === null) return;
+    // It will come again. Whoever waits for it to be confirmed must be able to order it.
+    const chunks = chunksIn([bundle]);
+    if (!this.#options.chunks.has(chunks)) return this.#options.chunks.want(chunks, from);
     const ids = transactions.map(({ id }) => id);
-    const what = { bundle, ids, root: merkleRoot(crypto, ids), transactions };
+    const what = { bundle, ids, root: merkleRoot(crypto, ids), transactions, chunks };
     const bytes = encoded.length;
     const pooled = { ...what, key, bytes, from: hex(from), arrivedMs: monotonic() };
     if (this.#pool.add(pooled)) this.#pooled();
@@ -436,8 +459,13 @@ export class Cluster implements Consensus {
     );
     this.#pool.confirmed(keys);
     const { height } = block.header;
-    this.#executing += 1;
+    const chunks = chunksIn(block.bundles);
+    if (chunks.length > 0) this.#unexecuted.set(height, chunks);
+    this.#unstored += 1;
     this.#order.store(height, async () => {
+      if (chunks.length > 0 && !(await this.#options.chunks.fetch(chunks))) return false;
+      this.#unstored -= 1;
+      this.#executing += 1;
       const stored = Promise.withResolvers<void>();
       const bytes = { headerBytes: signed.header, bodyBytes: signed.body };
       ledger.append({ block, hash, ...bytes, transactions }, stored.resolve).then(
@@ -447,7 +475,8 @@ export class Cluster implements Consensus {
           this.#fail(error);
         },
       );
-      return stored.promise;
+      await stored.promise;
+      return true;
     });
     this.#sayDemand();
     queueMicrotask(() => this.#propose());
@@ -457,6 +486,9 @@ export class Cluster implements Consensus {
     this.#executing -= 1;
     this.#lastExecutedMs = this.#options.monotonic();
     const { height } = executed.block.header;
+    const chunks = this.#unexecuted.get(height);
+    if (chunks !== undefined) this.#options.chunks.executed(chunks);
+    this.#unexecuted.delete(height);
     const result = executed.tip.uncovered.find((each) => each.height === height)!;
     this.#options.onExecuted(executed);
     for (const peer of this.#agreement.executed(height, result.receiptsRoot)) {
@@ -530,7 +562,7 @@ export class Cluster implements Consensus {
 
   /** Results that no header carries yet are proved when they are asked for, or when nothing has come for a while. */
   #proofIsDue(): boolean {
-    if (!this.#tip.unproved || this.#executing > 0) return false;
+    if (!this.#tip.unproved || this.#unstored + this.#executing > 0) return false;
     const quietMs = this.#options.monotonic() - this.#lastExecutedMs;
     return this.#provenAsked || quietMs >= this.#options.idleProofMs;
   }

@@ -21,8 +21,8 @@ export interface ConsensusLog {
 
 type Step =
   | { readonly kind: 'persist'; readonly token: number; readonly records: readonly Uint8Array[] }
-  /** Resolves when the block is on disk. */
-  | { readonly kind: 'store'; readonly height: number; readonly store: () => Promise<void> };
+  /** Resolves with true when the block is on disk, with false when it never will be, because the node stops. */
+  | { readonly kind: 'store'; readonly height: number; readonly store: () => Promise<boolean> };
 
 export interface DurableOrderOptions {
   readonly log: ConsensusLog;
@@ -37,7 +37,7 @@ export class DurableOrder {
   readonly #options: DurableOrderOptions;
   #steps: Step[] = [];
   #running: Promise<void> | null = null;
-  #failed = false;
+  #over = false;
   /** What a new log must begin with: the newest state, and blocks that the ledger does not hold. */
   #state: Uint8Array | null = null;
   #blocks: { readonly height: number; readonly record: Uint8Array }[] = [];
@@ -53,18 +53,18 @@ export class DurableOrder {
     this.#add({ kind: 'persist', token, records });
   }
 
-  store(height: number, store: () => Promise<void>): void {
+  store(height: number, store: () => Promise<boolean>): void {
     this.#add({ kind: 'store', height, store });
   }
 
-  /** Resolves when everything added so far is on disk, or the disk has failed. */
+  /** Resolves when everything added so far is on disk, or the order has ended. */
   async idle(): Promise<void> {
     while (this.#running !== null) await this.#running;
   }
 
   #add(step: Step): void {
-    // After a failure nothing more is written, and nothing that waits is said.
-    if (this.#failed) return;
+    // After the end nothing more is written, and nothing that waits is said.
+    if (this.#over) return;
     this.#steps.push(step);
     this.#running ??= this.#run();
   }
@@ -76,19 +76,23 @@ export class DurableOrder {
       for (let step = this.#steps[0]; step !== undefined; step = this.#steps[0]) {
         if (step.kind === 'store') {
           this.#steps.shift();
-          await step.store();
+          if (!(await step.store())) return this.#end();
           this.#stored(step.height);
         } else {
           await this.#write();
         }
       }
     } catch (error) {
-      this.#failed = true;
-      this.#steps = [];
+      this.#end();
       this.#options.onFailure(error);
     } finally {
       this.#running = null;
     }
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#steps = [];
   }
 
   /** Writes all that is to be persisted before the next block is stored. */

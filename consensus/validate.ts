@@ -2,12 +2,14 @@
 //
 // Encodings, signatures and time: what all nodes say alike, whatever they have executed. A block that one honest member
 // found valid and another did not would keep a term from opening. What needs the state, as whether a key is its
-// author's, grants and idempotency, is for whoever executes.
+// author's, grants and idempotency, is for whoever executes. A block whose chunks are not here is not invalid: it waits.
 
 import { checkBundle, checkIds } from '../ledger/block-check.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Bundle, ReadTransaction } from '../ledger/transaction.ts';
 import type { BundlePool } from './bundle-pool.ts';
+import { chunksIn } from './chunks.ts';
+import type { Chunks } from './chunks.ts';
 import type { Candidate } from './core/block-tree.ts';
 import type { ReplicaOptions } from './core/context.ts';
 
@@ -19,13 +21,10 @@ export interface ValidationContext {
 /** How far a block's time may be ahead of this node's clock, in ms. */
 const DRIFT_MS_MAX = 5_000;
 
-/**
- * A bundle's transactions; null for one that members would refuse in a block: a leader that proposed it would be taken for
- * a liar, and so would the next.
- */
+/** A bundle's transactions; null for one that members would refuse in a block. */
 export function proposable(context: ValidationContext, bundle: Bundle): ReadTransaction[] | null {
   const read = checkBundle(context, bundle);
-  return Array.isArray(read) && !read.some(namesChunks) ? read : null;
+  return Array.isArray(read) ? read : null;
 }
 
 /**
@@ -36,20 +35,26 @@ export function validator(
   context: ValidationContext,
   pool: BundlePool,
   now: () => number,
+  chunks: Pick<Chunks, 'has' | 'want'>,
 ): ReplicaOptions['validate'] {
-  return ({ header, bundles }: Candidate) => {
-    if (header.timeMs > now() + DRIFT_MS_MAX) return 'wait';
-    const ids: Uint8Array[] = [];
-    for (const bundle of bundles) {
-      const read = pool.find(bundle)?.transactions ?? proposable(context, bundle);
-      if (read === null) return 'invalid';
-      for (const { id } of read) ids.push(id);
+  /** Those that wait for nothing but their chunks. */
+  const sound = new WeakSet<Candidate>();
+  return (block) => {
+    const { header, bundles } = block;
+    if (!sound.has(block)) {
+      if (header.timeMs > now() + DRIFT_MS_MAX) return 'wait';
+      const ids: Uint8Array[] = [];
+      for (const bundle of bundles) {
+        const read = pool.find(bundle)?.transactions ?? proposable(context, bundle);
+        if (read === null) return 'invalid';
+        for (const { id } of read) ids.push(id);
+      }
+      if (checkIds(context.crypto, header, ids) !== null) return 'invalid';
+      sound.add(block);
     }
-    return checkIds(context.crypto, header, ids) === null ? 'valid' : 'invalid';
+    const named = chunksIn(bundles);
+    if (chunks.has(named)) return 'valid';
+    chunks.want(named, header.proposer);
+    return 'wait';
   };
-}
-
-/** Chunks lie at the node that made them: a cluster orders only what travels with its transaction. */
-function namesChunks({ transaction }: ReadTransaction): boolean {
-  return transaction.operations.some(({ kind }) => kind === 'chunks');
 }

@@ -1,5 +1,5 @@
-// Canonical bytes of what nodes ask one another to repair their files, or to have all parts of a block. Pure, browser-safe.
-// docs/formats/repair.md describes them.
+// Canonical bytes of what nodes ask one another, to repair their files and for chunks of large transactions:
+// docs/formats/repair.md. Pure, browser-safe.
 //
 // An answer proves nothing by itself: who asked checks it against hashes and certificates that he has.
 
@@ -12,6 +12,12 @@ const VERSION = 1;
 
 /** Leaves that one question may name. */
 export const REPAIR_LEAVES_MAX = 1_000;
+
+/** Chunks that one question may name. */
+export const HOLD_CHUNKS_MAX = 1_000;
+
+/** Bytes of a chunk in one answer: most chunks are one part. */
+export const CHUNK_PART_BYTES = 1_048_576;
 
 /** Bytes of one encoded row version, and of the leaves of one transaction. */
 const ROW_BYTES_MAX = 64 * 1024 * 1024;
@@ -26,9 +32,15 @@ export type RepairQuestion =
       readonly from: bigint;
       readonly to: bigint;
       readonly leaves: readonly Uint8Array[];
-    }
-  /** Part of a large transaction, by its hash. */
-  | { readonly kind: 'chunk'; readonly hash: Uint8Array };
+    };
+
+export type ChunkQuestion =
+  /** Bytes of a chunk from an offset on, as many as an answer may hold. */
+  | { readonly kind: 'chunk'; readonly hash: Uint8Array; readonly from: number }
+  /** Asks to keep chunks for a transaction to come, and to get those that are missing from who asks. */
+  | { readonly kind: 'hold'; readonly hashes: readonly Uint8Array[] };
+
+export type PeerQuestion = RepairQuestion | ChunkQuestion;
 
 export interface FoundReceipt {
   readonly receipt: Uint8Array;
@@ -53,22 +65,31 @@ export type RepairAnswer =
   | { readonly kind: 'receipts'; readonly receipts: readonly FoundReceipt[] }
   /** Those that were found. */
   | { readonly kind: 'versions'; readonly versions: readonly FoundVersion[] }
-  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
   | { readonly kind: 'nothing' };
+
+export type ChunkAnswer =
+  /** `size` is that of the whole chunk, in bytes. */
+  | { readonly kind: 'chunk'; readonly size: number; readonly part: Uint8Array }
+  /** All that were named are durable. */
+  | { readonly kind: 'held' }
+  | { readonly kind: 'nothing' };
+
+export type PeerAnswer = RepairAnswer | ChunkAnswer;
 
 const version = integer(VERSION, VERSION);
 
-const question = message<RepairQuestion>(
-  variants<RepairQuestion, 'kind'>('kind', {
+const question = message<PeerQuestion>(
+  variants<PeerQuestion, 'kind'>('kind', {
     block: [0, { height: uint }],
     receipts: [1, { height: uint }],
     versions: [2, { from: uint63, to: uint63, leaves: list(hash, REPAIR_LEAVES_MAX) }],
-    chunk: [3, { hash }],
+    chunk: [3, { hash, from: integer(0, LIMITS.chunkBytesMax) }],
+    hold: [4, { hashes: list(hash, HOLD_CHUNKS_MAX, 1) }],
   }),
 );
 
-const answer = message<RepairAnswer>(
-  variants<RepairAnswer, 'kind'>('kind', {
+const answer = message<PeerAnswer>(
+  variants<PeerAnswer, 'kind'>('kind', {
     block: [
       0,
       {
@@ -96,7 +117,8 @@ const answer = message<RepairAnswer>(
       },
     ],
     nothing: [3, {}],
-    chunk: [4, { bytes: blob(1, LIMITS.chunkBytesMax) }],
+    chunk: [4, { size: integer(1, LIMITS.chunkBytesMax), part: blob(1, CHUNK_PART_BYTES) }],
+    held: [5, {}],
   }),
 );
 
@@ -105,20 +127,20 @@ function message<T>(content: Codec<T>): Codec<{ readonly version: number; readon
   return record<{ readonly version: number; readonly content: T }>({ version, content });
 }
 
-export function encodeQuestion(content: RepairQuestion): Uint8Array {
+export function encodeQuestion(content: PeerQuestion): Uint8Array {
   return encodeWith(question, { version: VERSION, content });
 }
 
 /** @throws FormatError */
-export function decodeQuestion(encoded: Uint8Array): RepairQuestion {
+export function decodeQuestion(encoded: Uint8Array): PeerQuestion {
   return decodeWith(question, encoded).content;
 }
 
-export function encodeAnswer(content: RepairAnswer): Uint8Array {
+export function encodeAnswer(content: PeerAnswer): Uint8Array {
   return encodeWith(answer, { version: VERSION, content });
 }
 
 /** @throws FormatError */
-export function decodeAnswer(encoded: Uint8Array): RepairAnswer {
+export function decodeAnswer(encoded: Uint8Array): PeerAnswer {
   return decodeWith(answer, encoded).content;
 }

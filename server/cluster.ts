@@ -18,18 +18,22 @@ import { remembering } from '../consensus/verified.ts';
 import { markNodeKeyUsed } from '../identity/node-key.ts';
 import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
 import { decodeHeader } from '../ledger/encoding.ts';
+import { decodeQuestion, encodeAnswer } from '../ledger/encoding-repair.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { memberOf } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { SqlError, StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
+import { quorums } from '../ledger/quorum.ts';
 import type { StoredBlock } from '../storage/block-store.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
-import { chunksNamedBy } from '../storage/unnamed-chunks.ts';
 import { VoteLog } from '../storage/vote-log.ts';
 import type { Writer } from '../storage/writer.ts';
-import { ChunkFetch } from './chunk-fetch.ts';
+import type { ChunkPeers } from './chunks/exchange.ts';
+import { ChunkKeeper } from './chunks/keeper.ts';
+import { ChunkSpread } from './chunks/spread.ts';
+import type { Needed } from './chunks/spread.ts';
 import { systemClock } from './clock.ts';
 import { flagOf } from './config.ts';
 import type { Config } from './config.ts';
@@ -40,7 +44,8 @@ import type { OrderingPart } from './ordering.ts';
 import { addressesOfMember, peerOptionsOf } from './peer-options.ts';
 import type { PeerOptions } from './peer-options.ts';
 import { PeerNetwork } from './peers/network.ts';
-import type { PeerMember } from './peers/network.ts';
+import type { PeerMember, PeerNetworkOptions } from './peers/network.ts';
+import { PeerError } from './peers/requests.ts';
 import { loadTls } from './tls.ts';
 
 export interface ClusterPartsOptions {
@@ -90,16 +95,23 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   const peers = peerOptionsOf(config);
   const votes = new VoteLog(config.data);
   let cluster: Cluster | null = null;
-  const network = await startNetwork(options, peers, (from, bytes) =>
-    cluster?.receive(fromHex(from), bytes),
-  );
-  const members = new MemberNetwork(network, peers, options);
-  const chunks = new ChunkFetch({
-    peers: network,
+  let network: PeerNetwork | null = null;
+  const chunkPeers = peersOf(() => network);
+  const keeper = new ChunkKeeper({
     crypto: nativeCrypto,
+    storage: writer,
+    adopted: await writer.adoptChunks(),
+    peers: chunkPeers,
     clock: systemClock,
-    put: (bytes) => writer.putChunk(bytes),
+    log: options.log,
+    inUse: () => cluster?.chunksInUse() ?? null,
+    onArrived: () => cluster?.chunksArrived(),
   });
+  network = await startNetwork(options, peers, {
+    onMessage: (from, bytes) => cluster?.receive(fromHex(from), bytes),
+    onRequest: (from, encoded, signal) => answerTo(options, keeper, from, encoded, signal),
+  });
+  const members = new MemberNetwork(network, peers, options);
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
   const pool = new BundlePool();
@@ -108,10 +120,11 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
     crypto,
     chainId,
     publicKey: secrets.nodeKey.publicKey,
-    ledger: withChunks(options.ledger, chunks),
+    ledger: options.ledger,
     keyOf,
     blocksFrom: (height) => blocksFrom(writer, height),
     network: members,
+    chunks: keeper,
     log: votes,
     pool,
     replica: new Replica(
@@ -119,7 +132,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
         crypto,
         chainId,
         ...secrets.nodeKey,
-        validate: validator({ crypto, chainId }, pool, () => systemClock.now()),
+        validate: validator({ crypto, chainId }, pool, () => systemClock.now(), keeper),
         ackFanout: true,
         incarnation: randomInt(2 ** 31),
       },
@@ -134,38 +147,71 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
     onFailure: options.onFailure,
   });
   const running = cluster;
+  const connected = network;
+  const own = secrets.nodeKey.publicKey;
+  const spread = new ChunkSpread({
+    keeper,
+    peers: chunkPeers,
+    needed: () => neededBy(running.replica, own),
+  });
   return {
     consensus: running,
-    network,
+    network: connected,
+    // Whether it is confirmed or not: the keeper knows what a block may yet name.
+    chunks: {
+      put: (bytes) => spread.put(bytes),
+      drop: async (hashes) => spread.drop(hashes),
+      settle: (hashes) => spread.drop(hashes),
+    },
     state: () => ({
       config: running.replica.config,
       replica: running.replica.status,
-      peers: network.peers(),
+      peers: connected.peers(),
       heights: running.replica.heights,
     }),
     stop: async () => {
-      chunks.stop();
+      spread.stop();
       await running.stop();
       members.stop();
-      await network.stop();
+      await connected.stop();
       votes.close();
     },
   };
 }
 
-/** A ledger that has the chunks of a block before it takes it. Only a node alone has ordered such. */
-function withChunks(ledger: Ledger, chunks: ChunkFetch): Ledger {
+function peersOf(network: () => PeerNetwork | null): ChunkPeers {
   return {
-    history: ledger.history,
-    get tip() {
-      return ledger.tip;
+    connected: () => {
+      const peers = network()?.peers() ?? [];
+      return peers.filter((peer) => peer.connectedSinceMs !== null).map(({ key }) => key);
     },
-    append: async (ordered, onStored) => {
-      const { certificate, bundles } = ordered.block;
-      if (certificate.kind === 'proposer') await chunks.bring(chunksNamedBy(bundles));
-      return ledger.append(ordered, onStored);
-    },
+    request: (key, bytes, timeoutMs, signal) =>
+      network()?.request(key, bytes, timeoutMs, signal) ?? Promise.reject(new PeerError('down')),
   };
+}
+
+/** Chunks are looked up here, where it is known which are held; what is to be repaired, in a thread. */
+async function answerTo(
+  { answer }: ClusterPartsOptions,
+  keeper: ChunkKeeper,
+  from: string,
+  encoded: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const question = decodeQuestion(encoded);
+  const isOfChunks = question.kind === 'chunk' || question.kind === 'hold';
+  if (!isOfChunks) return answer(encoded);
+  return encodeAnswer(await keeper.answer(from, question, signal));
+}
+
+/** As many members as must vote for a block in the mode of now, without this node. */
+function neededBy({ config, status }: Replica, publicKey: Uint8Array): Needed {
+  const { report, fast } = quorums(config.members.length, config.f);
+  const own = hex(publicKey);
+  const keys = config.members.map((member) => hex(member.publicKey));
+  const members = keys.filter((key) => key !== own);
+  const votes = status.mode === 'raft' ? fast : report;
+  return { members, count: votes - (keys.length - members.length) };
 }
 
 /** Where the replica goes on: the end of the durable chain, and the votes since. */
@@ -212,9 +258,12 @@ function blocksFrom(writer: Writer, height: number): StoredBlock[] {
 }
 
 function startNetwork(
-  { config, secrets, writer, log, answer }: ClusterPartsOptions,
+  { config, secrets, writer, log }: ClusterPartsOptions,
   peers: PeerOptions,
-  onMessage: (from: string, bytes: Uint8Array) => void,
+  handlers: {
+    readonly onMessage: (from: string, bytes: Uint8Array) => void;
+    readonly onRequest: PeerNetworkOptions['onRequest'];
+  },
 ): Promise<PeerNetwork> {
   const epoch = writer.epochConfig;
   const own = hex(secrets.nodeKey.publicKey);
@@ -240,9 +289,9 @@ function startNetwork(
       known.set(key, announcement);
       keepAnnouncements(config.data, known);
     },
-    onMessage: (key, _traffic, bytes) => onMessage(key, bytes),
+    onMessage: (key, _traffic, bytes) => handlers.onMessage(key, bytes),
     onPeer: (key, state) => log.info('peer', { key, state }),
-    onRequest: (_key, question) => answer(question),
+    onRequest: handlers.onRequest,
   });
 }
 

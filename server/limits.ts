@@ -151,7 +151,7 @@ export const PEER_BLOCK_BYTES_MAX = 2 * 1024 * 1024;
 export const PEER_SYNC_BYTES_MAX = 2 * 1024 * 1024;
 export const PEER_REQUEST_BYTES_MAX = 64 * 1024;
 
-/** Bytes of an answer: the largest chunk of a transaction (64 MiB) and what goes with it. */
+/** Bytes of an answer: the largest version of a row (64 MiB) and what goes with it. */
 export const PEER_ANSWER_BYTES_MAX = 66 * 1024 * 1024;
 
 /** Bytes of the address of a node as text, `host:port`. A name in DNS has at most 253. */
@@ -215,6 +215,44 @@ export const PEER_GOSSIP_MS = 30_000;
 export const PEER_REFUSALS_LOGGED_MAX = 10;
 export const PEER_REFUSALS_LOGGED_MS = 60_000;
 
+// ── Chunks of large transactions in a cluster (server/chunks/) ───────────────────────────────────
+
+/** How long a node keeps a chunk after it was last asked to hold it; how often it is asked, and how often it looks. */
+export const CHUNK_LEASE_MS = 60_000;
+export const CHUNK_RENEW_MS = 15_000;
+export const CHUNK_SWEEP_MS = 5_000;
+
+/**
+ * Bytes of chunks that no block names yet, which one node may make another hold, and which its sessions may have: so
+ * much disk a liar can take from each node for a while, and so large transactions of a cluster can be.
+ */
+export const CHUNKS_OF_NODE_BYTES_MAX = 4 * 1024 * 1024 * 1024;
+
+/** What a chunk costs besides its bytes, so that tiny ones are bounded too. */
+export const CHUNK_COST_BYTES = 1024;
+
+/** Bytes of memory for chunks that come in parts; those of confirmed blocks, CHUNK_FETCHES_MAX of them, beside that. */
+export const CHUNKS_ASSEMBLED_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Chunks that are fetched at once for one node that names them. */
+export const CHUNK_FETCHES_MAX = 4;
+
+/** Chunks that one member is asked to hold at once. */
+export const CHUNKS_OFFERED_AT_ONCE = 8;
+
+/** Chunks dropped in one step of the writer, which has others waiting: 0.15 ms each. */
+export const CHUNKS_DROPPED_AT_ONCE = 32;
+
+/** What one part of a chunk may take to come, and a member to hold what it was asked to; then it is asked again. */
+export const CHUNK_PART_MS_MAX = 10_000;
+export const CHUNK_HOLD_MS_MAX = 20_000;
+
+/** Between two attempts to get a chunk. */
+export const CHUNK_RETRY_MS = 250;
+
+/** What a session waits for as many members as must vote to have one chunk. */
+export const CHUNK_SPREAD_MS_MAX = 60_000;
+
 // ── Re-reading and repair (server/repair.ts) ─────────────────────────────────────────────────────
 
 /** Damaged places of one look that each raise an alarm; the others are counted in one more. */
@@ -225,10 +263,6 @@ export const REPAIR_ROUNDS_MAX = 10;
 
 /** A peer answers a question for repair in so long: it may read through a large table. */
 export const REPAIR_TIMEOUT_MS = 30_000;
-
-/** For a chunk of a large transaction a node that catches up asks its peers again after so long, and so long in all. */
-export const CHUNK_RETRY_MS = 250;
-export const CHUNK_FETCH_MS_MAX = 120_000;
 
 /** Files of evidence that are kept, and bytes of one value in them. */
 export const EVIDENCE_FILES_MAX = 1_000;

@@ -14,7 +14,6 @@ import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import { ordersAlone } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
-import { LIMITS } from '../ledger/limits.ts';
 import type { Operation } from '../ledger/operation.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
@@ -235,11 +234,10 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   const open = async (onHandover: () => void): Promise<OrderingPart> => {
     const ledger = ledgerOver(writer, await writer.durableHistory());
     const rules = writer.epochConfig;
-    const parts = { config, secrets, ledger, onHandover, onFailure };
+    const parts = { config, secrets, writer, ledger, onHandover, onFailure };
     if (ordersAlone(rules, secrets.nodeKey.publicKey)) return openSolo({ ...parts, rules });
     return openCluster({
       ...parts,
-      writer,
       log,
       answer: (question) => {
         settle();
@@ -335,14 +333,9 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       await following;
     },
     admit: () => repair?.admit(),
-    putChunk: (bytes) => {
-      if (ordering.isAlone) return writer.putChunk(bytes);
-      // Chunks would have to be at all nodes before their transaction is ordered.
-      const message = 'a transaction of more than one block is not possible in a cluster';
-      const hint = `A block holds ${LIMITS.blockBodyBytesMax} bytes: commit after fewer rows.`;
-      return Promise.reject(new SqlError(SQLSTATE.featureNotSupported, message, { hint }));
-    },
-    dropChunks: (hashes) => writer.dropChunks(hashes),
+    putChunk: (bytes) => ordering.putChunk(bytes),
+    dropChunks: (hashes) => ordering.dropChunks(hashes),
+    settleChunks: (hashes) => ordering.settleChunks(hashes),
     status: () =>
       clusterStatus({
         ...ordering.state(),

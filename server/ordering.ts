@@ -9,14 +9,27 @@ import { isHandedOver } from '../consensus/handover.ts';
 import type { ApprovedRules } from '../consensus/rules-change.ts';
 import { stoppedError } from '../consensus/stopped.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
+import { SqlError } from '../ledger/error.ts';
+import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { OrderingState } from './cluster-status.ts';
 import type { PeerNetwork } from './peers/network.ts';
+
+/** Chunks of large transactions of this node's sessions. */
+export interface SessionChunks {
+  /** Makes one durable wherever it must be before a block may name it; resolves to its hash. @throws SqlError */
+  put(bytes: Uint8Array): Promise<Uint8Array>;
+  /** Takes back what no transaction will name: each as often as it was put. */
+  drop(hashes: readonly Uint8Array[]): Promise<void>;
+  /** The transaction that names them was put up, whatever became of it. */
+  settle(hashes: readonly Uint8Array[]): void;
+}
 
 /** One kind at work. */
 export interface OrderingPart {
   readonly consensus: Consensus;
   /** Null where this node orders alone. */
   readonly network: PeerNetwork | null;
+  readonly chunks: SessionChunks;
   state(): OrderingState;
   stop(): Promise<void>;
 }
@@ -55,9 +68,19 @@ export class Ordering implements Consensus {
     return this.#part.network;
   }
 
-  /** Whether this node orders alone, and goes on to: then a transaction may name what only this node has. */
-  get isAlone(): boolean {
-    return this.#part.network === null && !this.#leavesSolo;
+  /** As `SessionChunks.put`. @throws SqlError 55006 while a node that orders alone becomes one of several */
+  async putChunk(bytes: Uint8Array): Promise<Uint8Array> {
+    if (this.#part.network !== null || !this.#leavesSolo) return this.#part.chunks.put(bytes);
+    const message = 'the ledger is about to be ordered by other nodes too';
+    throw new SqlError(SQLSTATE.objectInUse, message, { hint: 'Try again in a moment.' });
+  }
+
+  dropChunks(hashes: readonly Uint8Array[]): Promise<void> {
+    return this.#part.chunks.drop(hashes);
+  }
+
+  settleChunks(hashes: readonly Uint8Array[]): void {
+    this.#part.chunks.settle(hashes);
   }
 
   state(): OrderingState {

@@ -7,7 +7,7 @@
 // (4) A ledger of one node has nobody to ask: it says what is damaged, once, and goes on.
 
 import { decodeAnswer, encodeQuestion, REPAIR_LEAVES_MAX } from '../ledger/encoding-repair.ts';
-import type { FoundVersion, RepairAnswer, RepairQuestion } from '../ledger/encoding-repair.ts';
+import type { FoundVersion, PeerAnswer, RepairQuestion } from '../ledger/encoding-repair.ts';
 import { hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { isFormatError, isStorageError, SqlError, StorageError } from '../ledger/error.ts';
@@ -282,7 +282,7 @@ export class Repair {
   /** Asks one peer after the other until `use` takes an answer. @returns what it made of it, or null */
   async #fromAny<T>(
     question: RepairQuestion,
-    use: (answer: RepairAnswer) => Promise<T> | null,
+    use: (answer: PeerAnswer) => Promise<T> | null,
   ): Promise<T | null> {
     let refusal: unknown = null;
     for (const key of this.#peersUp()) {
@@ -308,7 +308,7 @@ export class Repair {
   }
 
   /** @returns null when there is no answer that can be read */
-  async #ask(key: string, question: RepairQuestion): Promise<RepairAnswer | null> {
+  async #ask(key: string, question: RepairQuestion): Promise<PeerAnswer | null> {
     try {
       const encoded = encodeQuestion(question);
       const { signal } = this.#stopping;

@@ -5,6 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { remembering } from '../consensus/verified.ts';
 import { decodeQuestion, encodeAnswer } from '../ledger/encoding-repair.ts';
+import type { PeerAnswer, PeerQuestion } from '../ledger/encoding-repair.ts';
 import { assert } from '../ledger/error.ts';
 import type { Finding } from '../storage/finding.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
@@ -39,7 +40,7 @@ function replyTo(scrub: Scrub, request: ScrubRequest): ScrubReply {
   const { id } = request;
   try {
     if (request.kind === 'answer') {
-      const answer = encodeAnswer(scrub.answer(decodeQuestion(request.question)));
+      const answer = encodeAnswer(answerTo(scrub, decodeQuestion(request.question)));
       return { id, kind: 'answered', answer };
     }
     const before = process.threadCpuUsage();
@@ -51,6 +52,12 @@ function replyTo(scrub: Scrub, request: ScrubRequest): ScrubReply {
     const message = Error.isError(error) ? (error.stack ?? error.message) : String(error);
     return { id, kind: 'failed', message };
   }
+}
+
+/** Of chunks the main thread knows more. */
+function answerTo(scrub: Scrub, question: PeerQuestion): PeerAnswer {
+  const isOfChunks = question.kind === 'chunk' || question.kind === 'hold';
+  return isOfChunks ? { kind: 'nothing' } : scrub.answer(question);
 }
 
 const { directory } = workerData as ScrubThreadData;

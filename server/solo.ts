@@ -4,6 +4,7 @@ import type { Ledger } from '../consensus/consensus.ts';
 import { Solo } from '../consensus/solo.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
+import type { Writer } from '../storage/writer.ts';
 import { systemClock } from './clock.ts';
 import { soloState } from './cluster-status.ts';
 import type { Config } from './config.ts';
@@ -13,6 +14,7 @@ import type { OrderingPart } from './ordering.ts';
 export interface SoloPartOptions {
   readonly config: Config;
   readonly secrets: NodeSecrets;
+  readonly writer: Pick<Writer, 'putChunk' | 'dropChunks'>;
   readonly ledger: Ledger;
   /** In force after the newest block. */
   readonly rules: EpochConfig;
@@ -23,6 +25,7 @@ export interface SoloPartOptions {
 export function openSolo({
   config,
   secrets,
+  writer,
   ledger,
   rules,
   ...calls
@@ -42,6 +45,12 @@ export function openSolo({
   return {
     consensus,
     network: null,
+    chunks: {
+      put: (bytes) => writer.putChunk(bytes),
+      drop: (hashes) => writer.dropChunks(hashes),
+      // What a node alone is given to order it executes.
+      settle: () => undefined,
+    },
     state: () => soloState(consensus.config, ledger.tip.height),
     stop: () => consensus.stop(),
   };

@@ -39,6 +39,10 @@ export interface StoredBlock {
   readonly certificate: Uint8Array;
 }
 
+/** A sealed file lists no chunks, and one of before has no list. */
+const CHUNK = 'SELECT 1 FROM chunk WHERE hash=?';
+const CHUNK_NOT_LISTED = `${CHUNK} AND id NOT IN (SELECT chunk FROM unnamed)`;
+
 export interface BlockStoreOptions {
   readonly readonly?: boolean;
   readonly segmentBytesMax?: number;
@@ -52,6 +56,8 @@ interface Segment {
   readonly database: Database;
   readonly read: Statement;
   readonly chunk: Statement;
+  /** Finds chunks that are not listed. */
+  readonly named: () => Statement;
 }
 
 export class BlockStore {
@@ -239,21 +245,22 @@ export class BlockStore {
 
   /** @throws StorageError damaged when there is no such chunk */
   chunk(hash: Uint8Array): Uint8Array {
-    const found = this.tryChunk(hash);
-    if (found !== null) return found;
-    const path = blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0);
-    throw new StorageError('damaged', `${path}: chunk ${hex(hash)} is missing`);
-  }
-
-  /** Null when there is no such chunk. */
-  tryChunk(hash: Uint8Array): Uint8Array | null {
     if (this.#readonly) this.#firstHeights = [...blockFiles(this.#directory)];
     for (let i = this.#firstHeights.length - 1; i >= 0; i--) {
       const segment = this.#segment(this.#firstHeights[i]!);
       const found = guard(segment.path, () => segment.chunk.get(hash));
       if (found !== undefined) return (found as { bytes: Uint8Array }).bytes;
     }
-    return null;
+    const path = blockFile(this.#directory, this.#firstHeights.at(-1) ?? 0);
+    throw new StorageError('damaged', `${path}: chunk ${hex(hash)} is missing`);
+  }
+
+  /** Whether there is such a chunk and it is not listed as named by none; of a store that writes. */
+  isNamed(hash: Uint8Array): boolean {
+    return this.#firstHeights.some((firstHeight) => {
+      const { path, named } = this.#segment(firstHeight);
+      return guard(path, () => named().get(hash)) !== undefined;
+    });
   }
 
   /** Connection to the file that begins at `firstHeight`, for checks. */
@@ -469,11 +476,17 @@ export class BlockStore {
         database,
         read: database.prepare('SELECT header, body, certificate FROM block WHERE height=?'),
         chunk: database.prepare('SELECT bytes FROM chunk WHERE hash=?'),
+        named: lazily(() => database.prepare(database.readonly ? CHUNK : CHUNK_NOT_LISTED)),
       };
     });
     this.#open.set(firstHeight, segment);
     return segment;
   }
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: T | null = null;
+  return () => (made ??= make());
 }
 
 /** Without the pages that wait to be used again. */

@@ -162,7 +162,10 @@ export class ChainWriter {
     this.#recover();
   }
 
-  /** What the journal holds goes into the block files; chunks that no block names go. */
+  /**
+   * What the journal holds goes into the block files. Chunks that no block names go, where this node alone orders the
+   * blocks; a member may have voted for one that does: see server/chunks/keeper.ts.
+   */
   #settleBlocks(): void {
     // A block takes its chunks from the list before any shard has committed it.
     const lowest = Math.min(this.blocks.moved, ...this.#state.heights());
@@ -170,7 +173,7 @@ export class ChainWriter {
       this.#chunks.name(chunksNamedIn(this.#stored(height).body));
     }
     this.blocks.settle();
-    this.#chunks.clear();
+    if (this.genesis.consensus === 'solo') this.#chunks.clear();
   }
 
   /** The connection that writes the state: what it reads it need not read from the files again. */

@@ -146,10 +146,6 @@ export class Scrub {
           versions: this.#rows.find(from, to, leaves, this.#shapesNow()),
         };
       }
-      case 'chunk': {
-        const bytes = this.#store.tryChunk(question.hash);
-        return bytes === null ? { kind: 'nothing' } : { kind: 'chunk', bytes };
-      }
       default:
         return question satisfies never;
     }

@@ -6,7 +6,8 @@
 //
 // (1) What a block in the block files names is not in the list, and only what is in the list is ever removed.
 // (2) Equal chunks of two transactions are stored once: the chunk goes when all that stored it have dropped it.
-// (3) After a crash nobody holds a chunk: those go that are listed and that no block in the journal names.
+// (3) After a crash nobody holds a chunk: on a node alone those go that are listed and that no block in the journal
+//     names. In a cluster they stay, held by whoever adopts them: this node may have voted for a block that names them.
 
 import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
 import { hex } from '../ledger/bytes.ts';
@@ -22,6 +23,12 @@ export const UNNAMED_TABLE = 'CREATE TABLE IF NOT EXISTS unnamed (chunk INTEGER 
 /** Whether a block file, which has its tables, holds chunks that no block names. */
 export function hasUnnamed(database: Database): boolean {
   return database.prepare('SELECT EXISTS (SELECT 1 FROM unnamed)').pluck().get() === 1n;
+}
+
+/** A listed chunk, and its length. */
+export interface UnnamedChunk {
+  readonly hash: Uint8Array;
+  readonly bytes: number;
 }
 
 /** Statements on the open block file. */
@@ -89,6 +96,20 @@ export class UnnamedChunks {
       database.exec('DELETE FROM chunk WHERE id IN (SELECT chunk FROM unnamed)');
       database.exec('DELETE FROM unnamed');
     });
+  }
+
+  /** Holds all that is listed once, as after a start nobody does. */
+  adopt(): UnnamedChunk[] {
+    const { path, database } = this.#open;
+    const found = guard(path, () =>
+      database
+        .prepare(
+          'SELECT hash, length(bytes) AS bytes FROM chunk WHERE id IN (SELECT chunk FROM unnamed)',
+        )
+        .all(),
+    ) as { hash: Uint8Array; bytes: bigint }[];
+    for (const { hash } of found) this.#holders.set(hex(hash), 1);
+    return found.map(({ hash, bytes }) => ({ hash, bytes: Number(bytes) }));
   }
 
   /** Stores a chunk of a transaction to come; durable when it returns. */

@@ -19,6 +19,7 @@ import { storageErrorOf } from './sqlite.ts';
 import { checkAtStart } from './start-check.ts';
 import { StateStore } from './state-store.ts';
 import { UnnamedChunks, chunksNamedBy } from './unnamed-chunks.ts';
+import type { UnnamedChunk } from './unnamed-chunks.ts';
 import type { StorageFault } from '../ledger/error.ts';
 import type { AppliedBlock } from './apply.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -45,6 +46,7 @@ export type WriterRequest =
   | { readonly id: number; readonly kind: 'chunk'; readonly bytes: Uint8Array }
   | { readonly id: number; readonly kind: 'unnamed' }
   | { readonly id: number; readonly kind: 'drop'; readonly hashes: readonly Uint8Array[] }
+  | { readonly id: number; readonly kind: 'adopt' }
   | { readonly id: number; readonly kind: 'fold' }
   | { readonly id: number; readonly kind: 'close' };
 
@@ -73,6 +75,11 @@ export type WriterReply =
     }
   | { readonly kind: 'chunk'; readonly id: number; readonly hash: Uint8Array }
   | { readonly kind: 'unnamed'; readonly id: number; readonly any: boolean }
+  | {
+      readonly kind: 'adopted';
+      readonly id: number;
+      readonly chunks: readonly UnnamedChunk[];
+    }
   | { readonly kind: 'done'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number | null; readonly failure: WriterFailure };
 
@@ -138,6 +145,10 @@ class Hand {
     this.#chunks.drop(hashes);
   }
 
+  adoptChunks(): UnnamedChunk[] {
+    return this.#chunks.adopt();
+  }
+
   fold(): void {
     this.#chunks.fold();
     foldState(this.#executorNow().state.database, this.#data);
@@ -184,6 +195,8 @@ function answer(hand: Hand, request: WriterRequest): WriterReply {
     case 'drop':
       hand.dropChunks(request.hashes);
       return { kind: 'done', id };
+    case 'adopt':
+      return { kind: 'adopted', id, chunks: hand.adoptChunks() };
     case 'fold':
       hand.fold();
       return { kind: 'done', id };

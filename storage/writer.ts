@@ -27,6 +27,7 @@ import type { StoredBlock } from './block-store.ts';
 import type { Keep, StateRepair } from './mend.ts';
 import type { DirectoryLock } from './data-directory.ts';
 import type { Database } from './sqlite.ts';
+import type { UnnamedChunk } from './unnamed-chunks.ts';
 import type { PackedReceipts, WriterFailure, WriterReply, WriterRequest } from './writer-thread.ts';
 
 /**
@@ -414,6 +415,23 @@ export class Writer {
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   async dropChunks(hashes: readonly Uint8Array[]): Promise<void> {
     await this.#ask({ kind: 'drop', hashes });
+  }
+
+  /** Takes over the chunks that a process before has stored and no block names: each is to be dropped once. */
+  async adoptChunks(): Promise<readonly UnnamedChunk[]> {
+    const message = await this.#ask({ kind: 'adopt' });
+    if (message.kind !== 'adopted') throw unexpected(message);
+    return message.chunks;
+  }
+
+  /** A stored chunk. @throws StorageError damaged when there is none */
+  chunk(hash: Uint8Array): Uint8Array {
+    return this.#writer.blocks.chunk(hash);
+  }
+
+  /** Whether a block that was executed names this chunk, which then stays. */
+  isNamed(hash: Uint8Array): boolean {
+    return this.#writer.blocks.isNamed(hash);
   }
 
   /** Finishes what was asked for, closes the files and ends the thread. */

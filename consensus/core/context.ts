@@ -20,7 +20,8 @@ export interface ReplicaOptions {
   readonly publicKey: Uint8Array;
   /**
    * Everything about a block that needs no execution and that this core does not know: encodings, signatures and
-   * grants of authors, validity in time. `wait` when it cannot be said yet; asked again after every event.
+   * grants of authors, validity in time. `wait` when it cannot be said yet; asked again
+   * when something has changed, at the latest after the event `available`.
    */
   readonly validate: (block: Candidate) => 'valid' | 'wait' | 'invalid';
   /** Acknowledgements of raft mode go to all, so that every node sees a block confirmed after one round trip. */

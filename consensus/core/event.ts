@@ -30,6 +30,8 @@ export type ReplicaEvent =
     }
   /** A confirmed block was executed; heights in order. */
   | { readonly kind: 'executed'; readonly height: number; readonly receiptsRoot: Uint8Array }
+  /** What `validate` has waited for is here. */
+  | { readonly kind: 'available' }
   /** Whether this node knows of anything that ought to be confirmed: the leader is watched only then. */
   | { readonly kind: 'demand'; readonly waiting: boolean }
   /** A registered client complains about the leader of this term; the shell has checked its signature. */

@@ -12,6 +12,7 @@ import type { HistoryTree } from '../../ledger/history-tree.ts';
 import type { Bundle } from '../../ledger/transaction.ts';
 import type { Certificate } from '../../ledger/vote.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
+import type { Candidate } from './block-tree.ts';
 import { decodeCandidate, keyOf } from './block-tree.ts';
 import { onBlocks, onStatus } from './catch-up.ts';
 import { decodeDurable, decodeMessage } from './codec.ts';
@@ -98,6 +99,11 @@ export class Replica {
     return pathAhead(this.#state).flatMap(({ bundles }) => bundles);
   }
 
+  /** The unconfirmed blocks that are known: all that this member has voted for and that may yet be confirmed are among them. */
+  get candidates(): Iterable<Candidate> {
+    return this.#state.tree.blocks();
+  }
+
   /** What this replica believes, for the checks of a simulation. */
   get inspected(): State {
     return this.#state;
@@ -152,6 +158,8 @@ function handle(s: State, event: ReplicaEvent): void {
       return onPropose(s, event);
     case 'executed':
       return onExecuted(s, event.height, event.receiptsRoot);
+    case 'available':
+      return advance(s);
     case 'demand':
       s.times.waiting = event.waiting ? (s.times.waiting ?? s.times.now) : null;
       return;

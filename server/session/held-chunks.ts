@@ -1,17 +1,15 @@
 // Chunks that a session has stored ahead of its transaction. Shell.
 //
-// Each is held until a transaction that names it is on its way, or until none will be: then it is taken back, so
-// that what was rolled back takes no room. What cannot be taken back goes when the node starts (storage/
+// Each is held until the outcome of a transaction that names it is known, or until there will be none: then it is taken
+// back, so that what was rolled back takes no room. What a block has named stays whoever takes it back (storage/
 // unnamed-chunks.ts).
 
 import { hex } from '../../ledger/bytes.ts';
 import type { Operation } from '../../ledger/operation.ts';
+import { CHUNKS_DROPPED_AT_ONCE } from '../limits.ts';
 import type { NodeServices } from './services.ts';
 
-/** Chunks taken back in one step of the writer, which has others waiting: 0.15 ms each. */
-const DROPPED_AT_ONCE = 32;
-
-type ChunkServices = Pick<NodeServices, 'putChunk' | 'dropChunks'>;
+type ChunkServices = Pick<NodeServices, 'putChunk' | 'dropChunks' | 'settleChunks'>;
 
 export class HeldChunks {
   readonly #services: ChunkServices;
@@ -28,30 +26,47 @@ export class HeldChunks {
     return stored;
   };
 
-  /** A transaction of these operations is on its way: what it names is its own, the rest is taken back. */
-  settle(operations: readonly Operation[]): void {
-    if (this.#stored.length === 0) return;
-    const named = operations.flatMap((each) => (each.kind === 'chunks' ? each.hashes : []));
-    this.#takeBack(new Set(named.map((hash) => hex(hash))));
+  /**
+   * A transaction of these operations is on its way: what it does not name is taken back.
+   *
+   * @returns what is to be called when its outcome is known
+   */
+  settle(operations: readonly Operation[]): () => void {
+    const stored = this.#stored;
+    this.#stored = [];
+    if (stored.length === 0) return () => undefined;
+    const named = new Set(
+      operations.flatMap((each) => (each.kind === 'chunks' ? each.hashes.map(hex) : [])),
+    );
+    const isNamed = (hash: Uint8Array): boolean => named.has(hex(hash));
+    void this.#takeBack(stored, (hash) => !isNamed(hash));
+    return () =>
+      void settledOf(stored).then((hashes) => this.#services.settleChunks(hashes.filter(isNamed)));
   }
 
   /** No transaction will name any of them. */
   release(): void {
-    if (this.#stored.length > 0) this.#takeBack(new Set());
-  }
-
-  #takeBack(named: ReadonlySet<string>): void {
     const stored = this.#stored;
     this.#stored = [];
-    const drop = async (): Promise<void> => {
-      const settled = await Promise.allSettled(stored);
-      const hashes = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-      const unused = hashes.filter((hash) => !named.has(hex(hash)));
-      for (let at = 0; at < unused.length; at += DROPPED_AT_ONCE) {
-        await this.#services.dropChunks(unused.slice(at, at + DROPPED_AT_ONCE));
-      }
-    };
-    // Nobody waits for it.
-    drop().catch(() => undefined);
+    if (stored.length > 0) void this.#takeBack(stored, () => true);
   }
+
+  async #takeBack(
+    stored: readonly Promise<Uint8Array>[],
+    isUnused: (hash: Uint8Array) => boolean,
+  ): Promise<void> {
+    const unused = (await settledOf(stored)).filter(isUnused);
+    try {
+      for (let at = 0; at < unused.length; at += CHUNKS_DROPPED_AT_ONCE) {
+        await this.#services.dropChunks(unused.slice(at, at + CHUNKS_DROPPED_AT_ONCE));
+      }
+    } catch {
+      // Nobody waits for it.
+    }
+  }
+}
+
+async function settledOf(stored: readonly Promise<Uint8Array>[]): Promise<Uint8Array[]> {
+  const settled = await Promise.allSettled(stored);
+  return settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
 }

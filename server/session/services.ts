@@ -57,6 +57,8 @@ export interface NodeServices {
   putChunk(bytes: Uint8Array): Promise<Uint8Array>;
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   dropChunks(hashes: readonly Uint8Array[]): Promise<void>;
+  /** The outcome of the transaction that names these is known: its session needs them no more, each as often as it was put. */
+  settleChunks(hashes: readonly Uint8Array[]): void;
   /** What this node knows of the cluster now. */
   status(): ClusterStatus;
   /** Microseconds since 2000-01-01. */

@@ -140,10 +140,11 @@ async function ordered(
 ): Promise<Committed> {
   const { chunks } = session;
   let committed: Committed;
+  let settled = (): void => undefined;
   try {
     const travelling = isHeavy(operations) ? await spooled(operations, chunks.put) : operations;
     const submitted = session.services.gateway.submit(session.sessionRole.id, travelling, text);
-    chunks.settle(travelling);
+    settled = chunks.settle(travelling);
     committed = await submitted;
   } catch (error) {
     if (session.transaction === null) chunks.release();
@@ -153,6 +154,8 @@ async function ordered(
       SQLSTATE.programLimitExceeded,
       `the transaction is too large: ${error.message}`,
     );
+  } finally {
+    settled();
   }
   session.settings.setFixed('ledger.last_transaction', hex(committed.id));
   session.settings.setFixed('ledger.last_block', String(committed.height));

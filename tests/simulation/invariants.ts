@@ -20,13 +20,14 @@ import type { EpochConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { voteMessage } from '../../ledger/signing.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
+import type { Bundle } from '../../ledger/transaction.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
 import type { Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
-import { INVALID } from './node.ts';
+import { INVALID, chunksOf } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -372,11 +373,7 @@ export class Invariants {
     }
   }
 
-  #checkNew(
-    header: Header,
-    bundles: readonly { readonly transactions: readonly Uint8Array[] }[],
-    key: string,
-  ): void {
+  #checkNew(header: Header, bundles: readonly Bundle[], key: string): void {
     const { height, epoch, mode } = header;
     const parent = this.#confirmed.get(height - 1);
     const first = height === 1 ? hex(this.#simulation.beginning.hash) : parent;
@@ -395,6 +392,20 @@ export class Invariants {
         this.#check(bytes[0] !== INVALID, `block ${height} has an invalid transaction`);
         this.#transactions.set(hex(bytes), height);
       }
+    }
+    this.#checkChunks(height, config, bundles);
+  }
+
+  /** Whatever a confirmed block names is with so many that it can be had although f of them are lost. */
+  #checkChunks(height: number, config: EpochConfig, bundles: readonly Bundle[]): void {
+    const keys = new Set(config.members.map(({ publicKey }) => hex(publicKey)));
+    const honest = this.#simulation.nodes.filter(
+      ({ index, key }) => this.#simulation.isHonest(index) && keys.has(hex(key)),
+    );
+    for (const name of chunksOf(bundles)) {
+      const holders = honest.filter(({ chunks }) => chunks.has(name)).length;
+      const enough = holders >= quorumsOf(config).join;
+      this.#check(enough, `a chunk of block ${height} is at ${holders} members`);
     }
   }
 

@@ -3,7 +3,7 @@
 // It does what docs/consensus.md asks of a shell: effects in order, `send` after what it waits for is durable.
 
 import type { Block, Executed, Header } from '../../ledger/block.ts';
-import { concat, equal } from '../../ledger/bytes.ts';
+import { concat, equal, hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { encodeHeader } from '../../ledger/encoding.ts';
 import { encodeCertificate } from '../../ledger/encoding-vote.ts';
@@ -42,6 +42,10 @@ export interface Surroundings {
   readonly executeMs: number;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
+  /** It lies: it votes and proposes whatever chunks it has. */
+  readonly careless: boolean;
+  /** Looks for a chunk at the other nodes; `gotChunk` follows if one has it. */
+  readonly findChunk: (node: SimNode, name: string) => void;
   readonly send: (from: SimNode, to: Uint8Array | null, bytes: Uint8Array) => void;
   readonly onEffect: (node: SimNode, effect: Effect) => void;
   readonly afterStep: (node: SimNode) => void;
@@ -50,6 +54,16 @@ export interface Surroundings {
 export const TICK_MS = 40;
 /** A transaction that begins with this byte is invalid to everyone. */
 export const INVALID = 0xff;
+/** One that begins with this byte names a chunk of its own. */
+export const CHUNKED = 0xfe;
+
+/** Names of the chunks that bundles name. */
+export function chunksOf(bundles: readonly Bundle[]): string[] {
+  return bundles
+    .flatMap(({ transactions }) => transactions)
+    .filter((bytes) => bytes[0] === CHUNKED)
+    .map(hex);
+}
 
 export class SimNode {
   readonly index: number;
@@ -62,6 +76,10 @@ export class SimNode {
   /** Results by height, from 0. */
   roots: Uint8Array[] = [];
   queue: Bundle[] = [];
+  /** Chunks on its disk. */
+  readonly chunks = new Set<string>();
+  /** Bundles that came before their chunks. */
+  #early: Bundle[] = [];
   /** Increases with each start; whatever was scheduled for an earlier one is void. */
   incarnation = 0;
   clockRate = 1;
@@ -141,11 +159,27 @@ export class SimNode {
     return this.#beginning.crypto.sha256(concat(before, header.bodyHash));
   }
 
-  #validate({ bundles }: Candidate): 'valid' | 'invalid' {
+  #validate({ bundles }: Candidate): 'valid' | 'wait' | 'invalid' {
     const bad = bundles.some(({ transactions }) =>
       transactions.some((bytes) => bytes[0] === INVALID),
     );
-    return bad ? 'invalid' : 'valid';
+    if (bad) return 'invalid';
+    return this.#has(bundles) ? 'valid' : 'wait';
+  }
+
+  /** Whether the chunks are here; if not, they are looked for. */
+  #has(bundles: readonly Bundle[]): boolean {
+    if (this.#world.careless) return true;
+    const missing = chunksOf(bundles).filter((name) => !this.chunks.has(name));
+    for (const name of missing) this.#world.findChunk(this, name);
+    return missing.length === 0;
+  }
+
+  gotChunk(name: string): void {
+    if (this.chunks.has(name)) return;
+    this.chunks.add(name);
+    for (const bundle of this.#early.splice(0)) this.submit(bundle);
+    this.step({ kind: 'available' });
   }
 
   crash(): void {
@@ -157,6 +191,7 @@ export class SimNode {
   loseDisk(): void {
     this.crash();
     this.disk.lose();
+    this.chunks.clear();
     this.lost = true;
   }
 
@@ -175,6 +210,10 @@ export class SimNode {
   }
 
   submit(bundle: Bundle): void {
+    if (!this.#has([bundle])) {
+      this.#early.push(bundle);
+      return;
+    }
     this.queue.push(bundle);
     this.step({ kind: 'demand', waiting: true });
     this.#later(1, () => this.#propose());
@@ -253,6 +292,10 @@ export class SimNode {
     const height = this.roots.length;
     const next = this.chain[height - 1];
     if (next === undefined) return;
+    if (!this.#has(next.block.bundles)) {
+      this.#later(TICK_MS, () => this.#executeNext());
+      return;
+    }
     const receiptsRoot = this.#execute(this.roots.at(-1)!, next.block);
     this.roots.push(receiptsRoot);
     this.step({ kind: 'executed', height, receiptsRoot });

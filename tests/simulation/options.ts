@@ -32,6 +32,8 @@ export interface Options {
   readonly membershipChanges: boolean;
   /** Chance that clients of all members complain about the leader, each fifth of a second. */
   readonly complaints: number;
+  /** Chance that a bundle names a chunk, which not all nodes are given. */
+  readonly chunked: number;
   readonly events: number;
   readonly realCrypto: boolean;
 }
@@ -66,6 +68,7 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
     load: random.pick([5, 20, 60]),
     membershipChanges: random.chance(0.2),
     complaints: random.pick([0, 0, 0.1, 0.5]),
+    chunked: random.pick([0, 0, 0.1, 0.4]),
     events: 1_500,
     realCrypto: false,
     ...changes,

@@ -3,7 +3,7 @@
 
 import { FORMAT_VERSION } from '../../ledger/block.ts';
 import type { Genesis } from '../../ledger/block.ts';
-import { equal } from '../../ledger/bytes.ts';
+import { equal, hex } from '../../ledger/bytes.ts';
 import { encodeGenesis, encodeHeader } from '../../ledger/encoding.ts';
 import { encodeRules } from '../../ledger/encoding-vote.ts';
 import { genesisConfig, quorumsOf } from '../../ledger/epoch.ts';
@@ -21,7 +21,7 @@ import { nativeCrypto } from '../../storage/native-crypto.ts';
 import { Adversary } from './adversary.ts';
 import { FORBIDDEN_WINDOW, Invariants, Violation } from './invariants.ts';
 import type { Beginning, Surroundings } from './node.ts';
-import { SimNode } from './node.ts';
+import { CHUNKED, SimNode } from './node.ts';
 import { mutated } from './mutator.ts';
 import type { Options } from './options.ts';
 import { Stream } from './random.ts';
@@ -64,6 +64,9 @@ export class Simulation {
   readonly #network: Stream;
   readonly #faults: Stream;
   readonly #workload: Stream;
+  readonly #chunks: Stream;
+  /** Searches for chunks that are under way. */
+  readonly #searches = new Set<string>();
   readonly #adversary: Adversary;
   #cut: (from: number, to: number) => boolean = () => false;
   #calm = false;
@@ -76,6 +79,7 @@ export class Simulation {
     this.#network = new Stream(options.seed, 'network');
     this.#faults = new Stream(options.seed, 'faults');
     this.#workload = new Stream(options.seed, 'workload');
+    this.#chunks = new Stream(options.seed, 'chunks');
     this.beginning = begin(options);
     this.invariants = new Invariants(this);
     const { n, spare, seed } = options;
@@ -97,6 +101,8 @@ export class Simulation {
       fsyncMs: options.fsyncMs,
       executeMs: options.executeMs,
       wallMs: () => START_MS + Math.floor(schedule.nowMs),
+      careless: !this.isHonest(index),
+      findChunk: (node, name) => this.#findChunk(node, name),
       send: (from, to, bytes) => this.#sent(from, to, bytes),
       onEffect: (node, effect) => this.#onEffect(node, effect),
       afterStep: (node) => {
@@ -225,8 +231,31 @@ export class Simulation {
       signature: new Uint8Array(64),
       transactions: [bytes],
     };
+    if (this.#chunks.chance(this.options.chunked)) this.#giveChunk(bytes);
     // A gateway sends its bundles to all nodes.
     for (const node of this.nodes) node.submit(bundle);
+  }
+
+  /** A bundle of a chunk that all nodes are given, or some, or, by a gateway that lies, none. */
+  #giveChunk(bytes: Uint8Array): void {
+    bytes[0] = CHUNKED;
+    const given = this.#chunks.pick([0, 0.3, 0.7, 1]);
+    for (const node of this.nodes) {
+      if (node.up && this.#chunks.chance(given)) node.chunks.add(hex(bytes));
+    }
+  }
+
+  #findChunk(node: SimNode, name: string): void {
+    const search = `${node.index} ${node.incarnation} ${name}`;
+    if (this.#searches.has(search)) return;
+    this.#searches.add(search);
+    this.schedule.after(this.#chunks.below(4 * this.options.delayMs), () => {
+      this.#searches.delete(search);
+      const found = this.nodes.some(
+        ({ index, up, chunks }) => up && this.isHonest(index) && chunks.has(name),
+      );
+      if (found && node.up) node.gotChunk(name);
+    });
   }
 
   #crashes(): void {

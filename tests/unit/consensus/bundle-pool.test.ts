@@ -20,6 +20,7 @@ function bundle(changes: Partial<PooledBundle> = {}): PooledBundle {
     transactions: [],
     root: new Uint8Array(32),
     bytes: 100,
+    chunks: [],
     from: null,
     arrivedMs: next,
     ...changes,

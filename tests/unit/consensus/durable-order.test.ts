@@ -88,6 +88,7 @@ describe('what must be durable', () => {
       disk.notes.push('block 1');
       await new Promise((resolve) => setImmediate(resolve));
       disk.notes.push('block 1 on disk');
+      return true;
     });
     order.persist(3, [stateRecord(3)]);
     await order.idle();
@@ -103,7 +104,7 @@ describe('what must be durable', () => {
     order.persist(1, [blockRecord(1), stateRecord(1)]);
     order.persist(2, [blockRecord(2), stateRecord(2)]);
     await order.idle();
-    order.store(1, async () => undefined);
+    order.store(1, async () => true);
     await order.idle();
     disk.full = true;
     order.persist(3, [stateRecord(3)]);
@@ -112,11 +113,22 @@ describe('what must be durable', () => {
     expect(disk.notes.slice(-2)).toEqual(['restart 2', 'durable 3']);
   });
 
+  test('nothing more is written or said after a block that the node does not wait for', async () => {
+    const { disk, order, errors } = make();
+    order.store(1, async () => false);
+    order.persist(1, [stateRecord(1)]);
+    await order.idle();
+    order.persist(2, [stateRecord(2)]);
+    await order.idle();
+    expect(disk.notes).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+
   test('nothing more is written or said after the disk has failed', async () => {
     const { disk, order, errors } = make();
     disk.fails = true;
     order.persist(1, [stateRecord(1)]);
-    order.store(1, async () => void disk.notes.push('block'));
+    order.store(1, async () => disk.notes.push('block') > 0);
     await order.idle();
     order.persist(2, [stateRecord(2)]);
     await order.idle();

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { decodeQuestion, encodeAnswer, encodeQuestion } from '../../../ledger/encoding-repair.ts';
-import type { RepairAnswer } from '../../../ledger/encoding-repair.ts';
+import type { RepairAnswer, RepairQuestion } from '../../../ledger/encoding-repair.ts';
 import { decodeRowVersion, encodeRowVersion } from '../../../ledger/encoding.ts';
 import { systemClock } from '../../../server/clock.ts';
 import { damageArchive } from '../../../server/damage-archive.ts';
@@ -76,7 +76,7 @@ function peersOf(answers: Record<string, (answer: RepairAnswer) => Uint8Array>):
       const answer = answers[key];
       if (answer === undefined) return Promise.reject(new PeerError('down'));
       try {
-        return Promise.resolve(answer(honest.answer(decodeQuestion(question))));
+        return Promise.resolve(answer(honest.answer(decodeQuestion(question) as RepairQuestion)));
       } catch (error) {
         return Promise.reject(error as Error);
       }

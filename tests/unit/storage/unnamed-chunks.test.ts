@@ -6,8 +6,9 @@ import { hex } from '../../../ledger/bytes.ts';
 import { blockFile, blockFiles } from '../../../storage/data-directory.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
-import { insertNote, makeNotes, openNotes } from './notes-fixture.ts';
-import type { TestLedger } from './ledger-fixture.ts';
+import { Writer } from '../../../storage/writer.ts';
+import { NODE_SEED, TestLedger, crypto, genesis } from './ledger-fixture.ts';
+import { NOTES, insertNote, makeNotes, openNotes } from './notes-fixture.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 
 let ledger: TestLedger;
@@ -56,7 +57,10 @@ test('what a block names is never removed, whoever drops it, before or after', (
   const { writer } = ledger;
   const mine = writer.putChunk(chunkOf(1n));
   const theirs = writer.putChunk(chunkOf(1n));
+  expect(ledger.writer.blocks.isNamed(mine)).toBe(false);
   expect(ledger.run([naming(mine)]).abort).toBeNull();
+  expect(ledger.writer.blocks.isNamed(mine)).toBe(true);
+  expect(ledger.writer.blocks.isNamed(new Uint8Array(32))).toBe(false);
   writer.dropChunks([theirs]);
   const later = writer.putChunk(chunkOf(1n));
   writer.dropChunks([later, later]);
@@ -90,6 +94,29 @@ test.each([
   expect(ledger.writer.tip.height).toBe(after);
   expect(stored()).toHaveLength(after);
   expect((await verifyLedger(ledger.directory)).damage).toBeNull();
+});
+
+test('in a cluster chunks that no block names stay over a restart, for whoever adopts them', async () => {
+  ledger.destroy();
+  const tables = NOTES.map((object) => ({ put: 'relation', object }) as const);
+  ledger = new TestLedger({ ...genesis(tables, NOTES.length), consensus: 'raft' });
+  const kept = ledger.writer.putChunk(chunkOf(1n));
+  const dropped = ledger.writer.putChunk(chunkOf(2n));
+  const { blocks } = ledger.writer;
+  expect([kept, dropped].map((hash) => blocks.isNamed(hash))).toEqual([false, false]);
+  ledger.writer.close();
+  const node = crypto.publicKeyOf(NODE_SEED);
+  const writer = await Writer.open(ledger.directory, node, (error) => {
+    throw error;
+  });
+  const adopted = await writer.adoptChunks();
+  expect(adopted.map(({ hash }) => hex(hash))).toEqual([hex(kept), hex(dropped)]);
+  expect(adopted[0]!.bytes).toBe(chunkOf(1n).length);
+  await writer.dropChunks([dropped]);
+  expect(writer.chunk(kept)).toEqual(chunkOf(1n));
+  expect(() => writer.chunk(dropped)).toThrow('missing');
+  await writer.close();
+  expect(stored()).toEqual([hex(kept)]);
 });
 
 test('the room of dropped chunks is used again', () => {

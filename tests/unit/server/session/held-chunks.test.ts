@@ -7,12 +7,15 @@ import type { TestLedger } from '../../storage/ledger-fixture.ts';
 
 let ledger: TestLedger;
 let chunks: HeldChunks;
+let settled: Uint8Array[];
 
 beforeEach(() => {
   ledger = makeNotes();
+  settled = [];
   chunks = new HeldChunks({
     putChunk: (bytes) => Promise.resolve(ledger.writer.putChunk(bytes)),
     dropChunks: (hashes) => Promise.resolve(ledger.writer.dropChunks(hashes)),
+    settleChunks: (hashes) => void settled.push(...hashes),
   });
 });
 
@@ -44,8 +47,12 @@ test('what the transaction names is no longer held, and what it has left out goe
   await chunks.put(chunk(2));
   // The same bytes, before and after ROLLBACK TO.
   await chunks.put(chunk(1));
-  chunks.settle([{ kind: 'chunks', hashes: [hash], bytes: 1 }]);
+  const known = chunks.settle([{ kind: 'chunks', hashes: [hash], bytes: 1 }]);
   expect(await stored()).toEqual(['01']);
   chunks.release();
   expect(await stored()).toEqual(['01']);
+  expect(settled).toEqual([]);
+  known();
+  expect(await stored()).toEqual(['01']);
+  expect(settled).toEqual([hash, hash]);
 });
