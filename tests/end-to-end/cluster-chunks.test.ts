@@ -9,7 +9,7 @@ import { ClusterProcess, query } from './cluster-process.ts';
 import { findProgram, run } from './process.ts';
 import type { NodeProcess } from './process.ts';
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 const ROWS = 150_000;
 /** After the beginning of a COPY. */
 const KILL_MS = 300;
