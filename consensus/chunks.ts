@@ -3,8 +3,7 @@
 // What exceeds a block is stored beforehand, at the node whose session has it and at others; the block then names the
 // chunks by their hashes. A member votes for such a block when it has all of them on disk, and executes it not before.
 
-import { chunksNamedBy } from '../storage/unnamed-chunks.ts';
-import type { Bundle } from '../ledger/transaction.ts';
+import type { ReadTransaction } from '../ledger/transaction.ts';
 
 /** The chunks that a node has; server/chunks fits it. Nodes are named by their public keys. */
 export interface Chunks {
@@ -20,11 +19,11 @@ export interface Chunks {
   stop(): void;
 }
 
-const known = new WeakMap<readonly Bundle[], readonly Uint8Array[]>();
-
-/** Hashes of the chunks that these bundles name; looked up once for each list of bundles. */
-export function chunksIn(bundles: readonly Bundle[]): readonly Uint8Array[] {
-  let hashes = known.get(bundles);
-  if (hashes === undefined) known.set(bundles, (hashes = chunksNamedBy(bundles)));
-  return hashes;
+/** Hashes of the chunks that these transactions name. */
+export function chunksIn(transactions: readonly ReadTransaction[]): Uint8Array[] {
+  return transactions.flatMap(({ transaction }) =>
+    transaction.operations.flatMap((operation) =>
+      operation.kind === 'chunks' ? operation.hashes : [],
+    ),
+  );
 }

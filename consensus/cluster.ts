@@ -25,6 +25,7 @@ import type { Bundle, Receipt } from '../ledger/transaction.ts';
 import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
 import { chunksIn } from './chunks.ts';
 import type { Chunks } from './chunks.ts';
+import { chunksNamedBy } from '../storage/unnamed-chunks.ts';
 import { keyOfBundle } from './bundle-pool.ts';
 import type { BundleKey, BundlePool, PooledBundle } from './bundle-pool.ts';
 import type { Confirm, Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
@@ -87,7 +88,7 @@ export interface ClusterOptions {
 
 /** Between two looks at the clock, in ms. */
 const TICK_MS = 20;
-/** A block that is on its way keeps the next one waiting so long, in ms, unless so many transactions wait for it. */
+/** A block that is on its way or not executed keeps the next one waiting so long, in ms, unless so many transactions wait for it. */
 const GATHER_MS = 20;
 const GATHER_TRANSACTIONS = 500;
 /** Bundles of this node are sent again after so long, in ms, to who may have come up meanwhile. */
@@ -259,7 +260,7 @@ export class Cluster implements Consensus {
   /** Chunks that must not go: of what other nodes want to be ordered, of blocks that may yet be confirmed, and to be executed. */
   *chunksInUse(): Generator<Uint8Array> {
     yield* this.#pool.chunks();
-    for (const { bundles } of this.replica.candidates) yield* chunksIn(bundles);
+    for (const { bundles } of this.replica.candidates) yield* chunksNamedBy(bundles);
     for (const hashes of this.#unexecuted.values()) yield* hashes;
   }
 
@@ -334,7 +335,7 @@ export class Cluster implements Consensus {
     const transactions = proposable(this.#options, bundle);
     if (transactions === null) return;
     // It will come again. Whoever waits for it to be confirmed must be able to order it.
-    const chunks = chunksIn([bundle]);
+    const chunks = chunksIn(transactions);
     if (!this.#options.chunks.has(chunks)) return this.#options.chunks.want(chunks, from);
     const ids = transactions.map(({ id }) => id);
     const what = { bundle, ids, root: merkleRoot(crypto, ids), transactions, chunks };
@@ -459,7 +460,7 @@ export class Cluster implements Consensus {
     );
     this.#pool.confirmed(keys);
     const { height } = block.header;
-    const chunks = chunksIn(block.bundles);
+    const chunks = chunksIn(transactions);
     if (chunks.length > 0) this.#unexecuted.set(height, chunks);
     this.#unstored += 1;
     this.#order.store(height, async () => {
@@ -479,7 +480,6 @@ export class Cluster implements Consensus {
       return true;
     });
     this.#sayDemand();
-    queueMicrotask(() => this.#propose());
   }
 
   #executed(executed: ExecutedBlock, keys: readonly BundleKey[]): void {
@@ -538,9 +538,10 @@ export class Cluster implements Consensus {
     });
   }
 
-  /** More comes while the block before is on its way: a block costs all nodes as much as many transactions. */
+  /** More comes until clients have heard of the block before: a block costs all nodes as much as many transactions. */
   #gathers(ahead: readonly Bundle[]): boolean {
-    if (ahead.length === 0 || this.#pool.transactions >= GATHER_TRANSACTIONS) return false;
+    const underway = ahead.length > 0 || this.#unstored + this.#executing > 0;
+    if (!underway || this.#pool.transactions >= GATHER_TRANSACTIONS) return false;
     const restMs = GATHER_MS - (this.#options.monotonic() - this.#proposedMs);
     if (restMs <= 0) return false;
     this.#proposeTimer ??= setTimeout(() => {

@@ -37,22 +37,24 @@ export function validator(
   now: () => number,
   chunks: Pick<Chunks, 'has' | 'want'>,
 ): ReplicaOptions['validate'] {
-  /** Those that wait for nothing but their chunks. */
-  const sound = new WeakSet<Candidate>();
+  /** Chunks that those name which wait for nothing else. */
+  const sound = new WeakMap<Candidate, readonly Uint8Array[]>();
   return (block) => {
     const { header, bundles } = block;
-    if (!sound.has(block)) {
+    let named = sound.get(block);
+    if (named === undefined) {
       if (header.timeMs > now() + DRIFT_MS_MAX) return 'wait';
-      const ids: Uint8Array[] = [];
+      const all: ReadTransaction[] = [];
       for (const bundle of bundles) {
         const read = pool.find(bundle)?.transactions ?? proposable(context, bundle);
         if (read === null) return 'invalid';
-        for (const { id } of read) ids.push(id);
+        all.push(...read);
       }
+      const ids = all.map(({ id }) => id);
       if (checkIds(context.crypto, header, ids) !== null) return 'invalid';
-      sound.add(block);
+      named = chunksIn(all);
+      sound.set(block, named);
     }
-    const named = chunksIn(bundles);
     if (chunks.has(named)) return 'valid';
     chunks.want(named, header.proposer);
     return 'wait';
