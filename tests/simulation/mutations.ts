@@ -131,7 +131,7 @@ const VOTING: readonly Mutation[] = [
     core(
       'believes unsigned votes',
       'voting.ts',
-      '  if (!verifyVote(crypto, s.nodeOf(vote.member), chainId, vote)) return;',
+      '  if (!isCast(s, vote)) return;',
       '',
     ),
   ),
