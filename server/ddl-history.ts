@@ -16,15 +16,22 @@ import { quoted } from './session/copy.ts';
 /**
  * The roles of the genesis record come first: of these the mirror knows the first administrator by itself.
  *
+ * @param height  of the newest block whose DDL is wanted
  * @throws StorageError damaged when a block of the chain is missing
  */
-export function ddlHistory(directory: string, inline: Pick<Inline, 'read'>): DdlRecord[] {
+export function ddlHistory(
+  directory: string,
+  inline: Pick<Inline, 'read'>,
+  height = Infinity,
+): DdlRecord[] {
   const blocks = new BlockStore(directory, { readonly: true });
   try {
     const stamps = inline.read(
       'SELECT DISTINCT stamp FROM main._catalog WHERE stamp > 0 ORDER BY stamp',
     );
-    const later = stamps.flatMap(([stamp]) => recordsAt(blocks, stamp as bigint));
+    const later = stamps.flatMap(([stamp]) =>
+      heightOf(stamp as bigint) <= height ? recordsAt(blocks, stamp as bigint) : [],
+    );
     return [...rolesOf(genesisOf(blocks)), ...later];
   } finally {
     blocks.close();

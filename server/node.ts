@@ -217,11 +217,11 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   let following: Promise<void> = Promise.resolve();
   const follow = (executed: ExecutedBlock): void | Promise<void> => {
     // The tip says so without a look at the files, which would cost as much as two point reads a block.
-    const after = executed.tip.catalogVersion === newest.version ? newest : reader.catalog();
-    if (after !== newest) {
+    if (executed.tip.catalogVersion !== newest.version) {
+      const after = catalogOf(newestState(), executed);
       newest = after;
       following = following.then(async () => {
-        await mirrorDdl(analyst, config, inline, alarms, ddlIn(executed), after);
+        await mirrorDdl(analyst, config, inline, alarms, executed, after);
         sequences.catalogChanged(catalog, after);
         catalog = after;
       });
@@ -376,16 +376,24 @@ async function mirrorDdl(
   config: Config,
   inline: Inline,
   alarms: Alarms,
-  records: readonly DdlRecord[],
+  executed: ExecutedBlock,
   catalog: Catalog,
 ): Promise<void> {
   try {
-    await analyst.applyDdl(records, catalog);
+    await analyst.applyDdl(ddlIn(executed), catalog);
   } catch (error) {
     const reason = (error as Error).message;
     alarms.raise('analyst', `the analyst could not follow the chain: ${reason}`);
-    await analyst.load(catalog, ddlHistory(config.data, inline));
+    const { height } = executed.block.header;
+    await analyst.load(catalog, ddlHistory(config.data, inline, height));
   }
+}
+
+/** After a block: where many are executed at once, the files are ahead of it. */
+function catalogOf(state: StateReader, { tip, block }: ExecutedBlock): Catalog {
+  const newest = state.catalog();
+  if (newest.version === tip.catalogVersion) return newest;
+  return state.catalogAt(stampOf(block.header.height, 65_535));
 }
 
 function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {

@@ -66,11 +66,14 @@ const VOTING: readonly Mutation[] = [
       '  return true;',
     ),
   ),
-  core(
-    'acknowledges in a term that is not open',
-    'voting.ts',
-    '  if (s.isMute || !s.open) return;',
-    '  if (s.isMute) return;',
+  among(
+    LYING_RAFT,
+    core(
+      'acknowledges in a term that is not open',
+      'voting.ts',
+      '  if (s.isMute || !s.open) return;',
+      '  if (s.isMute) return;',
+    ),
   ),
   among(
     FOUR,
