@@ -131,12 +131,7 @@ const VOTING: readonly Mutation[] = [
   ),
   among(
     { liar: 'mutator', n: 4, ackFanout: false },
-    core(
-      'believes unsigned votes',
-      'voting.ts',
-      '  if (!isCast(s, vote)) return;',
-      '',
-    ),
+    core('believes unsigned votes', 'voting.ts', '  if (!isCast(s, vote)) return;', ''),
   ),
   among(FOUR, {
     name: 'takes blocks of whoever is no leader',
