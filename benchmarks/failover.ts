@@ -8,6 +8,7 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
@@ -26,8 +27,6 @@ const AFTER_MS = 6_000;
 /** Between two tries of a client whose statement was refused, in ms. */
 const RETRY_MS = 5;
 const LIAR = pathToFileURL(path.join(import.meta.dirname, '../tests/end-to-end/liar.ts')).href;
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Clients that insert until they are stopped. */
 class Load {
@@ -50,7 +49,7 @@ class Load {
         await client.query('INSERT INTO entry (note) VALUES ($1)', ['a note']);
         this.acknowledged.push(performance.now());
       } catch {
-        await pause(RETRY_MS);
+        await delay(RETRY_MS);
       }
     }
     await client.end().catch(() => undefined);
@@ -74,10 +73,10 @@ async function disturbed(
   fault: () => Promise<unknown>,
 ): Promise<{ readonly pauseMs: number; readonly rows: number }> {
   const load = new Load(nodes);
-  await pause(BEFORE_MS);
+  await delay(BEFORE_MS);
   const from = performance.now();
   await fault();
-  await pause(AFTER_MS);
+  await delay(AFTER_MS);
   await load.stop();
   return { pauseMs: load.pauseAfter(from), rows: load.acknowledged.length };
 }

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hex } from '../ledger/bytes.ts';
 import { acceptablePublicKey, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import type { Member, Rules } from '../ledger/epoch.ts';
-import { isCaughtUp, withAddress, withMembers } from '../server/governance/plan.ts';
+import { isCaughtUp, withMembers, withNode } from '../server/governance/plan.ts';
 import { isPeerAddress } from '../server/peer-options.ts';
 import type { Connection } from './connect.ts';
 import { CommandError, EXIT, hexOf } from './exit.ts';
@@ -154,7 +154,7 @@ export function runNodeMove(node: string, address: string, flags: ChangeFlags): 
   return onNode(flags, async (connection) => {
     const state = await stateOf(connection);
     const { publicKey } = listedAs(state.rules, node).member;
-    const rules = withAddress(state.rules, publicKey, address);
+    const rules = withNode(state.rules, publicKey, { address });
     if (flags.plan === true) return showPlans([planned(state, rules)], flags);
     showSteps([await carryOut(connection, state, rules, flags)], flags);
   });

@@ -10,8 +10,8 @@ import {
 } from '../identity/node-key.ts';
 import { equal, hex } from '../ledger/bytes.ts';
 import { isListed } from '../ledger/epoch.ts';
-import type { Member, Rules } from '../ledger/epoch.ts';
 import type { Config } from '../server/config.ts';
+import { withNode } from '../server/governance/plan.ts';
 import { keepRotation } from '../server/key-rotation.ts';
 import { readDataDirectory } from '../storage/data-directory.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
@@ -50,7 +50,7 @@ export function runRotateKey(config: Config, flags: ChangeFlags): Promise<void> 
     const made = waiting === null ? newNodeKey(nativeCrypto) : null;
     const { publicKey } = made ?? waiting!;
     const standing: State = { ...state, renewed: hex(publicKey) };
-    const rules = renewed(state.rules, old, publicKey);
+    const rules = withNode(state.rules, old, { publicKey });
     const plan = planned(standing, rules);
     if (flags.plan === true) return showPlans([plan], flags);
     checkAllowed(plan, flags);
@@ -66,11 +66,4 @@ export function runRotateKey(config: Config, flags: ChangeFlags): Promise<void> 
 function checkChain(data: string, { chainId }: State): void {
   if (equal(readDataDirectory(data).chainId, chainId)) return;
   throw new CommandError(EXIT.usage, `the node that was asked has another ledger than ${data}`);
-}
-
-/** Another key in the place of one, at the same address. */
-function renewed(rules: Rules, old: Uint8Array, publicKey: Uint8Array): Rules {
-  const keep = (nodes: readonly Member[]): Member[] =>
-    nodes.map((node) => (equal(node.publicKey, old) ? { ...node, publicKey } : node));
-  return { ...rules, members: keep(rules.members), observers: keep(rules.observers) };
 }

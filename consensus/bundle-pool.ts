@@ -6,6 +6,7 @@
 // (2) A bundle stays until a block with it is confirmed, or until it is too old to be valid.
 
 import { equal, hex } from '../ledger/bytes.ts';
+import { chunksIn } from '../ledger/chunks.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import type { Bundle, ReadTransaction } from '../ledger/transaction.ts';
 import type { Proposal } from './consensus.ts';
@@ -24,8 +25,6 @@ export interface PooledBundle extends Proposal {
   readonly transactions: readonly ReadTransaction[];
   /** Of the encoded bundle. */
   readonly bytes: number;
-  /** Hashes of the chunks that it names, which are here; of a bundle of this node its sessions hold them. */
-  readonly chunks: readonly Uint8Array[];
   /** The node it came from; null for this one. */
   readonly from: string | null;
   readonly arrivedMs: number;
@@ -102,9 +101,10 @@ export class BundlePool {
     return old;
   }
 
-  /** Hashes of the chunks that bundles of other nodes name. */
+  /** Hashes of the chunks that bundles of other nodes name; those of this node's bundles its sessions hold. */
   chunks(): Uint8Array[] {
-    return [...this.#bundles.values()].flatMap(({ chunks }) => chunks);
+    const others = [...this.#bundles.values()].filter(({ from }) => from !== null);
+    return others.flatMap(({ transactions }) => chunksIn(transactions));
   }
 
   /** Those of this node, to be sent once more. */

@@ -3,8 +3,6 @@
 // What exceeds a block is stored beforehand, at the node whose session has it and at others; the block then names the
 // chunks by their hashes. A member votes for such a block when it has all of them on disk, and executes it not before.
 
-import type { ReadTransaction } from '../ledger/transaction.ts';
-
 /** The chunks that a node has; server/chunks fits it. Nodes are named by their public keys. */
 export interface Chunks {
   /** Whether all are on disk. They stay while `Cluster.chunksInUse` names them, and some time longer. */
@@ -17,13 +15,4 @@ export interface Chunks {
   executed(hashes: readonly Uint8Array[]): void;
   /** Ends every `fetch`. */
   stop(): void;
-}
-
-/** Hashes of the chunks that these transactions name. */
-export function chunksIn(transactions: readonly ReadTransaction[]): Uint8Array[] {
-  return transactions.flatMap(({ transaction }) =>
-    transaction.operations.flatMap((operation) =>
-      operation.kind === 'chunks' ? operation.hashes : [],
-    ),
-  );
 }

@@ -8,6 +8,7 @@
 // (3) A failed disk ends this consensus and the node with it: nobody knows what is on it.
 
 import { equal, fromHex, hex } from '../ledger/bytes.ts';
+import { chunksIn, chunksNamedBy } from '../ledger/chunks.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import {
   decodeBundle,
@@ -21,14 +22,20 @@ import type { EpochConfig } from '../ledger/epoch.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
-import type { Bundle, Receipt } from '../ledger/transaction.ts';
+import type { Bundle } from '../ledger/transaction.ts';
 import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
-import { chunksIn } from './chunks.ts';
 import type { Chunks } from './chunks.ts';
-import { chunksNamedBy } from '../storage/unnamed-chunks.ts';
 import { keyOfBundle } from './bundle-pool.ts';
 import type { BundleKey, BundlePool, PooledBundle } from './bundle-pool.ts';
-import type { Confirm, Consensus, ExecutedBlock, Ledger, Proposal, Tip } from './consensus.ts';
+import type {
+  Confirm,
+  Consensus,
+  ExecutedBlock,
+  Ledger,
+  Outcome,
+  Proposal,
+  Tip,
+} from './consensus.ts';
 import { DurableOrder } from './durable-order.ts';
 import type { ConsensusLog } from './durable-order.ts';
 import { encodeMessage } from './core/codec.ts';
@@ -114,7 +121,6 @@ const BUNDLE_MESSAGE = 1;
 const RULES_MESSAGE = 2;
 const RESULT_MESSAGE = 3;
 
-type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { readonly kind: Kind }>;
 
 interface Waiting {
@@ -188,7 +194,7 @@ export class Cluster implements Consensus {
     const { bundle, ids } = proposal;
     const transactions = readTransactions(bundle, ids);
     const bytes = encoded.length;
-    this.#pool.add({ ...proposal, transactions, key, bytes, chunks: [], from: null, arrivedMs });
+    this.#pool.add({ ...proposal, transactions, key, bytes, from: null, arrivedMs });
     const outcome = new Promise<Outcome>((resolve, reject) => {
       this.#waiting.set(key, { resolve, reject });
     });
@@ -338,7 +344,7 @@ export class Cluster implements Consensus {
     const chunks = chunksIn(transactions);
     if (!this.#options.chunks.has(chunks)) return this.#options.chunks.want(chunks, from);
     const ids = transactions.map(({ id }) => id);
-    const what = { bundle, ids, root: merkleRoot(crypto, ids), transactions, chunks };
+    const what = { bundle, ids, root: merkleRoot(crypto, ids), transactions };
     const bytes = encoded.length;
     const pooled = { ...what, key, bytes, from: hex(from), arrivedMs: monotonic() };
     if (this.#pool.add(pooled)) this.#pooled();
@@ -498,7 +504,7 @@ export class Cluster implements Consensus {
     executed.block.bundles.forEach(({ transactions }, i) => {
       const end = position + transactions.length;
       const receipts = executed.receipts.slice(position, end);
-      this.#waiting.get(keys[i]!)?.resolve({ executed, receipts });
+      this.#waiting.get(keys[i]!)?.resolve({ executed, receipts, position });
       this.#waiting.delete(keys[i]!);
       position = end;
     });
@@ -514,6 +520,11 @@ export class Cluster implements Consensus {
     this.#forgetOwn(new HandedOver());
     this.#reads.end(new HandedOver());
     this.#options.onHandover();
+  }
+
+  /** Confirmed blocks are not executed yet. */
+  get #isExecuting(): boolean {
+    return this.#unstored + this.#executing > 0;
   }
 
   /** Proposes a block if the replica wants one and there is something to order, or to prove. */
@@ -540,7 +551,7 @@ export class Cluster implements Consensus {
 
   /** More comes until clients have heard of the block before: a block costs all nodes as much as many transactions. */
   #gathers(ahead: readonly Bundle[]): boolean {
-    const underway = ahead.length > 0 || this.#unstored + this.#executing > 0;
+    const underway = ahead.length > 0 || this.#isExecuting;
     if (!underway || this.#pool.transactions >= GATHER_TRANSACTIONS) return false;
     const restMs = GATHER_MS - (this.#options.monotonic() - this.#proposedMs);
     if (restMs <= 0) return false;
@@ -563,7 +574,7 @@ export class Cluster implements Consensus {
 
   /** Results that no header carries yet are proved when they are asked for, or when nothing has come for a while. */
   #proofIsDue(): boolean {
-    if (!this.#tip.unproved || this.#unstored + this.#executing > 0) return false;
+    if (!this.#tip.unproved || this.#isExecuting) return false;
     const quietMs = this.#options.monotonic() - this.#lastExecutedMs;
     return this.#provenAsked || quietMs >= this.#options.idleProofMs;
   }

@@ -68,6 +68,15 @@ export interface Ledger {
   append(block: OrderedBlock, onStored?: () => void): Promise<ExecutedBlock>;
 }
 
+/** What became of a bundle. */
+export interface Outcome {
+  readonly executed: ExecutedBlock;
+  /** Of the bundle's transactions, in their order. */
+  readonly receipts: readonly Receipt[];
+  /** In the block, of the first of them. */
+  readonly position: number;
+}
+
 /** How many nodes must have executed a block with the same results, besides the one that answers. */
 export type Confirm = 'f+1' | 'all';
 
@@ -79,9 +88,7 @@ export interface Consensus {
    *
    * @throws SqlError 57P03 when stopping, 40003 when the outcome is not known
    */
-  propose(
-    proposal: Proposal,
-  ): Promise<{ readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] }>;
+  propose(proposal: Proposal): Promise<Outcome>;
   /**
    * Puts new rules up. Resolves when the epoch with them has begun here.
    *

@@ -26,13 +26,20 @@ import { merkleRoot } from '../ledger/merkle.ts';
 import { signHeader } from '../ledger/signing.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { SystemRecord } from '../ledger/system.ts';
-import type { Receipt } from '../ledger/transaction.ts';
 import { isApproved } from './core/system-check.ts';
 import { HandedOver } from './handover.ts';
 import { unapprovedError } from './rules-change.ts';
 import type { ApprovedRules } from './rules-change.ts';
 import { stoppedError } from './stopped.ts';
-import type { Consensus, ExecutedBlock, Ledger, OrderedBlock, Proposal, Tip } from './consensus.ts';
+import type {
+  Consensus,
+  ExecutedBlock,
+  Ledger,
+  OrderedBlock,
+  Outcome,
+  Proposal,
+  Tip,
+} from './consensus.ts';
 
 export interface SoloOptions {
   readonly crypto: Crypto;
@@ -56,8 +63,6 @@ export interface SoloOptions {
 const ON_THE_WAY_MAX = 2;
 
 const NO_HASH = new Uint8Array(HASH_BYTES);
-
-type Outcome = { readonly executed: ExecutedBlock; readonly receipts: readonly Receipt[] };
 
 type Waiting = Proposal & {
   readonly bytes: number;
@@ -332,7 +337,7 @@ function settle(proposals: readonly Waiting[], executed: ExecutedBlock): void {
   let position = 0;
   for (const { ids, resolve } of proposals) {
     const end = position + ids.length;
-    resolve({ executed, receipts: executed.receipts.slice(position, end) });
+    resolve({ executed, receipts: executed.receipts.slice(position, end), position });
     position = end;
   }
 }

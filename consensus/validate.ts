@@ -8,7 +8,7 @@ import { checkBundle, checkIds } from '../ledger/block-check.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import type { Bundle, ReadTransaction } from '../ledger/transaction.ts';
 import type { BundlePool } from './bundle-pool.ts';
-import { chunksIn } from './chunks.ts';
+import { chunksIn } from '../ledger/chunks.ts';
 import type { Chunks } from './chunks.ts';
 import type { Candidate } from './core/block-tree.ts';
 import type { ReplicaOptions } from './core/context.ts';

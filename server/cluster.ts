@@ -20,17 +20,15 @@ import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
 import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeQuestion, encodeAnswer } from '../ledger/encoding-repair.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
-import { memberOf } from '../ledger/epoch.ts';
+import { memberOf, quorumsOf } from '../ledger/epoch.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import { SqlError, StorageError } from '../ledger/error.ts';
 import { headerHash } from '../ledger/hash.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
-import { quorums } from '../ledger/quorum.ts';
 import type { StoredBlock } from '../storage/block-store.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { VoteLog } from '../storage/vote-log.ts';
 import type { Writer } from '../storage/writer.ts';
-import type { ChunkPeers } from './chunks/exchange.ts';
 import { ChunkKeeper } from './chunks/keeper.ts';
 import { ChunkSpread } from './chunks/spread.ts';
 import type { Needed } from './chunks/spread.ts';
@@ -46,6 +44,7 @@ import type { PeerOptions } from './peer-options.ts';
 import { PeerNetwork } from './peers/network.ts';
 import type { PeerMember, PeerNetworkOptions } from './peers/network.ts';
 import { PeerError } from './peers/requests.ts';
+import type { Peers } from './peers/requests.ts';
 import { loadTls } from './tls.ts';
 
 export interface ClusterPartsOptions {
@@ -179,12 +178,10 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   };
 }
 
-function peersOf(network: () => PeerNetwork | null): ChunkPeers {
+/** The network to be: what is asked before it is there has nobody to answer. */
+function peersOf(network: () => PeerNetwork | null): Peers {
   return {
-    connected: () => {
-      const peers = network()?.peers() ?? [];
-      return peers.filter((peer) => peer.connectedSinceMs !== null).map(({ key }) => key);
-    },
+    connected: () => network()?.connected() ?? [],
     request: (key, bytes, timeoutMs, signal) =>
       network()?.request(key, bytes, timeoutMs, signal) ?? Promise.reject(new PeerError('down')),
   };
@@ -206,7 +203,7 @@ async function answerTo(
 
 /** As many members as must vote for a block in the mode of now, without this node. */
 function neededBy({ config, status }: Replica, publicKey: Uint8Array): Needed {
-  const { report, fast } = quorums(config.members.length, config.f);
+  const { report, fast } = quorumsOf(config);
   const own = hex(publicKey);
   const keys = config.members.map((member) => hex(member.publicKey));
   const members = keys.filter((key) => key !== own);

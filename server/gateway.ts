@@ -4,8 +4,8 @@
 // once (architecture 5), so a signature is paid per author and block, not per transaction. While one flight is
 // executed a second may wait behind it, once it is as large: the ledger then never idles, and blocks stay big.
 
-import type { Consensus, ExecutedBlock, Proposal } from '../consensus/consensus.ts';
-import { equal, hex } from '../ledger/bytes.ts';
+import type { Consensus, ExecutedBlock, Outcome, Proposal } from '../consensus/consensus.ts';
+import { hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { encodeTransaction } from '../ledger/encoding.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
@@ -16,7 +16,6 @@ import { stampOf } from '../ledger/operation.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { signBundle } from '../ledger/signing.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
-import type { Bundle, Receipt } from '../ledger/transaction.ts';
 
 /** Who signs for a hosted role: its public key, and its seed as long as the call lasts. */
 export interface RoleSigner {
@@ -167,20 +166,19 @@ export class Gateway {
 
   async #propose(list: readonly Pending[], flight: Flight): Promise<void> {
     try {
-      const { bundle, executed, receipts } = await this.#order(list, flight);
-      const following = this.#options.onExecuted(executed);
+      const outcome = await this.#order(list, flight);
+      const following = this.#options.onExecuted(outcome.executed);
       if (following !== undefined) await following;
-      settle(list, executed, receipts, bundle);
+      settle(list, outcome);
     } catch (error) {
       for (const pending of list) pending.reject(named(error, pending));
     }
   }
 
   /** A next flight as large departs before the answers of this one are written: the writer works meanwhile. */
-  async #order(list: readonly Pending[], flight: Flight) {
+  async #order(list: readonly Pending[], flight: Flight): Promise<Outcome> {
     try {
-      const proposal = this.#sign(list);
-      return { ...proposal, ...(await this.#options.consensus.propose(proposal)) };
+      return await this.#options.consensus.propose(this.#sign(list));
     } finally {
       flight.bundles -= 1;
       if (flight.bundles === 0) {
@@ -244,18 +242,8 @@ function textBytes(text: string): Uint8Array {
   return bytes.slice(0, end);
 }
 
-function settle(
-  list: readonly Pending[],
-  executed: ExecutedBlock,
-  receipts: readonly Receipt[],
-  bundle: Bundle,
-): void {
+function settle(list: readonly Pending[], { executed, receipts, position }: Outcome): void {
   const { height } = executed.block.header;
-  let position = 0;
-  for (const other of executed.block.bundles) {
-    if (equal(other.signature, bundle.signature)) break;
-    position += other.transactions.length;
-  }
   list.forEach((pending, index) => {
     const receipt = receipts[index];
     if (receipt === undefined) {

@@ -240,9 +240,6 @@ export const CHUNK_FETCHES_MAX = 4;
 /** Chunks that one member is asked to hold at once. */
 export const CHUNKS_OFFERED_AT_ONCE = 8;
 
-/** Chunks dropped in one step of the writer, which has others waiting: 0.15 ms each. */
-export const CHUNKS_DROPPED_AT_ONCE = 32;
-
 /** What one part of a chunk may take to come, and a member to hold what it was asked to; then it is asked again. */
 export const CHUNK_PART_MS_MAX = 10_000;
 export const CHUNK_HOLD_MS_MAX = 20_000;

@@ -9,7 +9,6 @@ import type { ExecutedBlock, Ledger, OrderedBlock, Tip } from '../consensus/cons
 import { keyFor } from '../identity/node-key.ts';
 import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
-
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
 import { ordersAlone } from '../ledger/epoch.ts';
@@ -45,10 +44,10 @@ import { makeLog } from './log.ts';
 import { Ordering } from './ordering.ts';
 import type { OrderingPart } from './ordering.ts';
 import { peerOptionsOf } from './peer-options.ts';
+import type { Peers } from './peers/requests.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
 import { Listener } from './pgwire/listener.ts';
 import { Repair } from './repair.ts';
-import type { RepairPeers } from './repair.ts';
 import { Scrubber } from './scrubber.ts';
 import { ReaderPool } from './readers/reader-pool.ts';
 import { statementTexts } from './readers/statement-texts.ts';
@@ -411,7 +410,7 @@ function signerOf(catalog: Catalog, secrets: NodeSecrets, id: number) {
 }
 
 /** Who can be asked for what is damaged; null while nobody is there. */
-function peersOf({ network }: Ordering): RepairPeers | null {
+function peersOf({ network }: Ordering): Peers | null {
   return network === null || network.peers().length === 0 ? null : network;
 }
 
@@ -420,7 +419,7 @@ function repairOf(
   { data, scrubMs, scrubPeriodHours }: Config,
   writer: Writer,
   scrubber: Scrubber,
-  peers: () => RepairPeers | null,
+  peers: () => Peers | null,
   {
     log,
     alarms,

@@ -22,25 +22,15 @@ import type { Clock } from './clock.ts';
 import { DAMAGE_ALARMS_MAX, REPAIR_ROUNDS_MAX, REPAIR_TIMEOUT_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import { isPeerError } from './peers/requests.ts';
+import type { Peers } from './peers/requests.ts';
 import type { Scrubber } from './scrubber.ts';
-
-/** Who can be asked; server/peers/network.ts fits it. */
-export interface RepairPeers {
-  peers(): readonly { readonly key: string; readonly connectedSinceMs: number | null }[];
-  request(
-    key: string,
-    bytes: Uint8Array,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<Uint8Array>;
-}
 
 export interface RepairOptions {
   readonly scrubber: Pick<Scrubber, 'look'>;
   readonly writer: Pick<Writer, 'settle' | 'mendState' | 'mendBlock'>;
   readonly crypto: Crypto;
   /** Null while there is nobody to ask. */
-  readonly peers: () => RepairPeers | null;
+  readonly peers: () => Peers | null;
   readonly keep: Keep;
   readonly log: Log;
   readonly clock: Clock;
@@ -300,11 +290,8 @@ export class Repair {
     return null;
   }
 
-  #peersUp(): string[] {
-    const up = (this.#options.peers()?.peers() ?? []).filter(
-      (peer) => peer.connectedSinceMs !== null,
-    );
-    return up.map(({ key }) => key);
+  #peersUp(): readonly string[] {
+    return this.#options.peers()?.connected() ?? [];
   }
 
   /** @returns null when there is no answer that can be read */

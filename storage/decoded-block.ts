@@ -47,11 +47,6 @@ export function decodeBlock(crypto: Crypto, stored: StoredBlock, file: string): 
   };
 }
 
-/** Whether a transaction's operations lie in chunks. */
-export function namesChunks({ transaction }: DecodedTransaction): boolean {
-  return transaction?.operations.some(({ kind }) => kind === 'chunks') ?? false;
-}
-
 /** Decodes a part of a block; bytes that do not decode are damage, named by file and height. */
 export function decoded<T>(decode: () => T, file: string, height: number): T {
   try {

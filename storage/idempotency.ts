@@ -43,7 +43,7 @@ export class IdempotencyKeys {
   take(author: number, key: Uint8Array, untilMs: number, timeMs: number): boolean {
     if (timeMs >= this.#nextLookMs) this.#look(timeMs);
     const name = nameOf(author, key);
-    const taken = this.#recent.get(name) ?? this.#older.get(name);
+    const taken = this.#untilOf(name);
     if (taken !== undefined && taken >= timeMs) return false;
     this.#recent.set(name, untilMs);
     this.#note(author, key, untilMs);
@@ -88,8 +88,7 @@ export class IdempotencyKeys {
   entriesOf(keys: Iterable<{ readonly author: number; readonly key: Uint8Array }>): Uint8Array {
     const entries: Uint8Array[] = [];
     for (const { author, key } of keys) {
-      const name = nameOf(author, key);
-      const until = this.#recent.get(name) ?? this.#older.get(name);
+      const until = this.#untilOf(nameOf(author, key));
       if (until !== undefined) entries.push(entryOf(author, key, until));
     }
     return concat(...entries);
@@ -110,6 +109,10 @@ export class IdempotencyKeys {
       .pluck()
       .iterate(BigInt(fromHeight)) as Iterable<Uint8Array>;
     for (const entries of rows) this.learn(entries);
+  }
+
+  #untilOf(name: string): number | undefined {
+    return this.#recent.get(name) ?? this.#older.get(name);
   }
 
   #note(author: number, key: Uint8Array, untilMs: number): void {

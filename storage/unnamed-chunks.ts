@@ -9,12 +9,12 @@
 // (3) After a crash nobody holds a chunk: on a node alone those go that are listed and that no block in the journal
 //     names. In a cluster they stay, held by whoever adopts them: this node may have voted for a block that names them.
 
-import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
+import { decodeBody } from '../ledger/encoding.ts';
 import { hex } from '../ledger/bytes.ts';
-import { isFormatError } from '../ledger/error.ts';
+import { chunksNamedBy } from '../ledger/chunks.ts';
+import { tryDecode } from '../ledger/error.ts';
 import { blockFile, blockFiles } from './data-directory.ts';
 import { guard, openDatabase } from './sqlite.ts';
-import type { Bundle, Transaction } from '../ledger/transaction.ts';
 import type { Database, Statement } from './sqlite.ts';
 
 /** `chunk` is the id of a chunk that no block names. */
@@ -178,32 +178,7 @@ export function unnamedIn(database: Database): ReadonlySet<string> {
   return new Set(hashes);
 }
 
-/** Hashes of the chunks that a block's transactions name; a malformed transaction names none. */
-export function chunksNamedBy(bundles: readonly Bundle[]): Uint8Array[] {
-  return bundles.flatMap(({ transactions }) =>
-    transactions.flatMap((bytes) =>
-      operationsOf(bytes).flatMap((operation) =>
-        operation.kind === 'chunks' ? operation.hashes : [],
-      ),
-    ),
-  );
-}
-
-/** As `chunksNamedBy`, for a block's encoded body; the genesis record names none. */
+/** Hashes of the chunks that a block's encoded body names; the genesis record names none. */
 export function chunksNamedIn(body: Uint8Array): Uint8Array[] {
-  try {
-    return chunksNamedBy(decodeBody(body).bundles);
-  } catch (error) {
-    if (!isFormatError(error)) throw error;
-    return [];
-  }
-}
-
-function operationsOf(transaction: Uint8Array): Transaction['operations'] {
-  try {
-    return decodeTransaction(transaction).operations;
-  } catch (error) {
-    if (!isFormatError(error)) throw error;
-    return [];
-  }
+  return chunksNamedBy(tryDecode(() => decodeBody(body))?.bundles ?? []);
 }

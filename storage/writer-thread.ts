@@ -5,6 +5,7 @@
 // time, it or the main thread, is the main thread's to say.
 
 import { parentPort, workerData } from 'node:worker_threads';
+import { chunksIn } from '../ledger/chunks.ts';
 import { decodeBody } from '../ledger/encoding.ts';
 import { assert, isStorageError } from '../ledger/error.ts';
 import { chunkHash } from '../ledger/hash.ts';
@@ -18,7 +19,7 @@ import { nativeCrypto } from './native-crypto.ts';
 import { storageErrorOf } from './sqlite.ts';
 import { checkAtStart } from './start-check.ts';
 import { StateStore } from './state-store.ts';
-import { UnnamedChunks, chunksNamedBy } from './unnamed-chunks.ts';
+import { UnnamedChunks } from './unnamed-chunks.ts';
 import type { UnnamedChunk } from './unnamed-chunks.ts';
 import type { StorageFault } from '../ledger/error.ts';
 import type { AppliedBlock } from './apply.ts';
@@ -118,7 +119,7 @@ class Hand {
       state.begin();
       const transactions = decodeTransactions(nativeCrypto, bundles);
       const applied = executor.apply({ height, timeMs, bundles, transactions });
-      this.#chunks.name(chunksNamedBy(bundles));
+      this.#chunks.name(chunksIn(transactions));
       state.commit(height);
       if (fold) foldState(state.database, this.#data);
       return applied;

@@ -43,6 +43,8 @@ const SYNC_HERE_MS_MAX = 1;
 const SYNC_WEIGHT = 0.1;
 /** What was executed is committed after so long, in ms, if nobody has wanted to read before. */
 const SETTLE_AFTER_MS = 100;
+/** Chunks taken back in one step of the thread, which has others waiting: 0.15 ms each. */
+const CHUNKS_DROPPED_AT_ONCE = 32;
 
 type Request = WriterRequest extends infer R
   ? R extends { readonly id: number }
@@ -414,7 +416,9 @@ export class Writer {
 
   /** Takes back chunks that no transaction will name: each as often as it was put. */
   async dropChunks(hashes: readonly Uint8Array[]): Promise<void> {
-    await this.#ask({ kind: 'drop', hashes });
+    for (let at = 0; at < hashes.length; at += CHUNKS_DROPPED_AT_ONCE) {
+      await this.#ask({ kind: 'drop', hashes: hashes.slice(at, at + CHUNKS_DROPPED_AT_ONCE) });
+    }
   }
 
   /** Takes over the chunks that a process before has stored and no block names: each is to be dropped once. */

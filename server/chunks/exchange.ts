@@ -4,22 +4,10 @@ import { decodeAnswer, encodeQuestion } from '../../ledger/encoding-repair.ts';
 import type { ChunkQuestion, PeerAnswer } from '../../ledger/encoding-repair.ts';
 import { isFormatError } from '../../ledger/error.ts';
 import { isPeerError } from '../peers/requests.ts';
-
-/** Who can be asked, by key in hexadecimal; server/peers/network.ts fits it. */
-export interface ChunkPeers {
-  /** Those with a connection. */
-  connected(): readonly string[];
-  /** @throws PeerError */
-  request(
-    key: string,
-    bytes: Uint8Array,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<Uint8Array>;
-}
+import type { Peers } from '../peers/requests.ts';
 
 export interface Exchange {
-  readonly peers: ChunkPeers;
+  readonly peers: Peers;
   /** Gives every question up. */
   readonly signal: AbortSignal;
 }

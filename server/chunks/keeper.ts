@@ -25,12 +25,11 @@ import {
   CHUNK_RETRY_MS,
   CHUNK_SWEEP_MS,
   CHUNKS_ASSEMBLED_BYTES_MAX,
-  CHUNKS_DROPPED_AT_ONCE,
   CHUNKS_OF_NODE_BYTES_MAX,
 } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { askPeer } from './exchange.ts';
-import type { ChunkPeers } from './exchange.ts';
+import type { Peers } from '../peers/requests.ts';
 import { pause } from './pause.ts';
 
 export interface ChunkKeeperOptions {
@@ -38,7 +37,7 @@ export interface ChunkKeeperOptions {
   readonly storage: Pick<Writer, 'putChunk' | 'dropChunks' | 'chunk' | 'isNamed'>;
   /** What a process before has left. */
   readonly adopted: readonly UnnamedChunk[];
-  readonly peers: ChunkPeers;
+  readonly peers: Peers;
   readonly clock: Clock;
   readonly log: Log;
   /** Chunks that must not go, whoever has asked for them; null while nobody can say. */
@@ -378,14 +377,10 @@ export class ChunkKeeper implements Chunks {
   }
 
   #drop(hashes: readonly Uint8Array[]): void {
-    const drop = async (): Promise<void> => {
-      for (let at = 0; at < hashes.length; at += CHUNKS_DROPPED_AT_ONCE) {
-        await this.#options.storage.dropChunks(hashes.slice(at, at + CHUNKS_DROPPED_AT_ONCE));
-      }
-    };
+    const { storage, log } = this.#options;
     // What is left is found at the next start.
-    drop().catch((error: unknown) => {
-      this.#options.log.warn('chunks not dropped', { error: (error as Error).message });
+    storage.dropChunks(hashes).catch((error: unknown) => {
+      log.warn('chunks not dropped', { error: (error as Error).message });
     });
   }
 }

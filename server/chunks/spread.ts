@@ -17,7 +17,7 @@ import {
   CHUNKS_OFFERED_AT_ONCE,
 } from '../limits.ts';
 import { askPeer } from './exchange.ts';
-import type { ChunkPeers } from './exchange.ts';
+import type { Peers } from '../peers/requests.ts';
 import type { ChunkKeeper } from './keeper.ts';
 import { pause } from './pause.ts';
 
@@ -29,7 +29,7 @@ export interface Needed {
 
 export interface ChunkSpreadOptions {
   readonly keeper: Pick<ChunkKeeper, 'put' | 'release'>;
-  readonly peers: ChunkPeers;
+  readonly peers: Peers;
   readonly needed: () => Needed;
   /** For tests. */
   readonly timeoutMs?: number;

@@ -191,11 +191,11 @@ function risksOf(standing: Standing, rules: Rules, before: Bearing, after: Beari
   return risks;
 }
 
-/** The rules with another address of a member or an observer. */
-export function withAddress(rules: Rules, publicKey: Uint8Array, address: string): Rules {
-  const moved = (nodes: readonly Member[]): Member[] =>
-    nodes.map((node) => (equal(node.publicKey, publicKey) ? { ...node, address } : node));
-  return { ...rules, members: moved(rules.members), observers: moved(rules.observers) };
+/** The rules with another address or key of a member or an observer, in its place. */
+export function withNode(rules: Rules, publicKey: Uint8Array, changes: Partial<Member>): Rules {
+  const changed = (nodes: readonly Member[]): Member[] =>
+    nodes.map((node) => (equal(node.publicKey, publicKey) ? { ...node, ...changes } : node));
+  return { ...rules, members: changed(rules.members), observers: changed(rules.observers) };
 }
 
 /** Other members; what followed from their number follows it: f, and the faults that justify bft mode. */

@@ -235,6 +235,12 @@ export class PeerNetwork {
     }));
   }
 
+  connected(): string[] {
+    return this.peers()
+      .filter(({ connectedSinceMs }) => connectedSinceMs !== null)
+      .map(({ key }) => key);
+  }
+
   /** Closes everything; resolves when all sockets are closed. */
   async stop(): Promise<void> {
     this.#stopping.abort();

@@ -37,6 +37,19 @@ export function isPeerError(error: unknown): error is PeerError {
   return Error.isError(error) && error.name === 'PeerError';
 }
 
+/** Who can be asked, by key in hexadecimal; PeerNetwork fits it. */
+export interface Peers {
+  /** Those with a connection. */
+  connected(): readonly string[];
+  /** @throws PeerError */
+  request(
+    key: string,
+    bytes: Uint8Array,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>;
+}
+
 const STATUS = { answer: 0, busy: 1, refused: 2 } as const;
 
 const NOTHING = new Uint8Array(0);

@@ -5,8 +5,8 @@
 // unnamed-chunks.ts).
 
 import { hex } from '../../ledger/bytes.ts';
+import { chunksOf } from '../../ledger/chunks.ts';
 import type { Operation } from '../../ledger/operation.ts';
-import { CHUNKS_DROPPED_AT_ONCE } from '../limits.ts';
 import type { NodeServices } from './services.ts';
 
 type ChunkServices = Pick<NodeServices, 'putChunk' | 'dropChunks' | 'settleChunks'>;
@@ -35,9 +35,7 @@ export class HeldChunks {
     const stored = this.#stored;
     this.#stored = [];
     if (stored.length === 0) return () => undefined;
-    const named = new Set(
-      operations.flatMap((each) => (each.kind === 'chunks' ? each.hashes.map(hex) : [])),
-    );
+    const named = new Set(chunksOf(operations).map(hex));
     const isNamed = (hash: Uint8Array): boolean => named.has(hex(hash));
     void this.#takeBack(stored, (hash) => !isNamed(hash));
     return () =>
@@ -57,9 +55,7 @@ export class HeldChunks {
   ): Promise<void> {
     const unused = (await settledOf(stored)).filter(isUnused);
     try {
-      for (let at = 0; at < unused.length; at += CHUNKS_DROPPED_AT_ONCE) {
-        await this.#services.dropChunks(unused.slice(at, at + CHUNKS_DROPPED_AT_ONCE));
-      }
+      await this.#services.dropChunks(unused);
     } catch {
       // Nobody waits for it.
     }

@@ -20,7 +20,6 @@ function bundle(changes: Partial<PooledBundle> = {}): PooledBundle {
     transactions: [],
     root: new Uint8Array(32),
     bytes: 100,
-    chunks: [],
     from: null,
     arrivedMs: next,
     ...changes,

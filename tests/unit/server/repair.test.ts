@@ -11,7 +11,7 @@ import { damageArchive } from '../../../server/damage-archive.ts';
 import type { Log } from '../../../server/log.ts';
 import { PeerError } from '../../../server/peers/requests.ts';
 import { Repair } from '../../../server/repair.ts';
-import type { RepairPeers } from '../../../server/repair.ts';
+import type { Peers } from '../../../server/peers/requests.ts';
 import { blockFile, shardFile } from '../../../storage/data-directory.ts';
 import { Scrub } from '../../../storage/scrub.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
@@ -66,12 +66,9 @@ function edit(file: string, sql: string): void {
 }
 
 /** Peers by what each makes of the honest answer. */
-function peersOf(answers: Record<string, (answer: RepairAnswer) => Uint8Array>): RepairPeers {
+function peersOf(answers: Record<string, (answer: RepairAnswer) => Uint8Array>): Peers {
   return {
-    peers: () => [
-      { key: 'away', connectedSinceMs: null },
-      ...Object.keys(answers).map((key) => ({ key, connectedSinceMs: 1 })),
-    ],
+    connected: () => Object.keys(answers),
     request: (key, question) => {
       const answer = answers[key];
       if (answer === undefined) return Promise.reject(new PeerError('down'));
@@ -84,7 +81,7 @@ function peersOf(answers: Record<string, (answer: RepairAnswer) => Uint8Array>):
   };
 }
 
-function start(peers: RepairPeers | null): void {
+function start(peers: Peers | null): void {
   const { writer } = ledger;
   repair = new Repair({
     scrubber: {
@@ -167,7 +164,7 @@ test('without a peer that has it the node answers nothing, says so once, and tri
   edit(shardFile(ledger.directory, 0), 'DELETE FROM r200 WHERE _id=1');
   let others: Record<string, (answer: RepairAnswer) => Uint8Array> = { liar: forged };
   start({
-    peers: () => peersOf(others).peers(),
+    connected: () => peersOf(others).connected(),
     request: (...asked) => peersOf(others).request(...asked),
   });
   await until(() => said('damage').length > 0);

@@ -5,10 +5,10 @@ import { decodeQuestion, encodeAnswer } from '../../../../ledger/encoding-repair
 import type { ChunkAnswer, ChunkQuestion } from '../../../../ledger/encoding-repair.ts';
 import { StorageError } from '../../../../ledger/error.ts';
 import { chunkHash } from '../../../../ledger/hash.ts';
-import type { ChunkPeers } from '../../../../server/chunks/exchange.ts';
 import { ChunkKeeper } from '../../../../server/chunks/keeper.ts';
 import type { ChunkKeeperOptions } from '../../../../server/chunks/keeper.ts';
 import { PeerError } from '../../../../server/peers/requests.ts';
+import type { Peers } from '../../../../server/peers/requests.ts';
 import { crypto } from '../../storage/ledger-fixture.ts';
 
 export const SWEEP_MS = 2;
@@ -55,7 +55,7 @@ export class World {
   readonly asked: string[] = [];
   nowMs = 0;
 
-  peersOf(own: string): ChunkPeers {
+  peersOf(own: string): Peers {
     return {
       connected: () => [...this.nodes.keys()].filter((key) => key !== own),
       request: async (key, bytes) => {

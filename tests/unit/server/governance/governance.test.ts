@@ -11,7 +11,7 @@ import { formatChange, parseChange } from '../../../../server/governance/change.
 import {
   CAUGHT_UP_BLOCKS,
   planOf,
-  withAddress,
+  withNode,
   withMembers,
 } from '../../../../server/governance/plan.ts';
 import type { Seen, Standing } from '../../../../server/governance/plan.ts';
@@ -177,7 +177,12 @@ describe('solo', () => {
   test.each<[string, Rules, Rules, string | null]>([
     ['becomes a cluster of its member', solo, raft, null],
     ['follows a cluster of its member', raft, solo, null],
-    ['keeps its member at another address', solo, withAddress(solo, keyOf(1), 'a:1'), null],
+    [
+      'keeps its member at another address',
+      solo,
+      withNode(solo, keyOf(1), { address: 'a:1' }),
+      null,
+    ],
     ['has no second member', solo, rulesOf(2), 'policy=raft has room'],
     ['has no other member', solo, { ...solo, members: [two] }, 'policy=raft has room'],
     ['has nobody who observes', solo, { ...solo, observers: [two] }, 'policy=raft has room'],
@@ -202,7 +207,9 @@ describe('solo', () => {
 
   test('and a cluster take another address of a node', () => {
     const observed = { ...rulesOf(1), observers: [two] };
-    const moved = withAddress(withAddress(observed, keyOf(2), 'b:2'), keyOf(1), 'a:1');
+    const moved = withNode(withNode(observed, keyOf(2), { address: 'b:2' }), keyOf(1), {
+      address: 'a:1',
+    });
     expect(moved.members).toEqual([{ ...one, address: 'a:1' }]);
     expect(moved.observers).toEqual([{ ...two, address: 'b:2' }]);
   });

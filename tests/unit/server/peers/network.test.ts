@@ -66,6 +66,8 @@ describe('messages', () => {
     expect(nodes[0]!.network.send('ab', 'vote', text('x'))).toBe(false);
     await nodes[3]!.network.stop();
     await until(() => !isUp(nodes[0]!, nodes[3]!.key));
+    const others = [nodes[1]!.key, nodes[2]!.key];
+    expect(nodes[0]!.network.connected().toSorted()).toEqual(others.toSorted());
     expect(nodes[0]!.network.broadcast('vote', text('again'))).toBe(2);
   });
 });
