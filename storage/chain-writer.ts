@@ -174,7 +174,7 @@ export class ChainWriter {
       this.#chunks.name(chunksNamedIn(this.#stored(height).body));
     }
     this.blocks.settle();
-    if (this.genesis.consensus === 'solo') this.#chunks.clear();
+    if (configAfter(this.blocks, this.blocks.tip).policy === 'solo') this.#chunks.clear();
   }
 
   /** The connection that writes the state: what it reads it need not read from the files again. */

@@ -20,6 +20,7 @@ import type { StoredBlock } from '../../../storage/block-store.ts';
 import type { CatalogChange, Column, Index, Role, Table } from '../../../ledger/catalog.ts';
 import type { Genesis } from '../../../ledger/block.ts';
 import type { Operation } from '../../../ledger/operation.ts';
+import type { SystemRecord } from '../../../ledger/system.ts';
 import type { Bundle, Receipt } from '../../../ledger/transaction.ts';
 import type { SqlType } from '../../../ledger/type.ts';
 
@@ -214,9 +215,9 @@ export class TestLedger {
     };
   }
 
-  block(bundles: readonly Bundle[]): StoredBlock {
+  block(bundles: readonly Bundle[], system: readonly SystemRecord[] = []): StoredBlock {
     const { tip, data } = this.writer;
-    const body = encodeBody({ bundles, system: [] });
+    const body = encodeBody({ bundles, system });
     const ids = bundles.flatMap(({ transactions }) => transactions.map((bytes) => idOf(bytes)));
     this.timeMs += 1_000;
     const header = encodeHeader({

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { encodeOperations } from '../../../ledger/encoding.ts';
 import { hex } from '../../../ledger/bytes.ts';
+import { genesisConfig } from '../../../ledger/epoch.ts';
 import { blockFile, blockFiles } from '../../../storage/data-directory.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
@@ -117,6 +118,14 @@ test('in a cluster chunks that no block names stay over a restart, for whoever a
   expect(() => writer.chunk(dropped)).toThrow('missing');
   await writer.close();
   expect(stored()).toEqual([hex(kept)]);
+});
+
+test('by the rules in force, not by those that the ledger began with', () => {
+  const rules = { ...genesisConfig(ledger.writer.genesis), policy: 'raft' as const };
+  ledger.writer.append(ledger.block([], [{ kind: 'rules', rules, approvals: [] }]));
+  const hash = ledger.writer.putChunk(chunkOf(1n));
+  ledger.reopen();
+  expect(stored()).toEqual([hex(hash)]);
 });
 
 test('the room of dropped chunks is used again', () => {
