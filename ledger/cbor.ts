@@ -283,7 +283,6 @@ export class CborReader {
   /** Levels of nested values being read; whoever recurses keeps it (ledger/codec.ts). */
   depth = 0;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   /**
    * All the bytes taken for ASCII, once a text was asked for: a text that is ASCII is a slice of it, which takes
    * a tenth of decoding it by itself.
@@ -296,7 +295,6 @@ export class CborReader {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Offset of the next item. */
@@ -324,18 +322,22 @@ export class CborReader {
     if (info > 27) throw this.fault('indefinite or reserved length');
     const size = 1 << (info - 24);
     if (at + 1 + size > this.#bytes.length) throw this.fault('truncated');
-    this.#low =
-      size === 1
-        ? this.#view.getUint8(at + 1)
-        : size === 2
-          ? this.#view.getUint16(at + 1)
-          : this.#view.getUint32(at + size - 3);
-    if (size === 8) this.#high = this.#view.getUint32(at + 1);
+    if (size === 1) this.#low = this.#bytes[at + 1]!;
+    else if (size === 2) this.#low = (this.#bytes[at + 1]! << 8) | this.#bytes[at + 2]!;
+    else this.#low = this.#uint32(at + size - 3);
+    if (size === 8) this.#high = this.#uint32(at + 1);
     const canonical =
       size === 8 ? this.#high > 0 : this.#low >= (size === 1 ? 24 : size === 2 ? 0x100 : 0x10000);
     if (!canonical) throw this.fault('not the shortest form');
     this.#at = at + 1 + size;
     return first >> 5;
+  }
+
+  /** Big-endian; without a DataView, which most records would be too short to pay for. */
+  #uint32(at: number): number {
+    const bytes = this.#bytes;
+    const low = (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+    return bytes[at]! * 0x1000000 + low;
   }
 
   /** The argument last read as a number; throws beyond 2^53-1. */
@@ -459,7 +461,8 @@ export class CborReader {
       throw this.fault('float expected');
     const size = first === FLOAT16 ? 2 : first === FLOAT32 ? 4 : 8;
     if (start + 1 + size > this.#bytes.length) throw this.fault('truncated');
-    const view = this.#view;
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    const view = new DataView(buffer, byteOffset, byteLength);
     const value =
       size === 2
         ? fromFloat16Bits(view.getUint16(start + 1))

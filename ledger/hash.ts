@@ -4,7 +4,6 @@
 // never be passed off as another. 0x00 and 0x01 are leaf and node of RFC 6962 §2.1, so that any tool for
 // transparency logs can check our trees.
 
-import { concat } from './bytes.ts';
 import type { Crypto } from './crypto.ts';
 import { assert } from './error.ts';
 
@@ -28,11 +27,15 @@ export const ROW_VERSION_DOMAIN = DOMAIN.rowVersion;
 /** Input of short hashes: one buffer for all, because an allocation costs as much as the hash (measured). */
 const scratch = new Uint8Array(4_096);
 
-function tagged(crypto: Crypto, domain: number, bytes: Uint8Array): Uint8Array {
-  const length = bytes.length + 1;
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** Hash of the domain, `bytes` and what follows them. */
+function tagged(crypto: Crypto, domain: number, bytes: Uint8Array, more = NOTHING): Uint8Array {
+  const length = 1 + bytes.length + more.length;
   const input = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length);
   input[0] = domain;
   input.set(bytes, 1);
+  if (more.length > 0) input.set(more, 1 + bytes.length);
   return crypto.sha256(input);
 }
 
@@ -81,7 +84,7 @@ export function transactionId(crypto: Crypto, coreBytes: Uint8Array): Uint8Array
 
 /** Commitment to a detachable part. The salt has 16 random bytes, so the value cannot be guessed from it. */
 export function partCommitment(crypto: Crypto, salt: Uint8Array, value: Uint8Array): Uint8Array {
-  return tagged(crypto, DOMAIN.part, concat(salt, value));
+  return tagged(crypto, DOMAIN.part, salt, value);
 }
 
 /** Hash of an encoded receipt: leaf of the receipts root. */

@@ -59,7 +59,8 @@ const FLIGHTS_MAX = 2;
 
 /**
  * Turns of the event loop that a flight waits while sessions begin statements: a block costs as much as several
- * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait.
+ * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait,
+ * unless most of those that left together before, and have their answers, are still to come.
  */
 const BOARDING_TURNS_MAX = 8;
 
@@ -75,6 +76,8 @@ export class Gateway {
   readonly #options: GatewayOptions;
   #pending: Pending[] = [];
   #flights: Flight[] = [];
+  /** Transactions of the newest flight. */
+  #lastSize = 0;
   #scheduled = false;
   /** Statements begun so far by all sessions. */
   #statements = 0;
@@ -137,7 +140,8 @@ export class Gateway {
 
   #board(begun: number, turns: number): void {
     setImmediate(() => {
-      if (this.#statements !== begun && turns > 1) return this.#board(this.#statements, turns - 1);
+      const more = this.#statements !== begun || this.#pending.length * 2 < this.#lastSize;
+      if (more && turns > 1) return this.#board(this.#statements, turns - 1);
       this.#scheduled = false;
       this.#depart();
     });
@@ -160,6 +164,7 @@ export class Gateway {
     const bundles = [...byAuthor.values()].flatMap((list) => [...bundled(list)]);
     const flight = { size: this.#pending.length, bundles: bundles.length };
     this.#pending = [];
+    this.#lastSize = flight.size;
     this.#flights.push(flight);
     for (const list of bundles) void this.#propose(list, flight);
   }

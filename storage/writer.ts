@@ -77,6 +77,8 @@ export class Writer {
   #folding = false;
   #tending = false;
   #settleTimer: NodeJS.Timeout | null = null;
+  /** To be committed when the block executed ahead is durable. */
+  #settleNext = false;
   /** Mean time of the last syncs, in ms. */
   #syncMs = 0;
   /** The newest block executed. */
@@ -293,7 +295,9 @@ export class Writer {
   /** A durable block was executed. */
   #published(appended: Appended): Appended {
     this.tip = appended.tip;
-    this.#writer.settleWhenGrown();
+    if (this.#settleNext) this.#writer.settle();
+    else this.#writer.settleWhenGrown();
+    this.#settleNext = false;
     this.#tend();
     return appended;
   }
@@ -363,7 +367,9 @@ export class Writer {
   #tend(): void {
     this.#settleTimer ??= setTimeout(() => {
       this.#settleTimer = null;
-      this.#beside(() => this.settle());
+      // Nobody waits for it, so it does not wait for the disk.
+      if (this.#ahead) this.#settleNext = true;
+      else this.#beside(() => this.settle());
     }, SETTLE_AFTER_MS).unref();
     if (this.#tending || !this.#writer.untidy) return;
     this.#tending = true;

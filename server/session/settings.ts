@@ -244,6 +244,8 @@ type Undo = { readonly key: string; readonly before: string | undefined; readonl
 export class Settings {
   /** Values that differ from the default of the server. */
   readonly #values = new Map<string, string>();
+  /** What no client may set; a function where it changes more often than somebody looks. */
+  readonly #fixed = new Map<string, string | (() => string)>();
   /** What RESET goes back to: start-up parameters. */
   readonly #defaults = new Map<string, string>();
   /** What `get` and `milliseconds` have found, by key: they are asked several times for each statement. */
@@ -283,6 +285,8 @@ export class Settings {
 
   tryGet(name: string): string | undefined {
     const key = keyOf(name);
+    const fixed = this.#fixed.get(key);
+    if (fixed !== undefined) return typeof fixed === 'string' ? fixed : fixed();
     return this.#values.get(key) ?? this.#defaults.get(key) ?? DEFINITIONS.get(key)?.initial;
   }
 
@@ -342,10 +346,9 @@ export class Settings {
       if (key !== 'role') this.#write(key, undefined, false);
   }
 
-  /** Sets what no client may set. */
-  setFixed(name: string, value: string): void {
-    const key = keyOf(name);
-    this.#values.set(key, value);
+  /** Sets what no client may set, and no RESET changes. @param key  in lower case */
+  setFixed(key: string, value: string | (() => string)): void {
+    this.#fixed.set(key, value);
     this.#forget(key);
     if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
   }

@@ -157,8 +157,9 @@ async function ordered(
   } finally {
     settled();
   }
-  session.settings.setFixed('ledger.last_transaction', hex(committed.id));
-  session.settings.setFixed('ledger.last_block', String(committed.height));
+  const { id, height } = committed;
+  session.settings.setFixed('ledger.last_transaction', () => hex(id));
+  session.settings.setFixed('ledger.last_block', () => String(height));
   return committed;
 }
 
