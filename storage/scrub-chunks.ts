@@ -10,6 +10,7 @@ import { chunkHash } from '../ledger/hash.ts';
 import type { BlockStore } from './block-store.ts';
 import { blockFile } from './data-directory.ts';
 import type { Finding } from './finding.ts';
+import { guard } from './sqlite.ts';
 
 /** Bytes of chunks of one look, which ends with the chunk that exceeds them: some tenths of a second. */
 const LOOK_BYTES = 64 * 1024 * 1024;
@@ -64,13 +65,8 @@ export class ChunkScrub {
   /** What was found before and is still so. @throws StorageError */
   again(): Finding[] {
     for (const [name, { hash }] of this.#doubtful) {
-      const rows = this.#blocks.segments.map((first) =>
-        this.#blocks
-          .connection(first)
-          .prepare('SELECT id, hash, bytes FROM chunk WHERE hash=?')
-          .get(hash),
-      ) as (ChunkRow | undefined)[];
-      if (rows.every((row) => row === undefined || this.#isSound(row))) this.#doubtful.delete(name);
+      const rows = this.#blocks.segments.map((file) => this.#row(file, 'hash=?', hash));
+      if (rows.every((row) => row === null || this.#isSound(row))) this.#doubtful.delete(name);
     }
     return [...this.#doubtful.values()];
   }
@@ -80,15 +76,20 @@ export class ChunkScrub {
     for (const file of this.#blocks.segments) {
       if (file < this.#at.file) continue;
       const after = file === this.#at.file ? this.#at.id : 0n;
-      const row = this.#blocks
-        .connection(file)
-        .prepare('SELECT id, hash, bytes FROM chunk WHERE id>? ORDER BY id LIMIT 1')
-        .get(after) as ChunkRow | undefined;
-      if (row === undefined) continue;
+      const row = this.#row(file, 'id>? ORDER BY id LIMIT 1', after);
+      if (row === null) continue;
       this.#at = { file, id: row.id };
       return row;
     }
     return null;
+  }
+
+  #row(file: number, where: string, bound: bigint | Uint8Array): ChunkRow | null {
+    const database = this.#blocks.connection(file);
+    const row = guard(blockFile(this.#directory, file), () =>
+      database.prepare(`SELECT id, hash, bytes FROM chunk WHERE ${where}`).get(bound),
+    );
+    return (row as ChunkRow | undefined) ?? null;
   }
 
   #isSound({ hash, bytes }: ChunkRow): boolean {
