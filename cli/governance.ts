@@ -143,7 +143,11 @@ export async function carryOut(
   const change = formatChange({ chainId, epoch, rules, approvals: [] });
   try {
     const approved = await approve(connection, change);
-    if (out === undefined) return { epoch: await submit(connection, approved), out: null, plan };
+    if (out === undefined) {
+      // A node asked does not know that the new key is that of a node with all blocks.
+      const force = flags.force === true || state.renewed !== undefined;
+      return { epoch: await submit(connection, approved, force), out: null, plan };
+    }
     writeFileSync(out, approved);
     return { epoch: null, out, plan };
   } catch (error) {
@@ -170,8 +174,13 @@ export async function approve(connection: Connection, change: string): Promise<s
 }
 
 /** @returns the epoch that has begun */
-export async function submit(connection: Connection, change: string): Promise<number> {
-  return Number(await valueOf(connection, 'SELECT ledger.submit_rules($1)', [change]));
+export async function submit(
+  connection: Connection,
+  change: string,
+  force: boolean,
+): Promise<number> {
+  const parameters = [change, String(force)];
+  return Number(await valueOf(connection, 'SELECT ledger.submit_rules($1, $2)', parameters));
 }
 
 /** Prints what was planned; the command ends with 1 when it would be refused. */

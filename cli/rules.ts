@@ -91,6 +91,7 @@ export function runConfigSubmit(file: string, flags: ChangeFlags): Promise<void>
     const plan = planned(await stateOf(connection), given(() => parseChange(change)).rules);
     if (flags.plan === true) return showPlans([plan], flags);
     checkAllowed(plan, flags);
-    showSteps([{ epoch: await submit(connection, change), out: null, plan }], flags);
+    const epoch = await submit(connection, change, flags.force === true);
+    showSteps([{ epoch, out: null, plan }], flags);
   });
 }

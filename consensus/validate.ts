@@ -21,6 +21,16 @@ export interface ValidationContext {
 /** How far a block's time may be ahead of this node's clock, in ms. */
 const DRIFT_MS_MAX = 5_000;
 
+/**
+ * The latest time that a block may have, in ms since 1970.
+ *
+ * That of the newest block in the ledger always is one: when clocks were ahead and are right again, blocks have its time
+ * until they have caught up, and the ledger goes on.
+ */
+export function latestTimeMs(nowMs: number, tipMs: number): number {
+  return Math.max(nowMs + DRIFT_MS_MAX, tipMs);
+}
+
 /** A bundle's transactions; null for one that members would refuse in a block. */
 export function proposable(context: ValidationContext, bundle: Bundle): ReadTransaction[] | null {
   const read = checkBundle(context, bundle);
@@ -28,13 +38,13 @@ export function proposable(context: ValidationContext, bundle: Bundle): ReadTran
 }
 
 /**
- * @param pool  what is in it was found proposable, or made here
- * @param now   milliseconds since 1970
+ * @param pool      what is in it was found proposable, or made here
+ * @param latestMs  see `latestTimeMs`
  */
 export function validator(
   context: ValidationContext,
   pool: BundlePool,
-  now: () => number,
+  latestMs: () => number,
   chunks: Pick<Chunks, 'has' | 'want'>,
 ): ReplicaOptions['validate'] {
   /** Chunks that those name which wait for nothing else. */
@@ -43,7 +53,7 @@ export function validator(
     const { header, bundles } = block;
     let named = sound.get(block);
     if (named === undefined) {
-      if (header.timeMs > now() + DRIFT_MS_MAX) return 'wait';
+      if (header.timeMs > latestMs()) return 'wait';
       const all: ReadTransaction[] = [];
       for (const bundle of bundles) {
         const read = pool.find(bundle)?.transactions ?? proposable(context, bundle);

@@ -13,7 +13,7 @@ import type { ClusterOptions, Lane, Network } from '../consensus/cluster.ts';
 import type { ExecutedBlock, Ledger } from '../consensus/consensus.ts';
 import { Replica } from '../consensus/core/replica.ts';
 import { CONSENSUS_LIMITS } from '../consensus/limits.ts';
-import { validator } from '../consensus/validate.ts';
+import { latestTimeMs, validator } from '../consensus/validate.ts';
 import { remembering } from '../consensus/verified.ts';
 import { markNodeKeyUsed } from '../identity/node-key.ts';
 import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
@@ -115,6 +115,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   const { chainId } = secrets.data;
   const pool = new BundlePool();
   const keyOf = (role: number): Uint8Array | null => writer.keyOf(role);
+  const latestMs = (): number => latestTimeMs(systemClock.now(), writer.tip.timeMs);
   cluster = new Cluster({
     crypto,
     chainId,
@@ -131,7 +132,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
         crypto,
         chainId,
         ...secrets.nodeKey,
-        validate: validator({ crypto, chainId }, pool, () => systemClock.now(), keeper),
+        validate: validator({ crypto, chainId }, pool, latestMs, keeper),
         ackFanout: true,
         incarnation: randomInt(2 ** 31),
       },

@@ -3,7 +3,7 @@
 // (1) Nothing that a peer sends is taken on trust: storage/mend.ts checks it against hashes and certificates.
 // (2) While damage is known, a node of a cluster answers no statements. It goes on applying the blocks of the others and
 //     votes; a vote names results, and for those of a damaged row the others have another name.
-// (3) Blocks are repaired before receipts, and those before rows: each is checked by the one before.
+// (3) Blocks are repaired before receipts, and those before rows: each is checked by the one before. A chunk is its hash.
 // (4) A ledger of one node has nobody to ask: it says what is damaged, once, and goes on.
 
 import { decodeAnswer, encodeQuestion, REPAIR_LEAVES_MAX } from '../ledger/encoding-repair.ts';
@@ -19,6 +19,7 @@ import { sentenceOf } from '../storage/finding.ts';
 import type { Keep, StateRepair } from '../storage/mend.ts';
 import type { Writer } from '../storage/writer.ts';
 import type { Clock } from './clock.ts';
+import { downloadChunk } from './chunks/exchange.ts';
 import { DAMAGE_ALARMS_MAX, REPAIR_ROUNDS_MAX, REPAIR_TIMEOUT_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import { isPeerError } from './peers/requests.ts';
@@ -27,7 +28,7 @@ import type { Scrubber } from './scrubber.ts';
 
 export interface RepairOptions {
   readonly scrubber: Pick<Scrubber, 'look'>;
-  readonly writer: Pick<Writer, 'settle' | 'mendState' | 'mendBlock'>;
+  readonly writer: Pick<Writer, 'settle' | 'mendState' | 'mendBlock' | 'mendChunk'>;
   readonly crypto: Crypto;
   /** Null while there is nobody to ask. */
   readonly peers: () => Peers | null;
@@ -113,7 +114,9 @@ export class Repair {
     const repairing = this.#damaged && peers() !== null;
     if (periodMs === 0 || repairing || clock.elapsed() < this.#nextSliceMs) return;
     this.#nextSliceMs = clock.elapsed() + periodMs / slices;
-    await this.#treat((await this.#lookAt('slice')).findings);
+    const slice = await this.#lookAt('slice');
+    // A sound slice says nothing of damage elsewhere.
+    if (slice.findings.length > 0) await this.#treat(slice.findings);
   }
 
   async #lookAt(what: 'newest' | 'slice') {
@@ -177,6 +180,8 @@ export class Repair {
     const { writer, keep } = this.#options;
     const blocks = findings.filter((finding): finding is Of<'block'> => finding.kind === 'block');
     if (blocks.length > 0) return this.#repairBlocks(blocks.map(({ height }) => height));
+    const chunks = findings.filter((finding): finding is Of<'chunk'> => finding.kind === 'chunk');
+    if (chunks.length > 0) return this.#repairChunks(chunks.map(({ hash }) => hash));
     const heights = (kind: 'receipts' | 'index'): number[] =>
       findings.flatMap((finding) => (finding.kind === kind ? [finding.height] : []));
     const receipts = heights('receipts');
@@ -201,6 +206,29 @@ export class Repair {
       done.push(...(mended ?? []));
     }
     return done;
+  }
+
+  async #repairChunks(hashes: readonly Uint8Array[]): Promise<readonly string[]> {
+    const { writer, keep } = this.#options;
+    const done: string[] = [];
+    for (const hash of hashes) {
+      const bytes = await this.#fetchChunk(hash);
+      if (bytes !== null) done.push(...(await writer.mendChunk(hash, bytes, keep)));
+    }
+    if (done.length > 0) return done;
+    throw new StorageError('damaged', 'no peer that can be reached has the chunks');
+  }
+
+  async #fetchChunk(hash: Uint8Array): Promise<Uint8Array | null> {
+    const { crypto } = this.#options;
+    const peers = this.#options.peers();
+    if (peers === null) return null;
+    const exchange = { peers, signal: this.#stopping.signal };
+    for (const key of peers.connected()) {
+      const got = await downloadChunk(exchange, crypto, key, hash, () => true);
+      if (typeof got !== 'string') return got;
+    }
+    return null;
   }
 
   async #repairReceipts(heights: readonly number[]): Promise<readonly string[]> {

@@ -314,7 +314,35 @@ export class BlockStore {
   }
 
   #mendMoved({ height, header, body, certificate }: StoredBlock, keep: Keep): void {
-    const firstHeight = this.#firstHeightOf(height)!;
+    this.#changeFile(this.#firstHeightOf(height)!, (database) => {
+      const old = database.prepare('SELECT * FROM block WHERE height=?').get(BigInt(height));
+      keep(`block ${height}`, (old ?? {}) as Record<string, unknown>);
+      database
+        .prepare('INSERT OR REPLACE INTO block VALUES(?,?,?,?)')
+        .run(BigInt(height), header, body, certificate);
+    });
+  }
+
+  /**
+   * Puts the content of a chunk in the place of what is damaged, wherever the chunk lies.
+   *
+   * @param bytes those of the hash
+   * @param keep  takes what lay there
+   */
+  mendChunk(hash: Uint8Array, bytes: Uint8Array, keep: Keep): void {
+    for (const firstHeight of this.#firstHeights) {
+      const { path, chunk } = this.#segment(firstHeight);
+      const old = guard(path, () => chunk.get(hash)) as Record<string, unknown> | undefined;
+      if (old === undefined) continue;
+      keep(`chunk ${hex(hash)}`, old);
+      this.#changeFile(firstHeight, (database) => {
+        database.prepare('UPDATE chunk SET bytes=? WHERE hash=?').run(bytes, hash);
+      });
+    }
+  }
+
+  /** Runs `work` on a connection that may write to a block file, also to one that is sealed. */
+  #changeFile(firstHeight: number, work: (database: Database) => void): void {
     const path = blockFile(this.#directory, firstHeight);
     const sealed = firstHeight !== this.#firstHeights.at(-1);
     const database = sealed
@@ -322,11 +350,7 @@ export class BlockStore {
       : this.#segment(firstHeight).database;
     try {
       guard(path, () => {
-        const old = database.prepare('SELECT * FROM block WHERE height=?').get(BigInt(height));
-        keep(`block ${height}`, (old ?? {}) as Record<string, unknown>);
-        database
-          .prepare('INSERT OR REPLACE INTO block VALUES(?,?,?,?)')
-          .run(BigInt(height), header, body, certificate);
+        work(database);
         // A sealed file has no log.
         if (sealed) database.pragma('wal_checkpoint(TRUNCATE)');
       });

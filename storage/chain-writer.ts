@@ -471,6 +471,20 @@ export class ChainWriter {
     return [`block ${height} was written anew`];
   }
 
+  /**
+   * Writes a chunk in the place of a damaged one.
+   *
+   * @throws StorageError damaged: it is not the one of this hash, and nothing was changed
+   */
+  mendChunk(hash: Uint8Array, bytes: Uint8Array, keep: Keep): readonly string[] {
+    this.#assertSound();
+    if (!equal(chunkHash(this.#crypto, bytes), hash)) {
+      throw new StorageError('damaged', `not repaired: chunk ${hex(hash)} is another one`);
+    }
+    this.blocks.mendChunk(hash, bytes, keep);
+    return [`chunk ${hex(hash)} was written anew`];
+  }
+
   close(): void {
     if (!this.#broken) this.settle();
     this.#state.close();

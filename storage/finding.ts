@@ -23,6 +23,8 @@ export type Finding =
       readonly height: number;
       readonly what: string;
     }
+  /** A chunk of a large transaction that is not what its hash says. */
+  | { readonly kind: 'chunk'; readonly file: string; readonly hash: Uint8Array }
   /** The block index does not have the block as it is. */
   | { readonly kind: 'index'; readonly file: string; readonly height: number }
   | { readonly kind: 'receipts'; readonly file: string; readonly height: number }
@@ -49,6 +51,8 @@ function whatIs(finding: Exclude<Finding, { kind: 'file' }>): string {
   switch (finding.kind) {
     case 'block':
       return `block ${finding.height}: ${finding.what}`;
+    case 'chunk':
+      return `chunk ${hex(finding.hash)} has other content`;
     case 'index':
       return `the entry of block ${finding.height} was changed`;
     case 'receipts':

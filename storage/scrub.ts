@@ -13,6 +13,7 @@ import { BlockStore } from './block-store.ts';
 import { indexFile } from './data-directory.ts';
 import { RowShapes } from './row-shapes.ts';
 import { BlockScrub } from './scrub-blocks.ts';
+import { ChunkScrub } from './scrub-chunks.ts';
 import { FINDINGS_MAX, RowScrub } from './scrub-rows.ts';
 import { StateReader } from './snapshot.ts';
 import { shardsOf } from './state-files.ts';
@@ -49,6 +50,7 @@ export class Scrub {
   readonly #newestBlocks: number;
   readonly #blocks: BlockScrub;
   readonly #rows: RowScrub;
+  readonly #chunks: ChunkScrub;
   #shapes: RowShapes | null = null;
   /** Height below which the next slice ends; null: a round begins. */
   #below: number | null = null;
@@ -63,14 +65,15 @@ export class Scrub {
     this.#newestBlocks = newestBlocks;
     this.#blocks = new BlockScrub(this.#reader, this.#store, crypto);
     this.#rows = new RowScrub(this.#reader, this.#store);
+    this.#chunks = new ChunkScrub(directory, this.#store, crypto);
   }
 
-  /** Looks through the newest blocks, and once more through the last slice if it was not sound. */
+  /** Looks through the newest blocks, and once more through what was not sound in the last slices. */
   newest(): Finding[] {
     return this.#look(() => {
       const findings = this.#foreign();
       const newest = this.#newestRange();
-      findings.push(...this.#check(newest));
+      findings.push(...this.#check(newest), ...this.#chunks.again());
       if (this.#doubtful === null) return findings;
       const again = this.#check(this.#doubtful);
       if (again.length === 0) this.#doubtful = null;
@@ -78,29 +81,32 @@ export class Scrub {
     });
   }
 
-  /** Looks through the next slice below the newest blocks; a round begins with SQLite's own check. */
+  /** Looks through the next slice below the newest blocks, and at the next chunks of large transactions. */
   slice(): Finding[] {
-    return this.#look(() => {
-      if (this.#below === null) {
-        this.#below = this.#newestRange().from;
-        return this.#checkFiles();
-      }
-      if (this.#below === 0) {
-        this.#below = null;
-        return [];
-      }
-      const range = this.#rangeTo(this.#below - 1, SLICE_BLOCKS);
-      this.#below = range.from;
-      const findings = this.#check(range);
-      if (findings.length > 0) this.#doubtful = range;
-      return findings;
-    });
+    return this.#look(() => [...this.#olderBlocks(), ...this.#chunks.next()]);
+  }
+
+  /** A round begins with SQLite's own check. */
+  #olderBlocks(): Finding[] {
+    if (this.#below === null) {
+      this.#below = this.#newestRange().from;
+      return this.#checkFiles();
+    }
+    if (this.#below === 0) {
+      this.#below = null;
+      return [];
+    }
+    const range = this.#rangeTo(this.#below - 1, SLICE_BLOCKS);
+    this.#below = range.from;
+    const findings = this.#check(range);
+    if (findings.length > 0) this.#doubtful = range;
+    return findings;
   }
 
   /** How often `slice` is called for one round, about. */
   get slices(): number {
     const oldest = Math.max(0, this.#reader.height() - this.#newestBlocks);
-    return Math.ceil(oldest / SLICE_BLOCKS) + 2;
+    return Math.max(Math.ceil(oldest / SLICE_BLOCKS) + 2, this.#chunks.looks);
   }
 
   /** Looks up what a peer asks for. */

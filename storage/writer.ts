@@ -333,6 +333,11 @@ export class Writer {
     return this.#between(() => this.#writer.mendBlock(block, keep));
   }
 
+  /** As `ChainWriter.mendChunk`, between two blocks. */
+  mendChunk(hash: Uint8Array, bytes: Uint8Array, keep: Keep): Promise<readonly string[]> {
+    return this.#between(() => this.#writer.mendChunk(hash, bytes, keep));
+  }
+
   /** Runs work when nothing is stored or executed; what comes meanwhile waits for it. */
   async #between<T>(work: () => T): Promise<T> {
     if (this.#failure !== null) throw this.#failure;

@@ -135,17 +135,36 @@ function takeBlock(s: State, candidate: Candidate, certificate: Certificate): bo
 
 /** A block of an epoch in solo, in its place. @returns as `takeBlock` */
 function takeSolo(s: State, block: Candidate, certificate: Certificate): boolean {
-  const { header, hash, bundles, system } = block;
-  const sound =
-    checkCertificateOf(s.context, header, hash, certificate) === null &&
-    checkBody(s.options, { header, bundles, system }) === null &&
-    checkSystem(s, block) === 'valid';
-  if (!sound) return false;
-  s.tree.add(block, (key) => s.isNeeded(key));
-  // Unless its header does not fit the one before it.
-  if (!s.tree.isLinked(block.key)) return false;
+  // What its node has not signed says nothing of the chain.
+  if (checkCertificateOf(s.context, block.header, block.hash, certificate) !== null) return false;
+  const fault = soloBlockFault(s, block);
+  if (fault !== null) {
+    sayUnsound(s, block, fault);
+    return false;
+  }
   confirmSolo(s, block, certificate);
   return true;
+}
+
+/** What is wrong with a signed block in its place; null when nothing is, and it is in the tree then. */
+function soloBlockFault(s: State, block: Candidate): string | null {
+  const { header, bundles, system } = block;
+  const problem = checkBody(s.options, { header, bundles, system });
+  if (problem !== null) return problem.message;
+  if (checkSystem(s, block) !== 'valid') return 'system records are not justified';
+  s.tree.add(block, (key) => s.isNeeded(key));
+  return s.tree.isLinked(block.key) ? null : 'header does not follow from the one before';
+}
+
+/** Once for a block: it comes again and again, since this node gets no further. */
+function sayUnsound(s: State, { height, hash, key }: Candidate, fault: string): void {
+  if (s.unsound === key) return;
+  s.unsound = key;
+  s.alarm(
+    'invalid',
+    `block ${height}, ${hex(hash)}, is signed by the node that ordered alone, and not valid: ${fault}; ` +
+      `this node stays at block ${s.root.height}`,
+  );
 }
 
 /** Up to where blocks are here, confirmed or waiting for the certificate of a later one. */

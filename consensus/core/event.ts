@@ -51,6 +51,8 @@ export type AlarmKind =
   /** The proposer's results differ from this node's. */
   | 'divergence'
   | 'fraud'
+  /** A block of solo that its node has signed breaks the rules: a node that is behind gets no further. */
+  | 'invalid'
   | 'amnesia';
 
 export type Effect =

@@ -46,6 +46,13 @@ export function beginAmnesia(s: State): void {
   s.amnesia = newProbe(s);
   // Another crash must not make this a member that has never run.
   s.persist();
+  if (s.self >= 0 && s.quorums.n === 1) {
+    s.alarm(
+      'amnesia',
+      'this node is the only member and has lost its records of votes: nobody can say what it has signed, so it signs nothing. ' +
+        'Stop it, and restore its data directory, consensus/ too, from a backup',
+    );
+  }
   s.broadcast({ kind: 'probe', nonce: s.amnesia.nonce });
 }
 

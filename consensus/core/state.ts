@@ -122,6 +122,8 @@ export class State {
   readonly heights = new Map<string, number>();
   /** Confirmed blocks on the root, ascending, whose certificate names a later one that is not here yet. */
   syncing: Candidate[] = [];
+  /** The signed block of solo that was last said not to be valid. */
+  unsound: HashKey | null = null;
   times: Times;
 
   // Of the step.

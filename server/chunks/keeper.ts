@@ -6,12 +6,11 @@
 // (2) What others make this node hold is charged to them, and bounded for each. What a confirmed block names is not.
 // (3) Nothing that a peer sends is taken on trust: a chunk is its hash. A peer that is silent is asked last for a while.
 
-import { concat, equal, hex } from '../../ledger/bytes.ts';
+import { hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { CHUNK_PART_BYTES } from '../../ledger/encoding-repair.ts';
 import type { ChunkAnswer, ChunkQuestion } from '../../ledger/encoding-repair.ts';
 import { isStorageError, SqlError } from '../../ledger/error.ts';
-import { chunkHash } from '../../ledger/hash.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Chunks } from '../../consensus/chunks.ts';
 import type { UnnamedChunk } from '../../storage/unnamed-chunks.ts';
@@ -21,14 +20,13 @@ import {
   CHUNK_COST_BYTES,
   CHUNK_FETCHES_MAX,
   CHUNK_LEASE_MS,
-  CHUNK_PART_MS_MAX,
   CHUNK_RETRY_MS,
   CHUNK_SWEEP_MS,
   CHUNKS_ASSEMBLED_BYTES_MAX,
   CHUNKS_OF_NODE_BYTES_MAX,
 } from '../limits.ts';
 import type { Log } from '../log.ts';
-import { askPeer } from './exchange.ts';
+import { downloadChunk } from './exchange.ts';
 import type { Peers } from '../peers/requests.ts';
 import { pause } from './pause.ts';
 
@@ -268,25 +266,19 @@ export class ChunkKeeper implements Chunks {
 
   /** A chunk as one peer has it, charged; null when it has none, or there is no room. */
   async #download(key: string, hash: Uint8Array, payer: Payer): Promise<Uint8Array | null> {
-    const parts: Uint8Array[] = [];
+    const { crypto, peers } = this.#options;
+    const exchange = { peers, signal: this.#stopping.signal };
     let size = 0;
-    let length = 0;
     let whole: Uint8Array | null = null;
     try {
-      do {
-        const part = await this.#ask(key, hash, length);
-        if (part === null) return null;
-        if (parts.length === 0) {
-          if (!this.#hasRoom(part.size, payer)) return null;
-          ({ size } = part);
-          this.#assembled += size;
-        }
-        length += part.part.length;
-        if (part.size !== size || length > size) return this.#doubt(key);
-        parts.push(part.part);
-      } while (length < size);
-      whole = concat(...parts);
-      if (!equal(chunkHash(this.#options.crypto, whole), hash)) whole = this.#doubt(key);
+      const got = await downloadChunk(exchange, crypto, key, hash, (bytes) => {
+        if (!this.#hasRoom(bytes, payer)) return false;
+        size = bytes;
+        this.#assembled += size;
+        return true;
+      });
+      if (got === 'silent') this.#doubt(key);
+      else if (got !== 'away') whole = got;
       return whole;
     } finally {
       this.#assembled -= size;
@@ -294,20 +286,8 @@ export class ChunkKeeper implements Chunks {
     }
   }
 
-  async #ask(
-    key: string,
-    hash: Uint8Array,
-    from: number,
-  ): Promise<Extract<ChunkAnswer, { kind: 'chunk' }> | null> {
-    const exchange = { peers: this.#options.peers, signal: this.#stopping.signal };
-    const answer = await askPeer(exchange, key, { kind: 'chunk', hash, from }, CHUNK_PART_MS_MAX);
-    if (answer === 'silent') return this.#doubt(key);
-    return answer !== 'away' && answer.kind === 'chunk' ? answer : null;
-  }
-
-  #doubt(key: string): null {
+  #doubt(key: string): void {
     this.#doubted.set(key, this.#options.clock.elapsed() + CHUNK_LEASE_MS);
-    return null;
   }
 
   #hasRoom(size: number, payer: Payer): boolean {

@@ -8,7 +8,7 @@ import { equal, hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { encodeRules } from '../../ledger/encoding-vote.ts';
 import { memberOf, quorumsOf, soloFault } from '../../ledger/epoch.ts';
-import type { EpochConfig } from '../../ledger/epoch.ts';
+import type { EpochConfig, Rules } from '../../ledger/epoch.ts';
 import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { OrderingState } from '../cluster-status.ts';
@@ -16,6 +16,8 @@ import type { RoleSigner } from '../gateway.ts';
 import { RULES_CHANGE_MS_MAX } from '../limits.ts';
 import { formatChange, parseChange } from './change.ts';
 import type { Approval, Change } from './change.ts';
+import { newcomerRefusals } from './plan.ts';
+import type { Seen } from './plan.ts';
 import { faultOfRules, isSettingError, settingsOf } from './rule-settings.ts';
 
 export interface GovernorOptions {
@@ -40,14 +42,9 @@ export class Governor {
 
   /** The rules in force, and which of the nodes this one sees; as JSON. */
   describe(): string {
-    const { chainId, publicKey, state } = this.#options;
-    const { config, replica: status, heights, peers: known } = state();
+    const { chainId, state } = this.#options;
+    const { config, replica: status } = state();
     const { epoch, mode, suspended } = config;
-    const peers = known.map(({ key, connectedSinceMs }) => ({
-      key,
-      up: connectedSinceMs !== null,
-      height: heights.get(key) ?? null,
-    }));
     return JSON.stringify({
       chainId: hex(chainId),
       epoch,
@@ -56,7 +53,7 @@ export class Governor {
       leader: status.open ? hex(config.members[status.leader]!.publicKey) : null,
       height: status.height,
       suspended: suspended.map((member) => hex(config.members[member]!.publicKey)),
-      nodes: [{ key: hex(publicKey), up: true, height: status.height }, ...peers],
+      nodes: this.#seen(),
       rules: settingsOf(config),
     });
   }
@@ -87,13 +84,15 @@ export class Governor {
   /**
    * Puts approved rules before the members and waits for the epoch that begins with them.
    *
+   * @param force  also when this node does not see that those who become members have caught up
    * @returns its number
-   * @throws SqlError as `approve` and Consensus.changeRules
+   * @throws SqlError as `approve` and Consensus.changeRules, 55000 for newcomers that are not ready
    */
-  async submit(text: string): Promise<number> {
+  async submit(text: string, force: boolean): Promise<number> {
     const { consensus } = this.#options;
     const change = this.#checked(text);
     this.#checkApprovals(change);
+    if (!force) this.#checkNewcomers(change.rules);
     const { rules, approvals } = change;
     try {
       return (await consensus.changeRules({ rules, approvals }, RULES_CHANGE_MS_MAX)).epoch;
@@ -139,6 +138,29 @@ export class Governor {
     const keys = new Set(approvals.map(({ key }) => hex(key)));
     if (keys.size >= governance.needed) return;
     throw refuse(`${keys.size} of the ${governance.needed} approvals needed are there`);
+  }
+
+  /** A vote given to a node without the blocks is one that is silent for long: the ledger may stop until it has them. */
+  #checkNewcomers(rules: Rules): void {
+    const { config, replica } = this.#options.state();
+    const standing = { rules: config, height: replica.height, nodes: this.#seen() };
+    const [refusal] = newcomerRefusals(standing, rules);
+    if (refusal === undefined) return;
+    throw new SqlError(SQLSTATE.objectNotInPrerequisiteState, refusal, {
+      hint: 'Let it observe until it has the blocks: trustsql node add does. ledger.submit_rules(change, true) does not look.',
+    });
+  }
+
+  /** This node, and the others as it sees them. */
+  #seen(): Seen[] {
+    const { publicKey, state } = this.#options;
+    const { replica, heights, peers } = state();
+    const others = peers.map(({ key, connectedSinceMs }) => ({
+      key,
+      up: connectedSinceMs !== null,
+      height: heights.get(key) ?? null,
+    }));
+    return [{ key: hex(publicKey), up: true, height: replica.height }, ...others];
   }
 
   /** What may have been missing. */

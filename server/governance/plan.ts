@@ -77,7 +77,7 @@ export function planOf(standing: Standing, rules: Rules): Plan {
     changes: changesOf(old, rules),
     unreachable: keys.filter((key) => !up.has(key)),
     risks: risksOf(standing, rules, before, after),
-    refusals: [...quorumRefusals(before, after), ...newcomerRefusals(standing, keys)],
+    refusals: [...quorumRefusals(before, after), ...newcomerRefusals(standing, rules)],
   };
 }
 
@@ -122,12 +122,13 @@ function quorumRefusals(before: Bearing, after: Bearing): string[] {
 }
 
 /** Who becomes a member must be there, and have the blocks. */
-function newcomerRefusals(
-  { rules, height, nodes, renewed }: Standing,
-  keys: readonly string[],
+export function newcomerRefusals(
+  { rules, height, nodes, renewed }: Omit<Standing, 'leader'>,
+  { members: next }: Pick<Rules, 'members'>,
 ): string[] {
   const members = new Set(rules.members.map(keyOf));
-  return keys
+  return next
+    .map(keyOf)
     .filter((key) => !members.has(key) && key !== renewed)
     .flatMap((key) => {
       const seen = nodes.find((node) => node.key === key);

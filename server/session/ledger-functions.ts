@@ -74,7 +74,7 @@ async function answerOf(
   const texts: (string | null)[] = [];
   for (const arg of call.args) texts.push(...(await textsOf(session, call, arg, parameters)));
   if (call.fn.name === 'digest') return evidence.digest();
-  if (RULES.has(call.fn.name)) return rulesAnswer(session, call, texts[0] ?? null);
+  if (RULES.has(call.fn.name)) return rulesAnswer(session, call, texts);
   if (call.fn.name === 'transaction_status') {
     const [id, until] = texts as [string | null, string | null];
     return id === null ? null : evidence.status(idOf(id), millisecondsOf(session, until));
@@ -86,13 +86,13 @@ async function answerOf(
 }
 
 /**
- * Of ledger.rules(), approve_rules(change) and submit_rules(change). The role that has logged in approves, whichever it
+ * Of ledger.rules(), approve_rules(change) and submit_rules(change, force). The role that has logged in approves, whichever it
  * has assumed: its key is the one that this node signs with.
  */
 async function rulesAnswer(
   session: SessionContext,
   call: Call,
-  change: string | null,
+  [change = null, force = null]: readonly (string | null)[],
 ): Promise<Datum> {
   const { name } = call.fn;
   const { governor } = session.services;
@@ -103,7 +103,7 @@ async function rulesAnswer(
   }
   if (name === 'rules') return governor.describe();
   if (change === null) return null;
-  if (name === 'submit_rules') return BigInt(await governor.submit(change));
+  if (name === 'submit_rules') return BigInt(await governor.submit(change, force === 't'));
   return governor.approve(change, session.services.signerOf(session.sessionRole.id));
 }
 

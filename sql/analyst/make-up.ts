@@ -153,10 +153,11 @@ const LEDGER_FUNCTIONS = `
   create function ledger.receipt(transaction bytea) returns json language sql volatile as 'select null::json';
   create function ledger.rules() returns json language sql volatile as 'select null::json';
   create function ledger.approve_rules(change json) returns json language sql volatile as 'select null::json';
-  create function ledger.submit_rules(change json) returns int8 language sql volatile as 'select null::int8';
+  create function ledger.submit_rules(change json, force boolean default false) returns int8
+    language sql volatile as 'select null::int8';
   comment on function ledger.rules() is 'rules of the consensus in force, and the nodes that this one sees';
   comment on function ledger.approve_rules(json) is 'new rules with the approval of the role that has logged in';
-  comment on function ledger.submit_rules(json) is 'puts approved rules into force; the epoch that begins with them';
+  comment on function ledger.submit_rules(json, boolean) is 'puts approved rules into force; the epoch that begins with them';
   create function ledger.transaction_status(transaction text, valid_until timestamptz default null)
     returns json language sql volatile as 'select null::json';
   create function ledger.transaction_status(transaction bytea, valid_until timestamptz default null)

@@ -3,11 +3,14 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { ClusterProcess } from './cluster-process.ts';
-import { freePort } from './process.ts';
+import { freePort, trustsql } from './process.ts';
 import type { NodeProcess } from './process.ts';
 
 const TIMEOUT_MS = 300_000;
 const READS = 200;
+const READS_OBSERVED = 50;
+/** For a role, or new rules, to be known at a node. */
+const ADMIT_MS = 60_000;
 
 let cluster: ClusterProcess;
 let writer: pg.Client;
@@ -76,6 +79,61 @@ test(
       code: '22023',
     });
     for (const each of readers) await each.end();
+  },
+  TIMEOUT_MS,
+);
+
+/** `trustsql …` against the first node. */
+async function done(...parameters: string[]): Promise<void> {
+  const { data } = cluster.nodes[0]!;
+  const { code, stderr } = await trustsql(...parameters, '--data', data);
+  if (code !== 0) throw new Error(`trustsql ${parameters.join(' ')}: ${stderr}`);
+}
+
+/** Connects as soon as the role of the node is known there. */
+async function admitted(node: NodeProcess): Promise<pg.Client> {
+  const end = Date.now() + ADMIT_MS;
+  for (;;) {
+    try {
+      return await connected(node);
+    } catch (error) {
+      if ((error as { code?: string }).code !== '28P01' || Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+test(
+  'a node that observes sees it too, and refuses it when it observes no longer',
+  async () => {
+    const { node, place, part } = await cluster.newcomer('eve');
+    await done('node', 'add', place, '--observer');
+    await done('role', 'admit', part, '--superuser');
+    const reader = await admitted(node);
+    await reader.query('SET ledger.read_consistency = linearizable');
+    const texts = ['SELECT n FROM counter WHERE id = 1', 'SELECT sum(n)::int AS n FROM counter'];
+    const stale: string[] = [];
+    for (let i = 1; i <= READS_OBSERVED; i++) {
+      await writer.query('UPDATE counter SET n = $1 WHERE id = 1', [i]);
+      const { rows } = await reader.query<{ n: number }>(texts[i % texts.length]!);
+      if (rows[0]?.n !== i) stale.push(`${rows[0]?.n} instead of ${i}`);
+    }
+    expect(stale).toEqual([]);
+
+    await done('node', 'remove', place.split('@')[0]!);
+    await expect(
+      (async () => {
+        // It hears of it a moment later.
+        for (const end = Date.now() + ADMIT_MS; Date.now() < end;) await reader.query(texts[0]!);
+      })(),
+    ).rejects.toMatchObject({
+      code: '57P03',
+      message: expect.stringContaining('no part in the ledger'),
+    });
+    await reader.query('SET ledger.read_consistency = session');
+    expect((await reader.query(texts[0]!)).rows).toEqual([{ n: READS_OBSERVED }]);
+    await reader.end();
+    await writer.query('UPDATE counter SET n = -1 WHERE id = 1');
   },
   TIMEOUT_MS,
 );

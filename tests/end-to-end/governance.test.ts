@@ -102,6 +102,17 @@ describe('the rules of a cluster', () => {
     expect(plans[1]!.after).toMatchObject({ members: 5, report: 4, fast: 4, f: 1, reachable: 5 });
     expect((await rulesAt(first)).epoch).toBe(0);
 
+    // Nobody votes who has not got the blocks, whatever sends the rules.
+    const file = path.join(cluster.directory, 'direct.json');
+    const forced = await ask(first, 'node', 'add', fifth.place, '--force', '--out', file);
+    expect([forced.code, forced.stderr]).toEqual([0, '']);
+    const direct = await readFile(file, 'utf8');
+    await expect(query(first, `SELECT ledger.submit_rules('${direct}')`)).rejects.toMatchObject({
+      code: '55000',
+      message: expect.stringContaining('is not connected'),
+    });
+    expect((await rulesAt(first)).epoch).toBe(0);
+
     await workload.loadWhile(CLIENTS, async () => {
       const added = await answer<{ steps: { epoch: number }[] }>(
         second,

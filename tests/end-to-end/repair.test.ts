@@ -177,4 +177,32 @@ describe('a node whose files are edited while it runs', () => {
     const { code, stdout, stderr } = await victim.verify();
     expect([code, stdout + stderr]).toEqual([0, expect.any(String)]);
   }, 900_000);
+
+  test('and one whose part of a large transaction was changed while it was down', async () => {
+    await using cluster = await ClusterProcess.start(4, 'raft', '--scrub-ms', '1000');
+    const { nodes } = cluster;
+    const victim = nodes[2]!;
+    await query(
+      nodes[0]!,
+      'CREATE TABLE much (id int PRIMARY KEY, body text)',
+      `INSERT INTO much SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i`,
+    );
+    await cluster.agreed();
+    expect(await victim.stop()).toBe(0);
+    await edit(
+      victim,
+      `const d = open('chain/blocks-000000000000.sqlite');
+       const { changes } = d.prepare('UPDATE chunk SET bytes=zeroblob(length(bytes)) WHERE id=2').run();
+       if (changes !== 1) throw new Error('no such chunk');`,
+    );
+    expect((await victim.verify()).code).toBe(1);
+    await victim.start();
+    const place = /blocks-000000000000\.sqlite: chunk [0-9a-f]{64} has other content/;
+    await until(victim, String(place), () => place.test(victim.output));
+    await until(victim, SOUND, () => victim.output.includes(SOUND));
+    expect(await query(victim, 'SELECT count(*)::int AS n FROM much')).toEqual([{ n: 30_000 }]);
+    for (const node of nodes) expect(await node.stop()).toBe(0);
+    const { code, stdout, stderr } = await victim.verify();
+    expect([code, stdout + stderr]).toEqual([0, expect.any(String)]);
+  }, 300_000);
 });

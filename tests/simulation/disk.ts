@@ -21,6 +21,8 @@ export class Disk {
   synced = 0;
   #token = 0;
   readonly #decoded = new WeakMap<Uint8Array, DurableRecord>();
+  /** What no longer has its checksum. */
+  readonly #rotten = new Set<Entry>();
 
   append(entry: Entry): void {
     this.log.push(entry);
@@ -46,6 +48,29 @@ export class Disk {
   lose(): void {
     this.log.length = 0;
     this.synced = 0;
+  }
+
+  /**
+   * Bytes of records change at rest, though not of the newest: those look torn, as if nothing had stood on them, and
+   * their member counts among those that lie.
+   *
+   * @returns false when there is nothing to change
+   */
+  rot(random: Stream): boolean {
+    const written = this.log.slice(0, this.synced).filter(({ kind }) => kind === 'records');
+    if (written.length < 2) return false;
+    this.#rotten.add(written[random.below(written.length - 1)]!);
+    return true;
+  }
+
+  /** At a start. @returns whether the records were not to be trusted, and are gone */
+  dropRotten(): boolean {
+    if (!this.log.some((entry) => this.#rotten.has(entry))) return false;
+    this.#rotten.clear();
+    const blocks = [...this.blocks()];
+    this.log.splice(0, this.log.length, ...blocks);
+    this.synced = blocks.length;
+    return true;
   }
 
   /** The newest durable vote state of an epoch. */

@@ -21,10 +21,19 @@ export interface Mutation {
 }
 
 const QUORUM_TEST = 'tests/unit/ledger/quorum.test.ts';
-const FOUR: Partial<Options> = { n: 4, liar: 'adversary', liars: [0], forgetful: [], spare: 0 };
+const SOUND: Partial<Options> = { rotting: [], jumping: [], clockSpreadMs: 0 };
+const FOUR: Partial<Options> = {
+  ...SOUND,
+  n: 4,
+  liar: 'adversary',
+  liars: [0],
+  forgetful: [],
+  spare: 0,
+};
 const LYING_RAFT: Partial<Options> = { ...FOUR, policy: 'raft', membershipChanges: false };
 const CRASHING: Partial<Options> = { n: 4, crashRate: 0.01, complaints: 0.5 };
 const FORGETFUL: Partial<Options> = {
+  ...SOUND,
   n: 4,
   liars: [],
   liar: 'none',
@@ -32,8 +41,13 @@ const FORGETFUL: Partial<Options> = {
   complaints: 0.5,
 };
 
+const ROTTING: Partial<Options> = { ...FORGETFUL, forgetful: [], rotting: [1] };
+/** A clock that is hours ahead, and then is not, at a node that nobody can correct. */
+const JUMPING: Partial<Options> = { ...SOUND, n: 1, jumping: [0] };
+
 /** Much to and fro between the modes. */
 const RETURNING: Partial<Options> = {
+  ...SOUND,
   n: 4,
   policy: 'adaptive',
   liars: [],
@@ -398,6 +412,25 @@ const CRASHES: readonly Mutation[] = [
       '',
     ),
   ),
+  among(
+    ROTTING,
+    core(
+      'votes that have rotted are nothing to it',
+      'replica.ts',
+      "      s.alarm('amnesia', 'the records of votes were lost');\n      beginAmnesia(s);",
+      '',
+    ),
+  ),
+  among(JUMPING, {
+    name: 'a clock put right stops the ledger until it has caught up',
+    edits: [
+      {
+        file: 'consensus/validate.ts',
+        find: '  return Math.max(nowMs + DRIFT_MS_MAX, tipMs);',
+        replace: '  return nowMs + DRIFT_MS_MAX;',
+      },
+    ],
+  }),
   among(
     FORGETFUL,
     core(

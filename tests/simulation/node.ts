@@ -19,6 +19,7 @@ import type { Effect, ReplicaEvent } from '../../consensus/core/event.ts';
 import type { CertifiedBlock } from '../../consensus/core/message.ts';
 import { Replica } from '../../consensus/core/replica.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
+import { latestTimeMs } from '../../consensus/validate.ts';
 import { Disk } from './disk.ts';
 import type { Stream } from './random.ts';
 import type { Schedule } from './schedule.ts';
@@ -83,7 +84,9 @@ export class SimNode {
   /** Increases with each start; whatever was scheduled for an earlier one is void. */
   incarnation = 0;
   clockRate = 1;
-  /** The disk was lost, and nothing of votes is on the new one. */
+  /** What its clock is ahead of the others', in ms. */
+  clockAheadMs = 0;
+  /** The records were lost with the disk or by rot, and nothing of votes is there since. */
   lost = false;
   /** Greatest token that is durable. */
   durable = 0;
@@ -113,6 +116,7 @@ export class SimNode {
     this.durable = 0;
     this.#held = [];
     this.#syncing = false;
+    this.lost ||= this.disk.dropRotten();
     this.chain = [...this.disk.blocks()];
     this.roots = this.chain.reduce(
       (roots, { block }) => [...roots, this.#execute(roots.at(-1)!, block)],
@@ -159,7 +163,19 @@ export class SimNode {
     return this.#beginning.crypto.sha256(concat(before, header.bodyHash));
   }
 
-  #validate({ bundles }: Candidate): 'valid' | 'wait' | 'invalid' {
+  /** Milliseconds since 1970. */
+  #wallMs(): number {
+    return this.#world.wallMs() + this.clockAheadMs;
+  }
+
+  /** Of the newest block executed. */
+  #tipMs(): number {
+    const executed = this.chain[this.roots.length - 2]?.block.header;
+    return (executed ?? this.#beginning.header).timeMs;
+  }
+
+  #validate({ header, bundles }: Candidate): 'valid' | 'wait' | 'invalid' {
+    if (header.timeMs > latestTimeMs(this.#wallMs(), this.#tipMs())) return 'wait';
     const bad = bundles.some(({ transactions }) =>
       transactions.some((bytes) => bytes[0] === INVALID),
     );
@@ -314,7 +330,7 @@ export class SimNode {
     );
     this.step({
       kind: 'propose',
-      timeMs: this.#world.wallMs(),
+      timeMs: Math.max(this.#wallMs(), this.#tipMs()),
       bundles,
       transactionsRoot,
       transactionCount: ids.length,

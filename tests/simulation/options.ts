@@ -15,11 +15,17 @@ export interface Options {
   readonly window: number;
   readonly policy: 'raft' | 'bft' | 'adaptive';
   readonly ackFanout: boolean;
-  /** Indexes of members that lie, at most f together with those that lose their disk. */
+  /** Indexes of members that lie, at most f together with the three sorts that follow. */
   readonly liars: readonly number[];
   readonly liar: Liar;
   /** Members that lose their disk once. */
   readonly forgetful: readonly number[];
+  /** Those whose stored votes rot now and then; counted as these. */
+  readonly rotting: readonly number[];
+  /** Those whose clocks are hours wrong now and then; counted as these. */
+  readonly jumping: readonly number[];
+  /** How far the clocks of all others are apart at most, in ms; they jump within that. */
+  readonly clockSpreadMs: number;
   readonly loss: number;
   readonly duplication: number;
   readonly delayMs: number;
@@ -47,7 +53,7 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
   const faulty = shuffled(random, n).slice(0, f);
   const forgets = random.below(4) === 0 ? random.below(f + 1) : 0;
   const liar: Liar = random.pick(['none', 'twin', 'mutator', 'adversary', 'adversary', 'silent']);
-  return {
+  const options: Omit<Options, keyof Weaknesses> & Partial<Weaknesses> = {
     seed,
     n,
     f,
@@ -72,6 +78,26 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
     events: 1_500,
     realCrypto: false,
     ...changes,
+  };
+  return { ...options, ...weaknesses(options), ...changes };
+}
+
+type Weaknesses = Pick<Options, 'rotting' | 'jumping' | 'clockSpreadMs'>;
+
+/** One member more has a bad disk or clock, where the rules bear it. Where nobody may lie, it is not that bad. */
+function weaknesses(options: Omit<Options, keyof Weaknesses> & Partial<Weaknesses>): Weaknesses {
+  const { seed, n, f, liars, forgetful, rotting = [], jumping = [] } = options;
+  const random = new Stream(seed, 'weaknesses');
+  const clockSpreadMs = random.pick([0, 0, 1_000, 4_000]);
+  const faulty = [...liars, ...forgetful, ...rotting, ...jumping];
+  const weak = random.below(n);
+  const borne = faulty.length < Math.max(1, f) && !faulty.includes(weak);
+  const rots = random.chance(0.2);
+  const jumps = random.chance(0.2);
+  return {
+    rotting: borne && rots && n > 1 ? [weak] : [],
+    jumping: borne && jumps ? [weak] : [],
+    clockSpreadMs,
   };
 }
 

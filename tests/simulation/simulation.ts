@@ -31,6 +31,8 @@ import { tokenCrypto } from './token-crypto.ts';
 const START_MS = 1_760_000_000_000;
 const STRANGER = new Uint8Array(32).fill(0xee);
 const ADMIN = new Uint8Array(32).fill(0xad);
+/** How wrong a clock may be. */
+const FAR_MS = 3 * 3_600_000;
 /** Simulated time in which all must be well once faults have ended. */
 const EPILOGUE_MS = 90_000;
 
@@ -65,6 +67,7 @@ export class Simulation {
   readonly #faults: Stream;
   readonly #workload: Stream;
   readonly #chunks: Stream;
+  readonly #clocks: Stream;
   /** Searches for chunks that are under way. */
   readonly #searches = new Set<string>();
   readonly #adversary: Adversary;
@@ -80,6 +83,7 @@ export class Simulation {
     this.#faults = new Stream(options.seed, 'faults');
     this.#workload = new Stream(options.seed, 'workload');
     this.#chunks = new Stream(options.seed, 'chunks');
+    this.#clocks = new Stream(options.seed, 'clocks');
     this.beginning = begin(options);
     this.invariants = new Invariants(this);
     const { n, spare, seed } = options;
@@ -198,6 +202,12 @@ export class Simulation {
       () => 200,
       () => this.#complain(),
     );
+    if (this.options.clockSpreadMs > 0 || this.options.jumping.length > 0) {
+      this.#every(
+        () => 100 + this.#clocks.below(900),
+        () => this.#setClocks(),
+      );
+    }
     if (this.options.liar === 'adversary') {
       this.#every(
         () => 10 + this.#faults.below(40),
@@ -261,7 +271,7 @@ export class Simulation {
   #crashes(): void {
     if (this.#calm) return;
     const random = this.#faults;
-    const { crashRate, forgetful } = this.options;
+    const { crashRate, forgetful, rotting } = this.options;
     for (const node of this.nodes) {
       if (!node.up) {
         if (random.chance(0.05)) node.start();
@@ -276,6 +286,23 @@ export class Simulation {
       node.loseDisk();
       this.invariants.onLoss(node);
       node.start();
+    }
+    for (const index of rotting) {
+      const node = this.nodes[index]!;
+      if (!node.up || !random.chance(0.004) || !node.disk.rot(random)) continue;
+      node.crash();
+      this.invariants.onCrash(node);
+    }
+  }
+
+  /** Clocks of day; what ticks goes on evenly. */
+  #setClocks(): void {
+    const random = this.#clocks;
+    const { clockSpreadMs, jumping } = this.options;
+    for (const node of random.some(this.nodes)) {
+      const far = jumping.includes(node.index) && random.chance(0.5);
+      const farMs = random.pick([-1, 1]) * random.below(FAR_MS);
+      node.clockAheadMs = this.#calm ? 0 : far ? farMs : random.below(clockSpreadMs + 1);
     }
   }
 
@@ -375,7 +402,9 @@ export class Simulation {
 
   #owes(index: number): boolean {
     return (
-      index < this.options.n && this.isHonest(index) && !this.options.forgetful.includes(index)
+      index < this.options.n &&
+      this.isHonest(index) &&
+      ![...this.options.forgetful, ...this.options.rotting].includes(index)
     );
   }
 

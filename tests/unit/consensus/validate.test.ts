@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { BundlePool } from '../../../consensus/bundle-pool.ts';
 import { decodeCandidate } from '../../../consensus/core/block-tree.ts';
 import type { Candidate } from '../../../consensus/core/block-tree.ts';
-import { proposable, validator } from '../../../consensus/validate.ts';
+import { latestTimeMs, proposable, validator } from '../../../consensus/validate.ts';
 import { hex } from '../../../ledger/bytes.ts';
 import { NODE_SEED, START_MS, crypto } from '../storage/ledger-fixture.ts';
 import { insertNote, makeNotes } from '../storage/notes-fixture.ts';
@@ -29,7 +29,12 @@ beforeEach(() => {
       void wanted.push({ hashes: hashes.map(hex), from: hex(from) }),
   };
   const { chainId } = ledger.writer.data;
-  validate = validator({ crypto, chainId }, new BundlePool(), () => START_MS, chunks);
+  validate = validator(
+    { crypto, chainId },
+    new BundlePool(),
+    () => latestTimeMs(START_MS, 0),
+    chunks,
+  );
 });
 
 afterEach(() => ledger.destroy());
@@ -51,6 +56,26 @@ test('a block waits for its chunks, which are asked of who has proposed it', () 
   expect(wanted).toEqual([asked, asked]);
   here.add(hex(CHUNKS[1]!));
   expect(validate(block)).toBe('valid');
+});
+
+test('a block that is ahead of the clock waits, but not one with the time of the newest block', () => {
+  const context = { crypto, chainId: ledger.writer.data.chainId };
+  const clock = { now: START_MS, tip: START_MS };
+  const latestMs = (): number => latestTimeMs(clock.now, clock.tip);
+  const chunks = { has: () => true, want: () => undefined };
+  const at = validator(context, new BundlePool(), latestMs, chunks);
+  const block = candidate(insertNote(0, 1n));
+  const { timeMs } = block.header;
+  clock.now = timeMs - 3_600_000;
+  clock.tip = timeMs - 1;
+  expect(at(block)).toBe('wait');
+  clock.tip = timeMs;
+  expect(at(block)).toBe('valid');
+  const other = candidate(insertNote(1, 2n));
+  clock.tip = 0;
+  expect(at(other)).toBe('wait');
+  clock.now = other.header.timeMs - 1_000;
+  expect(at(other)).toBe('valid');
 });
 
 test('an invalid block is so whatever chunks are here, and a block without any asks for none', () => {

@@ -4,8 +4,10 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { decodeQuestion, encodeAnswer, encodeQuestion } from '../../../ledger/encoding-repair.ts';
-import type { RepairAnswer, RepairQuestion } from '../../../ledger/encoding-repair.ts';
-import { decodeRowVersion, encodeRowVersion } from '../../../ledger/encoding.ts';
+import type { PeerAnswer, RepairQuestion } from '../../../ledger/encoding-repair.ts';
+import { decodeRowVersion, encodeOperations, encodeRowVersion } from '../../../ledger/encoding.ts';
+import { hex } from '../../../ledger/bytes.ts';
+import { chunkHash } from '../../../ledger/hash.ts';
 import { systemClock } from '../../../server/clock.ts';
 import { damageArchive } from '../../../server/damage-archive.ts';
 import type { Log } from '../../../server/log.ts';
@@ -20,7 +22,13 @@ import type { TestLedger } from '../storage/ledger-fixture.ts';
 import { insertNote, makeNotes } from '../storage/notes-fixture.ts';
 
 const SCRUB_MS = 5;
+/** In which all is looked through once. */
+const PERIOD_MS = 20;
 const WAIT_MS = 20_000;
+
+/** Of a large transaction, and how much of it comes in one answer. */
+const CHUNK = encodeOperations([insertNote(1, 4n), insertNote(1, 5n)]);
+const PART_BYTES = 16;
 
 let ledger: TestLedger;
 let peerDirectory: string;
@@ -44,6 +52,8 @@ beforeEach(() => {
   ledger = makeNotes();
   ledger.run([insertNote(0, 1n), insertNote(0, 2n)]);
   ledger.run([insertNote(1, 3n)]);
+  const hashes = [ledger.writer.putChunk(CHUNK)];
+  ledger.run([{ kind: 'chunks', hashes, bytes: 0 }]);
   ledger.reopen();
   peerDirectory = `${ledger.directory}-peer`;
   cpSync(ledger.directory, peerDirectory, { recursive: true });
@@ -65,15 +75,23 @@ function edit(file: string, sql: string): void {
   database.close();
 }
 
+/** Of the peer; chunks in parts. */
+function honestAnswer(encoded: Uint8Array): PeerAnswer {
+  const question = decodeQuestion(encoded);
+  if (question.kind !== 'chunk') return honest.answer(question as RepairQuestion);
+  const part = CHUNK.subarray(question.from, question.from + PART_BYTES);
+  return { kind: 'chunk', size: CHUNK.length, part };
+}
+
 /** Peers by what each makes of the honest answer. */
-function peersOf(answers: Record<string, (answer: RepairAnswer) => Uint8Array>): Peers {
+function peersOf(answers: Record<string, (answer: PeerAnswer) => Uint8Array>): Peers {
   return {
     connected: () => Object.keys(answers),
     request: (key, question) => {
       const answer = answers[key];
       if (answer === undefined) return Promise.reject(new PeerError('down'));
       try {
-        return Promise.resolve(answer(honest.answer(decodeQuestion(question) as RepairQuestion)));
+        return Promise.resolve(answer(honestAnswer(question)));
       } catch (error) {
         return Promise.reject(error as Error);
       }
@@ -98,6 +116,8 @@ function start(peers: Peers | null): void {
       settle: () => writer.settle(),
       mendState: (work, keep) => new Promise((resolve) => resolve(writer.mendState(work, keep))),
       mendBlock: (block, keep) => new Promise((resolve) => resolve(writer.mendBlock(block, keep))),
+      mendChunk: (hash, bytes, keep) =>
+        new Promise((resolve) => resolve(writer.mendChunk(hash, bytes, keep))),
     },
     crypto,
     peers: () => peers,
@@ -105,7 +125,7 @@ function start(peers: Peers | null): void {
     log,
     clock: systemClock,
     scrubMs: SCRUB_MS,
-    periodMs: 0,
+    periodMs: PERIOD_MS,
     onAlarm: (kind, message) => alarms.push([kind, message]),
     onFailure: (error) => failures.push(error),
   });
@@ -123,7 +143,7 @@ const said = (kind: string): string[] =>
   alarms.filter(([each]) => each === kind).map(([, message]) => message);
 
 /** The same version with another value. */
-function forged(answer: RepairAnswer): Uint8Array {
+function forged(answer: PeerAnswer): Uint8Array {
   if (answer.kind === 'versions') {
     const versions = answer.versions.map(({ version, closed }) => {
       const decoded = decodeRowVersion(version);
@@ -131,6 +151,7 @@ function forged(answer: RepairAnswer): Uint8Array {
     });
     return encodeAnswer({ ...answer, versions });
   }
+  if (answer.kind === 'chunk') return encodeAnswer({ ...answer, part: answer.part.toReversed() });
   if (answer.kind === 'block') return encodeAnswer({ ...answer, body: new Uint8Array([1]) });
   return encodeAnswer({ kind: 'nothing' });
 }
@@ -160,9 +181,29 @@ test('a block and the rows behind it are repaired one after the other', async ()
   expect(scrub.newest()).toEqual([]);
 });
 
+test('a chunk of a large transaction is taken from the peer that has the one of its hash', async () => {
+  edit(blockFile(ledger.directory, 0), 'UPDATE chunk SET bytes=zeroblob(length(bytes))');
+  start(
+    peersOf({
+      liar: forged,
+      broken: () => new Uint8Array([0xff]),
+      empty: () => encodeAnswer({ kind: 'nothing' }),
+      honest: encodeAnswer,
+    }),
+  );
+  await until(() => said('repaired').length > 0);
+  expect(said('damage')).toEqual([
+    expect.stringMatching(/: chunk [0-9a-f]{64} has other content$/),
+  ]);
+  expect(() => repair!.admit()).not.toThrow();
+  const hash = chunkHash(crypto, CHUNK);
+  expect(hex(ledger.writer.blocks.chunk(hash))).toBe(hex(CHUNK));
+  expect(readdirSync(path.join(ledger.directory, 'evidence'))).toHaveLength(1);
+});
+
 test('without a peer that has it the node answers nothing, says so once, and tries again', async () => {
   edit(shardFile(ledger.directory, 0), 'DELETE FROM r200 WHERE _id=1');
-  let others: Record<string, (answer: RepairAnswer) => Uint8Array> = { liar: forged };
+  let others: Record<string, (answer: PeerAnswer) => Uint8Array> = { liar: forged };
   start({
     connected: () => peersOf(others).connected(),
     request: (...asked) => peersOf(others).request(...asked),

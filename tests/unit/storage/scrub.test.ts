@@ -7,6 +7,8 @@ import { Scrub } from '../../../storage/scrub.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { INT4, column, crypto } from './ledger-fixture.ts';
 import { NOTES, insertNote, makeNotes } from './notes-fixture.ts';
+import { hex } from '../../../ledger/bytes.ts';
+import { encodeOperations } from '../../../ledger/encoding.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 import type { TestLedger } from './ledger-fixture.ts';
 
@@ -179,4 +181,36 @@ test('older blocks are looked through slice by slice, and again until they are s
   expect(scrub.newest().map(({ kind }) => kind)).toEqual(['row', 'missing']);
   edit(shardFile(ledger.directory, 0), "UPDATE r200 SET c2='new' WHERE _id=1");
   expect(scrub.newest()).toEqual([]);
+});
+
+test('chunks of large transactions are hashed again, and looked at until they are sound', () => {
+  const [one, two] = [21n, 22n].map((id) => encodeOperations([insertNote(1, id)]));
+  const hashes = [one!, two!].map((bytes) => ledger.writer.putChunk(bytes));
+  ledger.run([{ kind: 'chunks', hashes, bytes: 0 }]);
+  const file = blockFile(ledger.directory, 0);
+  const sentence = `blocks-000000000000.sqlite: chunk ${hex(hashes[1]!)} has other content`;
+  const looked = (): string[] =>
+    scrub.slice().map((finding) => sentenceOf(finding).replace(/^.*\//, ''));
+  expect(looked()).toEqual([]);
+  edit(file, 'UPDATE chunk SET bytes=zeroblob(length(bytes)) WHERE id=2');
+  expect(found()).toEqual([]);
+  expect(looked()).toEqual([sentence]);
+  expect(found()).toEqual([sentence]);
+  expect(looked()).toEqual([sentence]);
+  // Said once, however often it was found.
+  expect(found()).toEqual([sentence]);
+  expect(() => ledger.writer.mendChunk(hashes[1]!, one!, () => undefined)).toThrow('another one');
+  const kept: string[] = [];
+  ledger.writer.mendChunk(hashes[1]!, two!, (place) => kept.push(place));
+  expect(kept).toEqual([`chunk ${hex(hashes[1]!)}`]);
+  expect(found()).toEqual([]);
+  expect(looked()).toEqual([]);
+});
+
+test('what is no hash beside a chunk is a matter of the file', () => {
+  ledger.writer.putChunk(encodeOperations([insertNote(1, 21n)]));
+  edit(blockFile(ledger.directory, 0), "UPDATE chunk SET hash='none'");
+  expect(scrub.slice().map(sentenceOf)).toEqual([
+    expect.stringMatching(/blocks-0{12}\.sqlite: a chunk has no hash$/),
+  ]);
 });
