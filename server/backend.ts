@@ -11,6 +11,7 @@ import type {
   SessionEvents,
   StartupParameters,
 } from './pgwire/backend.ts';
+import { Activity, activityRows } from './session/activity.ts';
 import { SessionContext } from './session/context.ts';
 import type { NodeServices } from './session/services.ts';
 import { Session } from './session/session.ts';
@@ -83,7 +84,9 @@ export class NodeBackend implements Backend {
     applyStartup(settings, startup);
     opened = true;
     settings.reportAll();
-    const context = new SessionContext(services, settings, this.#processId(), role);
+    const { remoteAddress: address, remotePort: port, encrypted } = startup;
+    const activity = new Activity({ address, port, encrypted }, services.nowMicros());
+    const context = new SessionContext(services, settings, this.#processId(), role, activity);
     const session = new Session(context, randomInt(SECRET_MAX), events, (closed) => {
       this.#sessions.delete(closed.processId);
     });
@@ -100,6 +103,12 @@ export class NodeBackend implements Backend {
   roleOf(processId: number): Role | null {
     const role = this.#sessions.get(processId)?.context.sessionRole ?? null;
     return role && (this.#options.services.catalog().roles.get(role.id) ?? role);
+  }
+
+  /** pg_stat_activity, as a role may see it. */
+  activity(role: string): object[] {
+    const contexts = [...this.#sessions.values()].map(({ context }) => context);
+    return activityRows(contexts, this.#options.services.catalog(), role);
   }
 
   /** pg_cancel_backend. */

@@ -345,6 +345,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       }),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
+    activity: (role) => core.sessions?.activity(role) ?? [],
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
     terminate: (processId) => core.sessions?.terminate(processId) ?? false,
   };

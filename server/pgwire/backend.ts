@@ -145,6 +145,7 @@ export interface StartupParameters {
   /** All other start-up parameters, `options` not yet taken apart. */
   readonly settings: ReadonlyMap<string, string>;
   readonly remoteAddress: string;
+  readonly remotePort: number;
   readonly encrypted: boolean;
 }
 

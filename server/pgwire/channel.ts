@@ -47,6 +47,7 @@ export interface ChannelOwner {
 export class Channel {
   readonly framer = new Framer();
   readonly remoteAddress: string;
+  readonly remotePort: number;
   encrypted = false;
   /** Settles when the socket is closed. */
   readonly closed: Promise<void>;
@@ -75,6 +76,7 @@ export class Channel {
     this.#socket = socket;
     this.#stallMsMax = stallMsMax;
     this.remoteAddress = socket.remoteAddress ?? '';
+    this.remotePort = socket.remotePort ?? 0;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });

@@ -86,6 +86,7 @@ export class Handshake {
       database: packet.database,
       settings: packet.settings,
       remoteAddress: channel.remoteAddress,
+      remotePort: channel.remotePort,
       encrypted: channel.encrypted,
     };
   }

@@ -13,6 +13,7 @@ import { standIn } from '../readers/stand-in.ts';
 import type { StandIn } from '../readers/stand-in.ts';
 import type { LockMode } from '../lock-table.ts';
 import { firstAfter } from '../sequences.ts';
+import type { Activity } from './activity.ts';
 import { HeldChunks } from './held-chunks.ts';
 import type { Portal } from './portal.ts';
 import type { Prepared } from './plan.ts';
@@ -28,6 +29,7 @@ export class SessionContext {
   readonly processId: number;
   /** The role that logged in: its key signs. */
   readonly sessionRole: Role;
+  readonly activity: Activity;
   readonly stop = new StopSignal();
   readonly chunks: HeldChunks;
   transaction: OpenTransaction | null = null;
@@ -43,12 +45,19 @@ export class SessionContext {
   /** Where notices of the running statement go. */
   sink: ResultSink | null = null;
 
-  constructor(services: NodeServices, settings: Settings, processId: number, sessionRole: Role) {
+  constructor(
+    services: NodeServices,
+    settings: Settings,
+    processId: number,
+    sessionRole: Role,
+    activity: Activity,
+  ) {
     this.services = services;
     this.chunks = new HeldChunks(services);
     this.settings = settings;
     this.processId = processId;
     this.sessionRole = sessionRole;
+    this.activity = activity;
     // Asked for at start-up (options = '-c role=…'): no other door to it than SET ROLE's.
     if (this.assumedRole !== null) this.assumeRole(this.assumedRole);
   }
@@ -61,6 +70,10 @@ export class SessionContext {
 
   get currentRole(): string {
     return this.assumedRole ?? this.sessionRole.name;
+  }
+
+  get applicationName(): string {
+    return this.settings.get('application_name');
   }
 
   /** The catalog as this session sees it. */

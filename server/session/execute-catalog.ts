@@ -26,16 +26,13 @@ export async function executeCatalogQuery(
   );
   const timeout = session.settings.milliseconds('statement_timeout');
   const light = session.analysisContext();
-  const held = /\bpg_(cursors?|prepared_statements?)\b/i.test(plan.text)
-    ? heldObjects(session.statements, session.portals)
-    : [];
   const call = session.services.analyst.catalogQuery(
     plan.text,
     prepared.parameterOids,
     values,
     [],
     formats,
-    { ...light, settings: new Map([...light.settings, ...held]) },
+    { ...light, settings: new Map([...light.settings, ...nodeSettings(session, plan.text)]) },
     timeout === 0 ? CATALOG_QUERY_MS_MAX : timeout,
   );
   session.stop.onStop((reason) => call.cancel(reason));
@@ -50,4 +47,19 @@ export async function executeCatalogQuery(
   } finally {
     session.stop.onStop(() => {});
   }
+}
+
+/** What the analyst does not know of the sessions, as settings of ours for the functions that ask for it. */
+function nodeSettings(session: SessionContext, text: string): Map<string, string> {
+  const settings = new Map([['trustsql.pid', String(session.processId)]]);
+  if (/\bpg_(cursors?|prepared_statements?)\b/i.test(text)) {
+    for (const [name, held] of heldObjects(session.statements, session.portals)) {
+      settings.set(name, held);
+    }
+  }
+  if (/\bpg_stat_/i.test(text)) {
+    const rows = session.services.activity(session.currentRole);
+    settings.set('trustsql.sessions', JSON.stringify(rows));
+  }
+  return settings;
 }

@@ -65,6 +65,8 @@ export interface NodeServices {
   nowMicros(): bigint;
   /** Role that a session has logged in as; null when there is no such session. */
   roleOf(processId: number): Role | null;
+  /** Rows of pg_stat_activity, as a role may see them. */
+  activity(role: string): object[];
   /** pg_cancel_backend; false when there is no such session. */
   cancelSession(processId: number): boolean;
   /** pg_terminate_backend. */

@@ -51,7 +51,6 @@ export class Session implements WireSession {
   readonly secretKey: number;
   readonly #events: SessionEvents;
   #held: Held | null = null;
-  #running = false;
   #closed = false;
   #idleTimer: NodeJS.Timeout | null = null;
   readonly #onClose: (session: Session) => void;
@@ -162,6 +161,7 @@ export class Session implements WireSession {
     return this.#then(this.#settleHeld(), () => {
       this.#arrive();
       const portal = this.#portal(name);
+      this.context.activity.query = portal.prepared.text;
       this.#checkAllowed(portal.prepared.statement);
       if (
         portal.outcome === null &&
@@ -220,13 +220,14 @@ export class Session implements WireSession {
       this.#arrive();
       this.dropPortal('');
       this.statements.delete('');
+      this.context.activity.query = text;
       const single = this.#tryCached(text, sink);
       return this.#afterSync(single === null ? this.#queryText(text, sink) : single);
     }) as void | Promise<void>;
   }
 
   cancel(): void {
-    if (this.#running) this.context.stop.stop(canceledByUser());
+    if (this.context.activity.running) this.context.stop.stop(canceledByUser());
   }
 
   /** Ends the session from outside (shutdown, pg_terminate_backend). */
@@ -441,8 +442,8 @@ export class Session implements WireSession {
 
   /** Runs a statement with its time-out, and marks the transaction failed when it throws. */
   #guarded<T>(sink: ResultSink | null, work: () => T | Promise<T>): T | Promise<T> {
-    this.#running = true;
     const { context } = this;
+    context.activity.running = true;
     context.sink = sink;
     const ms = context.settings.milliseconds('statement_timeout');
     const timer = ms === 0 ? null : setTimeout(() => context.stop.stop(statementTimeout()), ms);
@@ -466,7 +467,7 @@ export class Session implements WireSession {
   }
 
   #ended(timer: NodeJS.Timeout | null): void {
-    this.#running = false;
+    this.context.activity.ended(this.context.services.nowMicros());
     this.context.sink = null;
     this.context.stop.reset();
     if (timer !== null) clearTimeout(timer);

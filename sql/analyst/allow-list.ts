@@ -10,6 +10,9 @@ import { walkTree } from '../node-tree-text.ts';
 import type { TreeNode } from '../node-tree-text.ts';
 import type { CatalogResolver } from './resolver.ts';
 
+/** Function of the session that the mirror answers too, beside catalogs: its value comes with the call. */
+const BACKEND_PID = 'pg_backend_pid';
+
 /** Functions of the session: answered by the node, never by the mirror. */
 const SESSION: ReadonlySet<string> = new Set([
   'nextval',
@@ -17,7 +20,7 @@ const SESSION: ReadonlySet<string> = new Set([
   'setval',
   'lastval',
   'set_config',
-  'pg_backend_pid',
+  BACKEND_PID,
   'pg_sleep',
   'pg_sleep_for',
   'pg_sleep_until',
@@ -77,10 +80,18 @@ const HARMLESS = new RegExp(
  */
 const PG_DUMP_GUARD = 'restrict_nonsystem_relation_kind';
 
-/** Does the statement call a function of the session? */
-export function sessionOnly(tree: TreeNode, resolver: CatalogResolver, text: string): boolean {
+/** Does the statement call a function of the session? @param catalogs  whether it reads any */
+export function sessionOnly(
+  tree: TreeNode,
+  resolver: CatalogResolver,
+  text: string,
+  catalogs: boolean,
+): boolean {
   if (text.includes(PG_DUMP_GUARD)) return false;
-  return functionsOf(tree, resolver).some(({ name }) => SESSION.has(name) || /advisory/.test(name));
+  return functionsOf(tree, resolver).some(
+    ({ name }) =>
+      (SESSION.has(name) && !(catalogs && name === BACKEND_PID)) || /advisory/.test(name),
+  );
 }
 
 /** @throws SqlError 42501 for the first function that may not run in the mirror */
@@ -90,7 +101,7 @@ export function runnable(tree: TreeNode, resolver: CatalogResolver, text: string
   }
   for (const { name, volatility } of functionsOf(tree, resolver)) {
     if (name === 'set_config' && text.includes(PG_DUMP_GUARD)) continue;
-    if (volatility !== 'immutable' && !HARMLESS.test(name)) {
+    if (volatility !== 'immutable' && !HARMLESS.test(name) && name !== BACKEND_PID) {
       throw new SqlError(SQLSTATE.insufficientPrivilege, `permission denied for function ${name}`);
     }
   }

@@ -123,7 +123,12 @@ function withoutNotNull(postgres: Postgres, view: string): void {
   postgres.run(`create or replace view information_schema.${view} as ${definition}`);
 }
 
-/** What the session holds comes with its call, as JSON in settings of ours (server/session/held-objects.ts). */
+/** Microseconds since 2000-01-01 as a timestamp. */
+function instant(micros: string): string {
+  return `timestamptz '2000-01-01 00:00:00+00' + s.${micros} * interval '1 microsecond'`;
+}
+
+/** What the node knows of its sessions comes with the call, in settings of ours (server/session/execute-catalog.ts). */
 const SESSION_VIEWS = `
   create or replace function pg_catalog.pg_prepared_statement(out name text, out statement text,
       out prepare_time timestamptz, out parameter_types regtype[], out result_types regtype[],
@@ -140,7 +145,31 @@ const SESSION_VIEWS = `
       select name, statement, is_holdable, is_binary, null::bool, null::timestamptz
       from pg_catalog.json_to_recordset(
         coalesce(pg_catalog.trustsql_setting('trustsql.cursors', true), '[]')::json)
-        as held (name text, statement text, is_holdable bool, is_binary bool) $$;`;
+        as held (name text, statement text, is_holdable bool, is_binary bool) $$;
+  create or replace function pg_catalog.pg_backend_pid() returns int4 language sql stable
+    as $$ select pg_catalog.trustsql_setting('trustsql.pid', true)::int4 $$;
+  create or replace function pg_catalog.pg_stat_get_activity(pid int4, out datid oid, out pid int4,
+      out usesysid oid, out application_name text, out state text, out query text, out wait_event_type text,
+      out wait_event text, out xact_start timestamptz, out query_start timestamptz,
+      out backend_start timestamptz, out state_change timestamptz, out client_addr inet,
+      out client_hostname text, out client_port int4, out backend_xid xid, out backend_xmin xid,
+      out backend_type text, out ssl bool, out sslversion text, out sslcipher text, out sslbits int4,
+      out ssl_client_dn text, out ssl_client_serial numeric, out ssl_issuer_dn text, out gss_auth bool,
+      out gss_princ text, out gss_enc bool, out gss_delegation bool, out leader_pid int4, out query_id int8)
+    returns setof record language sql stable as $$
+      select (select oid from pg_catalog.pg_database where datname = current_database()), s.pid,
+        to_regrole(quote_ident(rolname))::oid, s.application_name, s.state, s.query, s.wait_event_type,
+        s.wait_event, ${instant('xact_start')}, ${instant('query_start')}, ${instant('backend_start')},
+        ${instant('state_change')}, s.client_addr, null::text, s.client_port, null::xid, null::xid,
+        s.backend_type, s.ssl, null::text, null::text, null::int4, null::text, null::numeric, null::text,
+        case when s.state is not null then false end, null::text, case when s.state is not null then false end,
+        case when s.state is not null then false end, null::int4, null::int8
+      from pg_catalog.json_to_recordset(
+        coalesce(pg_catalog.trustsql_setting('trustsql.sessions', true), '[]')::json)
+        as s (pid int4, rolname name, application_name text, state text, query text, wait_event_type text,
+          wait_event text, xact_start int8, query_start int8, backend_start int8, state_change int8,
+          client_addr inet, client_port int4, backend_type text, ssl bool)
+      where $1 is null or s.pid = $1 $$;`;
 
 /** Answered by the node (server/session/ledger-functions.ts); here only their names and types count. */
 const LEDGER_FUNCTIONS = `

@@ -81,6 +81,8 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'application_name',
   'trustsql.statements',
   'trustsql.cursors',
+  'trustsql.sessions',
+  'trustsql.pid',
 ]);
 
 export class Mirror {
@@ -161,7 +163,7 @@ export class Mirror {
       const catalogOnly =
         !relations.some((oid) => state.names.relations.has(oid)) &&
         tree.fields.get('commandType') === '1' &&
-        !sessionOnly(tree, state.resolver, text);
+        !sessionOnly(tree, state.resolver, text, relations.length > 0);
       return {
         parameters: described.parameterOids.map((oid) => ({
           typeOid: oid,

@@ -210,7 +210,68 @@ describe('sessions', () => {
     },
     TIMEOUT_MS,
   );
+
+  test(
+    'pg_stat_activity shows what everybody does, and to others than a superuser only their own',
+    async () => {
+      await steady.query(`CREATE ROLE watcher LOGIN PASSWORD 'seen enough 17'`);
+      const [busy, open, failed] = [await connect(), await connect(), await connect()];
+      await open.query('BEGIN');
+      await open.query('SELECT 1');
+      await failed.query('BEGIN');
+      await expect(failed.query('SELECT 1/0')).rejects.toMatchObject({ code: '22012' });
+      const sleeping = expect(busy.query('SELECT pg_sleep(60)')).rejects.toMatchObject({
+        code: '57014',
+      });
+      const others =
+        'SELECT pid, state, query FROM pg_stat_activity WHERE pid <> pg_backend_pid() ORDER BY backend_start';
+      const pids = [busy, open, failed].map((client) => pidOf(client));
+      const seen = async () => {
+        const { rows } = await steady.query(others);
+        return rows.filter(({ pid }) => pids.includes(pid));
+      };
+      const expected = [
+        { pid: pids[0], state: 'active', query: 'SELECT pg_sleep(60)' },
+        { pid: pids[1], state: 'idle in transaction', query: 'SELECT 1' },
+        { pid: pids[2], state: 'idle in transaction (aborted)', query: 'SELECT 1/0' },
+      ];
+      // The statement is on its way.
+      while ((await seen())[0]?.state !== 'active') await setTimeout(10);
+      expect(await seen()).toEqual(expected);
+      await open.query('ROLLBACK');
+      expect((await seen())[1]).toMatchObject({ state: 'idle', query: 'ROLLBACK' });
+
+      const ofWatcher = new URL(url);
+      [ofWatcher.username, ofWatcher.password] = ['watcher', 'seen enough 17'];
+      const watcher = new pg.Client({ connectionString: ofWatcher.href });
+      await watcher.connect();
+      const { rows } = await watcher.query(
+        'SELECT usename, query, state, client_port IS NULL AS hidden FROM pg_stat_activity WHERE pid IN ($1, pg_backend_pid()) ORDER BY 1',
+        [pids[0]],
+      );
+      expect(rows).toEqual([
+        { usename: 'admin', query: '<insufficient privilege>', state: null, hidden: true },
+        {
+          usename: 'watcher',
+          query: expect.stringMatching(/^SELECT usename/),
+          state: 'active',
+          hidden: false,
+        },
+      ]);
+
+      expect((await steady.query('SELECT pg_cancel_backend($1)', [pids[0]])).rows).toEqual([
+        { pg_cancel_backend: true },
+      ]);
+      await sleeping;
+      for (const client of [busy, open, failed, watcher]) await client.end();
+    },
+    TIMEOUT_MS,
+  );
 });
+
+function pidOf(client: pg.Client): number {
+  return (client as unknown as { processID: number }).processID;
+}
 
 /** What psql sends for Ctrl-C: a connection of its own, with the key of the session. */
 async function cancel(client: pg.Client, port: number): Promise<void> {
