@@ -114,6 +114,14 @@ const evidenceCodec: Codec<Evidence> = variants<Evidence, 'kind'>('kind', {
     { vote: voteCodec, headers: list(headerBytes, LIMITS.windowMax, 1), report: reportCodec },
   ],
   newTerm: [3, { newTerm: newTermCodec }],
+  health: [
+    4,
+    {
+      health: healthCodec,
+      headers: list(headerBytes, LIMITS.certificateSpanMax, 1),
+      certificate,
+    },
+  ],
 });
 
 const lastVote = record<LastVote>({

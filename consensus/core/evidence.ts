@@ -4,10 +4,12 @@
 //   votes       one member voted for two blocks at one place
 //   report      a member acknowledged a block of a term, and entering a later term said it had not
 //   newTerm     a leader opened a term with something else than follows from the reports it gives
+//   health      a member signed that it has another block or result at a height than is confirmed
 //
 // None can be made against a member that follows the protocol and keeps its disk.
 
 import { equal } from '../../ledger/bytes.ts';
+import { checkConfirms, checkVotes } from '../../ledger/certificate-check.ts';
 import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import { isFormatError } from '../../ledger/error.ts';
 import { leaderOf, quorumsOf } from '../../ledger/epoch.ts';
@@ -17,6 +19,7 @@ import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import { decodeEvidence, encodeEvidence, encodeUnsignedNewTerm } from './codec.ts';
 import { verifyStatement } from './context.ts';
+import { isHealth } from './health.ts';
 import type { Evidence, NewTerm, Report, SignedHeader } from './message.ts';
 import type { OpenReport } from './select.ts';
 import { openReport, select, tryDecodeHeader } from './select.ts';
@@ -38,6 +41,8 @@ export function accusedBy(
       return falseReport(context, anchor, evidence);
     case 'newTerm':
       return falseNewTerm(context, anchor, evidence.newTerm);
+    case 'health':
+      return falseHealth(context, evidence);
   }
 }
 
@@ -165,6 +170,25 @@ export function followsFrom(
     selection.mode === mode &&
     equal(selection.hash, hash)
   );
+}
+
+/** Whoever signs health has seen the same height confirmed, and compared it with its own. */
+function falseHealth(
+  context: CertificateContext,
+  { health, headers, certificate }: Extract<Evidence, { kind: 'health' }>,
+): number | null {
+  const [first, last] = [tryDecodeHeader(headers[0]!), tryDecodeHeader(headers.at(-1)!)];
+  if (first === null || last === null || !isHealth(context, health)) return null;
+  const otherBlock =
+    first.height === health.height && !equal(headerHash(context.crypto, headers[0]!), health.hash);
+  const otherResult =
+    first.executed.height === health.height &&
+    !equal(first.executed.receiptsRoot, health.receiptsRoot);
+  if (!otherBlock && !otherResult) return null;
+  if (!lead(context, first.parent, headers)) return null;
+  const named = equal(headerHash(context.crypto, headers.at(-1)!), certificate.hash);
+  if (!named || checkConfirms(certificate, last) !== null) return null;
+  return checkVotes(context, certificate) === null ? health.member : null;
 }
 
 /** Keeps and spreads a proof that was found here. */

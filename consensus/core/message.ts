@@ -49,7 +49,7 @@ export interface NewTerm {
   readonly signature: Uint8Array;
 }
 
-/** A member has checked what it stores, and this is what it has at a height. */
+/** What a member has at a height, said when that is confirmed. */
 export interface Health {
   readonly epoch: number;
   readonly member: number;
@@ -113,4 +113,11 @@ export type Evidence =
       readonly headers: readonly Uint8Array[];
       readonly report: Report;
     }
-  | { readonly kind: 'newTerm'; readonly newTerm: NewTerm };
+  | { readonly kind: 'newTerm'; readonly newTerm: NewTerm }
+  | {
+      readonly kind: 'health';
+      readonly health: Health;
+      /** Encoded, each the next one's parent: the first is of that height or carries its result, the last is certified. */
+      readonly headers: readonly Uint8Array[];
+      readonly certificate: VoteCertificate;
+    };

@@ -16,6 +16,7 @@ import type { ReplicaOptions } from './context.ts';
 import { anchorOf, voterOf } from './context.ts';
 import type { DurableState, LastVote } from './durable.ts';
 import type { AlarmKind, Effect } from './event.ts';
+import type { Mark } from './health.ts';
 import type { Health, Message, NewTerm } from './message.ts';
 import type { OpenReport, Selection } from './select.ts';
 import { Votes } from './votes.ts';
@@ -90,8 +91,8 @@ export class State {
   /** Encoded evidence, by the member it proves a liar. */
   readonly proven = new Map<number, Uint8Array>();
   readonly health = new Map<number, Health>();
-  /** Confirmed blocks not executed yet about which health is to be said. */
-  marks: { readonly height: number; readonly hash: Uint8Array }[] = [];
+  /** The newest heights about which health is said, ascending. */
+  readonly marks: Mark[] = [];
   complainers = new Set<string>();
   pendingRules: {
     rules: Rules;

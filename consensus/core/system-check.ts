@@ -12,17 +12,14 @@ import { isFormatError, tryDecode } from '../../ledger/error.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
 import type { Mode } from '../../ledger/vote.ts';
 import type { Candidate } from './block-tree.ts';
-import { decodeEvidence, decodeHealth, encodeHealth, encodeUnsignedHealth } from './codec.ts';
+import { decodeEvidence, decodeHealth, encodeHealth } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
 import { verifyStatement } from './context.ts';
 import { accusedBy } from './evidence.ts';
+import { isHealth } from './health.ts';
 import type { Health } from './message.ts';
 import type { State } from './state.ts';
 
-/** Health is signed at heights that are multiples of this. */
-export const HEALTH_EVERY_BLOCKS = 8;
-/** Such heights kept until they are executed; a node that lags further is not well. */
-export const HEALTH_MARKS_MAX = 8;
 /** How old a height at which all are well may be. */
 const HEALTH_AGE_BLOCKS = 64;
 /** Frauds recorded by one block: their proofs must fit into it. */
@@ -105,7 +102,7 @@ function mayReturn(
     return false;
   return health.every(
     (each, member) =>
-      each?.member === member && agrees(each, first) && isHealth(options, config, each),
+      each?.member === member && agrees(each, first) && isHealth({ ...options, config }, each),
   );
 }
 
@@ -118,13 +115,6 @@ export function hasDwelt({ switched, timers }: EpochConfig, header: Header): boo
 
 function agrees(a: Health, b: Health): boolean {
   return a.height === b.height && equal(a.hash, b.hash) && equal(a.receiptsRoot, b.receiptsRoot);
-}
-
-export function isHealth(options: ReplicaOptions, config: EpochConfig, health: Health): boolean {
-  if (health.epoch !== config.epoch || health.member >= config.members.length) return false;
-  const { publicKey } = config.members[health.member]!;
-  const encoded = encodeUnsignedHealth(health);
-  return verifyStatement(options, publicKey, 'health', encoded, health.signature);
 }
 
 /** New rules are signed for this epoch, so that none can be brought up again later. */

@@ -24,13 +24,13 @@ import { decodeCandidate, keyOf } from './block-tree.ts';
 import { askVoterForBlocks, fetchBlock, fetchMissing } from './catch-up.ts';
 import { isCertified, isHigher } from './context.ts';
 import { beginEpoch } from './epoch-change.ts';
+import { markConfirmed } from './health.ts';
 import { judge } from './judge.ts';
 import type { Message, SignedBlock } from './message.ts';
 import { accuse } from './evidence.ts';
 import { leaveAmnesia } from './recovery.ts';
 import { tryDecodeHeader } from './select.ts';
 import type { State } from './state.ts';
-import { HEALTH_EVERY_BLOCKS, HEALTH_MARKS_MAX } from './system-check.ts';
 import { acknowledgeOpening, enterTerm, tryOpenings } from './term-change.ts';
 
 export function onBlock(s: State, message: Extract<Message, { kind: 'block' }>): void {
@@ -292,6 +292,7 @@ function confirm(s: State, certificate: VoteCertificate): void {
   if (path.length > LIMITS.certificateSpanMax) return askVoterForBlocks(s, certificate);
   s.confirming = certificate;
   for (const ancestor of path) confirmOne(s, ancestor, certificate);
+  markConfirmed(s, path, certificate);
   s.failedTerms = 0;
   s.times.confirmed = s.times.now;
   s.times.unconfirmed = s.highest.height > s.root.height ? s.times.now : null;
@@ -313,10 +314,6 @@ function confirmOne(s: State, block: Candidate, certificate: Certificate): void 
   const { header, bundles, system, hash, signed } = block;
   s.tree.confirm(block, nextConfig(s.config, header, system));
   s.results = s.results.filter(({ height }) => height >= header.executed.height);
-  if (block.height % HEALTH_EVERY_BLOCKS === 0) {
-    s.marks.push({ height: block.height, hash });
-    if (s.marks.length > HEALTH_MARKS_MAX) s.marks.shift();
-  }
   const confirmed = { header, bundles, system, certificate };
   s.effects.push({ kind: 'confirmed', block: confirmed, hash, signed });
 }

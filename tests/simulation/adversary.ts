@@ -4,7 +4,7 @@
 // reports, makes every certificate there is, and shows each to whom it likes.
 
 import { equal, hex } from '../../ledger/bytes.ts';
-import { encodeBody, encodeHeader } from '../../ledger/encoding.ts';
+import { decodeHeader, encodeBody, encodeHeader } from '../../ledger/encoding.ts';
 import { leaderOf, memberOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { bodyHash, headerHash } from '../../ledger/hash.ts';
@@ -19,7 +19,13 @@ import {
   encodeUnsignedReport,
 } from '../../consensus/core/codec.ts';
 import { signStatement } from '../../consensus/core/context.ts';
-import type { Evidence, Message, Report, SignedBlock } from '../../consensus/core/message.ts';
+import type {
+  Evidence,
+  Health,
+  Message,
+  Report,
+  SignedBlock,
+} from '../../consensus/core/message.ts';
 import { nextHeader } from '../../consensus/core/proposing.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import type { State } from '../../consensus/core/state.ts';
@@ -38,6 +44,8 @@ export class Adversary {
   >();
   readonly #reports = new Map<string, Map<number, Report>>();
   readonly #proposed: SignedBlock[] = [];
+  /** The newest of each honest member. */
+  readonly #health = new Map<number, Health>();
 
   constructor(simulation: Simulation, random: Stream) {
     this.#simulation = simulation;
@@ -53,6 +61,7 @@ export class Adversary {
     if (message.kind === 'vote') this.#keepVote(message.vote);
     if (message.kind === 'report') this.#keepReport(message.report);
     if (message.kind === 'block') this.#keepBlock(message.block);
+    if (message.kind === 'health') this.#health.set(message.health.member, message.health);
   }
 
   #keepBlock(block: SignedBlock): void {
@@ -201,8 +210,38 @@ export class Adversary {
       if (report === undefined || block === undefined) continue;
       made.push({ kind: 'report', vote, headers: [block.header], report });
     }
+    made.push(...this.#denials(s));
     const evidence = encodeEvidence(this.#random.pick(made));
     this.#send(liar, { kind: 'evidence', evidence }, this.#anyone());
+  }
+
+  /** Headers that say otherwise than an honest member's health, as if they were confirmed. */
+  #denials({ confirming, highest }: State): Evidence[] {
+    const { crypto } = this.#simulation.beginning;
+    const made: Evidence[] = [];
+    for (const health of this.#health.values()) {
+      for (const { header: encoded } of this.#proposed) {
+        const header = decodeHeader(encoded);
+        const about = header.height === health.height || header.executed.height === health.height;
+        if (!about || confirming === null) continue;
+        const executed = { ...header.executed, receiptsRoot: health.hash };
+        const lie = encodeHeader({ ...header, timeMs: header.timeMs + 1, executed });
+        const { height } = header;
+        const forged = { ...confirming, height, hash: headerHash(crypto, lie) };
+        const certified = this.#proposed.find((block) =>
+          equal(headerHash(crypto, block.header), confirming.hash),
+        );
+        made.push(
+          { kind: 'health', health, headers: [encoded], certificate: highest },
+          { kind: 'health', health, headers: [lie], certificate: confirming },
+          { kind: 'health', health, headers: [lie], certificate: forged },
+        );
+        if (certified === undefined) continue;
+        const headers = [lie, certified.header];
+        made.push({ kind: 'health', health, headers, certificate: confirming });
+      }
+    }
+    return made;
   }
 
   /** For anything that somebody has voted for. */

@@ -24,8 +24,9 @@ import type { Bundle } from '../../ledger/transaction.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
-import type { Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
+import type { Health, Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
+import type { State } from '../../consensus/core/state.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
 import { INVALID, chunksOf } from './node.ts';
 import type { SimNode } from './node.ts';
@@ -133,6 +134,16 @@ export class Invariants {
       );
     }
     if (message.kind === 'newTerm') this.#onNewTerm(node, message.newTerm);
+    if (message.kind === 'health') this.#onHealth(node, message.health);
+  }
+
+  /** Nobody honest signs anything else than is confirmed, whatever its disk has made of it. */
+  #onHealth(node: SimNode, { height, hash, receiptsRoot, member, epoch }: Health): void {
+    // What others have said may be passed on.
+    if (!equal(this.#configs.get(epoch)!.members[member]!.publicKey, node.key)) return;
+    const same =
+      this.#confirmed.get(height) === hex(hash) && equal(node.roots[height]!, receiptsRoot);
+    this.#check(same, `${node.index} says it has something else at ${height} than is confirmed`);
   }
 
   /** A term after one in bft mode is in bft mode, as far as the reports show. */
@@ -309,7 +320,9 @@ export class Invariants {
     if (effect.kind === 'alarm') {
       const { alarm, message } = effect;
       this.#check(alarm !== 'fork', `${node.index}: ${message}`);
-      this.#check(alarm !== 'divergence' || this.#simulation.options.liars.length > 0, message);
+      const { liars, damaged } = this.#simulation.options;
+      const expected = liars.length + damaged.length > 0;
+      this.#check(alarm !== 'divergence' || expected, message);
     }
     if (effect.kind === 'readReady') {
       const began = this.#reads.get(effect.id) ?? 0;
@@ -445,6 +458,20 @@ export class Invariants {
     this.#check(!isHonest.call(this.#simulation, index), `honest member ${index} is suspended`);
   }
 
+  /** Whoever was heard to say something else than is confirmed is found out. */
+  #checkCompared({ marks, health, proven, config }: State): void {
+    for (const { height, hash, result } of marks) {
+      for (const said of health.values()) {
+        if (said.height !== height) continue;
+        const same =
+          equal(said.hash, hash) &&
+          (result === null || equal(said.receiptsRoot, result.receiptsRoot));
+        const found = proven.has(said.member) || config.suspended.includes(said.member);
+        this.#check(same || found, `member ${said.member} lies about ${height} unnoticed`);
+      }
+    }
+  }
+
   #standing(node: SimNode): Standing {
     const known = this.#standings.get(node.index);
     if (known !== undefined) return known;
@@ -496,6 +523,7 @@ export class Invariants {
       `${node.index} holds too many certificates`,
     );
     for (const accused of s.proven.keys()) this.#checkAccused(s.config, accused);
+    this.#checkCompared(s);
     Object.assign(standing, {
       epoch,
       term,

@@ -545,6 +545,64 @@ const EVIDENCE: readonly Mutation[] = [
   ),
 ];
 
+/** What members say of themselves. */
+const HEALTH: readonly Mutation[] = [
+  among(
+    { n: 4, liar: 'mutator', liars: [0], forgetful: [], load: 60 },
+    core(
+      'nobody compares what members say of themselves',
+      'health.ts',
+      '  if (mark !== undefined) compare(s, mark, health);',
+      '',
+    ),
+  ),
+  among(
+    { n: 4, liar: 'mutator', liars: [0], forgetful: [], load: 60 },
+    core(
+      'what was said before it was confirmed is not compared',
+      'health.ts',
+      '  for (const health of s.health.values()) compare(s, mark, health);',
+      '',
+    ),
+  ),
+  among(
+    { n: 4, liar: 'none', liars: [], forgetful: [], damaged: [1], load: 60 },
+    core(
+      'signs what it has got, not what is confirmed',
+      'health.ts',
+      '  if (!equal(own, result.receiptsRoot)) {',
+      '  if (false) {',
+    ),
+  ),
+  among(
+    { ...FOUR, load: 60 },
+    core(
+      'health is denied by a header that votes do not name',
+      'evidence.ts',
+      '  if (!named || checkConfirms(certificate, last) !== null) return null;',
+      '',
+    ),
+  ),
+  among(
+    { ...FOUR, load: 60 },
+    core(
+      'health is denied by votes that nobody has cast',
+      'evidence.ts',
+      '  return checkVotes(context, certificate) === null ? health.member : null;',
+      '  return health.member;',
+    ),
+  ),
+  among(
+    { ...FOUR, load: 60 },
+    core(
+      'health is denied by a header that is not below the confirmed one',
+      'evidence.ts',
+      '  if (!lead(context, first.parent, headers)) return null;',
+      '',
+    ),
+  ),
+];
+
 const READS: readonly Mutation[] = [
   core('a read asks nobody', 'recovery.ts', '  if (reached.length < s.quorums.report) return;', ''),
   core(
@@ -571,6 +629,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...CRASHES,
   ...BLOCKS,
   ...EVIDENCE,
+  ...HEALTH,
   ...READS,
 ];
 

@@ -44,6 +44,8 @@ export interface Surroundings {
   readonly wallMs: () => number;
   /** It lies: it votes and proposes whatever chunks it has. */
   readonly careless: boolean;
+  /** It gets other results than it should. */
+  readonly damaged: boolean;
   /** Looks for a chunk at the other nodes; `gotChunk` follows if one has it. */
   readonly findChunk: (node: SimNode, name: string) => void;
   readonly send: (from: SimNode, to: Uint8Array | null, bytes: Uint8Array) => void;
@@ -52,6 +54,8 @@ export interface Surroundings {
 }
 
 export const TICK_MS = 40;
+/** A damaged node is wrong about so many blocks; some of them are heights at which health is said. */
+const DAMAGE_EVERY_BLOCKS = 16;
 /** A transaction that begins with this byte is invalid to everyone. */
 export const INVALID = 0xff;
 /** One that begins with this byte names a chunk of its own. */
@@ -298,8 +302,14 @@ export class SimNode {
     }
     const receiptsRoot = this.#execute(this.roots.at(-1)!, next.block);
     this.roots.push(receiptsRoot);
-    this.step({ kind: 'executed', height, receiptsRoot });
+    this.step({ kind: 'executed', height, receiptsRoot: this.#told(height, receiptsRoot) });
     if (this.queue.length === 0) this.step({ kind: 'demand', waiting: false });
+  }
+
+  /** What it believes to have got. */
+  #told(height: number, receiptsRoot: Uint8Array): Uint8Array {
+    const wrong = this.#world.damaged && height % DAMAGE_EVERY_BLOCKS === 0;
+    return wrong ? this.#beginning.crypto.sha256(receiptsRoot) : receiptsRoot;
   }
 
   #propose(urgent = false): void {

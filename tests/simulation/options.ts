@@ -34,6 +34,8 @@ export interface Options {
   readonly complaints: number;
   /** Chance that a bundle names a chunk, which not all nodes are given. */
   readonly chunked: number;
+  /** Members that get other results than they should, now and then, and do not know it; among the `f` as well. */
+  readonly damaged: readonly number[];
   readonly events: number;
   readonly realCrypto: boolean;
 }
@@ -47,6 +49,7 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
   const faulty = shuffled(random, n).slice(0, f);
   const forgets = random.below(4) === 0 ? random.below(f + 1) : 0;
   const liar: Liar = random.pick(['none', 'twin', 'mutator', 'adversary', 'adversary', 'silent']);
+  const honest = liar === 'none' && changes.liar === undefined;
   return {
     seed,
     n,
@@ -69,6 +72,7 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
     membershipChanges: random.chance(0.2),
     complaints: random.pick([0, 0, 0.1, 0.5]),
     chunked: random.pick([0, 0, 0.1, 0.4]),
+    damaged: honest && random.chance(0.5) ? faulty.slice(forgets) : [],
     events: 1_500,
     realCrypto: false,
     ...changes,

@@ -102,6 +102,7 @@ export class Simulation {
       executeMs: options.executeMs,
       wallMs: () => START_MS + Math.floor(schedule.nowMs),
       careless: !this.isHonest(index),
+      damaged: options.damaged.includes(index),
       findChunk: (node, name) => this.#findChunk(node, name),
       send: (from, to, bytes) => this.#sent(from, to, bytes),
       onEffect: (node, effect) => this.#onEffect(node, effect),
