@@ -30,6 +30,9 @@ export interface ReplicaOptions {
   readonly incarnation: number;
 }
 
+/** Blocks that a statement of a member may be older than the block that stands on it. */
+export const STATEMENT_AGE_BLOCKS = 64;
+
 /** Index of a node among the members that vote, or -1: in solo nobody does. */
 export function voterOf(config: EpochConfig, publicKey: Uint8Array): number {
   return config.policy === 'solo' ? -1 : memberOf(config, publicKey);

@@ -34,6 +34,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.waiting = [];
   s.proven.clear();
   s.health.clear();
+  s.suspicions.clear();
   s.marks.length = 0;
   s.complainers.clear();
   s.pendingRules = null;

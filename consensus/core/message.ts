@@ -1,7 +1,7 @@
 // Messages between nodes, and the statements that members sign. Pure types.
 //
 // Whoever receives a message knows from which node: the transport has authenticated it. What others must be
-// able to check, blocks, votes, certificates, reports, new terms and health, is signed besides.
+// able to check, blocks, votes, certificates, reports, new terms, health and suspicions, is signed besides.
 
 import type { VoteCertificate, Vote, Mode } from '../../ledger/vote.ts';
 
@@ -59,6 +59,18 @@ export interface Health {
   readonly signature: Uint8Array;
 }
 
+/** A member holds another to be no help; a claim, no proof. */
+export interface Suspicion {
+  readonly epoch: number;
+  readonly member: number;
+  readonly peer: number;
+  /** Nothing is heard of it; or it is there, and has not said for long that it has what is confirmed. */
+  readonly reason: 'silent' | 'unwell';
+  /** Newest confirmed height of the member when it said so. */
+  readonly height: number;
+  readonly signature: Uint8Array;
+}
+
 export type Message =
   | {
       readonly kind: 'block';
@@ -100,7 +112,8 @@ export type Message =
       readonly height: number;
     }
   | { readonly kind: 'evidence'; readonly evidence: Uint8Array }
-  | { readonly kind: 'health'; readonly health: Health };
+  | { readonly kind: 'health'; readonly health: Health }
+  | { readonly kind: 'suspicion'; readonly suspicion: Suspicion };
 
 /** Proof that a member has lied; `consensus/core/evidence.ts` says what each shows. */
 export type Evidence =

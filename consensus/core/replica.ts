@@ -25,6 +25,7 @@ import type { Message } from './message.ts';
 import { askForContent, onPropose, pathAhead } from './proposing.ts';
 import { beginAmnesia, onFloor, onProbe, onRead, restoreState, serveReads } from './recovery.ts';
 import { State } from './state.ts';
+import { onSuspicion } from './suspicion.ts';
 import { isApproved } from './system-check.ts';
 import { onNewTerm, onReport, onWish, suspect } from './term-change.ts';
 import { onHeard, onLeaderHeard, onTick } from './timers.ts';
@@ -232,6 +233,8 @@ function dispatch(s: State, from: Uint8Array, member: number, message: Message):
       return onEvidence(s, message.evidence);
     case 'health':
       return onHealth(s, message.health);
+    case 'suspicion':
+      return onSuspicion(s, message.suspicion);
   }
   message satisfies never;
 }

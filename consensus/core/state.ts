@@ -17,7 +17,7 @@ import { anchorOf, voterOf } from './context.ts';
 import type { DurableState, LastVote } from './durable.ts';
 import type { AlarmKind, Effect } from './event.ts';
 import type { Mark } from './health.ts';
-import type { Health, Message, NewTerm } from './message.ts';
+import type { Health, Message, NewTerm, Suspicion } from './message.ts';
 import type { OpenReport, Selection } from './select.ts';
 import { Votes } from './votes.ts';
 
@@ -91,6 +91,8 @@ export class State {
   /** Encoded evidence, by the member it proves a liar. */
   readonly proven = new Map<number, Uint8Array>();
   readonly health = new Map<number, Health>();
+  /** The newest of each member, by the member that it names. */
+  readonly suspicions = new Map<number, Map<number, Suspicion>>();
   /** The newest heights about which health is said, ascending. */
   readonly marks: Mark[] = [];
   complainers = new Set<string>();

@@ -7,6 +7,7 @@ import { sendStatus } from './catch-up.ts';
 import { sendProposal } from './proposing.ts';
 import { retryProbes, retryReads } from './recovery.ts';
 import type { State } from './state.ts';
+import { saySuspicions, silentMs } from './suspicion.ts';
 import { sendReport, sendWish, suspect } from './term-change.ts';
 import { advance, sendVote } from './voting.ts';
 
@@ -60,6 +61,7 @@ function resend(s: State): void {
   for (const evidence of s.proven.values()) s.broadcast({ kind: 'evidence', evidence });
   const health = s.health.get(s.self);
   if (health !== undefined) s.broadcast({ kind: 'health', health });
+  saySuspicions(s);
 }
 
 function ownProposals(s: State) {
@@ -103,14 +105,10 @@ function watch(s: State): void {
 /** More members are silent, or proven to lie, than the rules bear in raft mode. */
 function tooManyFaulty(s: State): boolean {
   const { members, thresholds, timers } = s.config;
-  const silentMs = timers.electionMs * FAULTY_TIMEOUTS;
-  const faulty = members.filter((_, member) => {
-    if (member === s.self) return false;
-    const heard = s.times.heard.get(member);
-    // Nodes that come up together do not do so at the same moment.
-    const since = Math.max(heard ?? s.times.started + timers.timeoutMaxMs, s.times.opened);
-    return s.times.now - since > silentMs || s.proven.has(member);
-  });
+  const faultyMs = timers.electionMs * FAULTY_TIMEOUTS;
+  const faulty = members.filter(
+    (_, member) => member !== s.self && (silentMs(s, member) > faultyMs || s.proven.has(member)),
+  );
   return faulty.length > thresholds.faults;
 }
 

@@ -9,14 +9,17 @@ import { leaderOf, memberOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { bodyHash, headerHash } from '../../ledger/hash.ts';
 import { signHeader, signVote } from '../../ledger/signing.ts';
+import type { SystemRecord } from '../../ledger/system.ts';
 import type { Ballot, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
 import { votesOf } from '../../ledger/vote.ts';
 import type { Candidate } from '../../consensus/core/block-tree.ts';
 import {
   encodeEvidence,
   encodeMessage,
+  encodeSuspicion,
   encodeUnsignedNewTerm,
   encodeUnsignedReport,
+  encodeUnsignedSuspicion,
 } from '../../consensus/core/codec.ts';
 import { signStatement } from '../../consensus/core/context.ts';
 import type {
@@ -155,7 +158,8 @@ export class Adversary {
     const bundle = { author: 1, publicKey: liar.key, signature: new Uint8Array(64) };
     const invalid = { ...bundle, transactions: [new Uint8Array([INVALID, side])] };
     const bundles = this.#random.chance(0.1) ? [invalid] : [];
-    const body = encodeBody({ bundles, system: [] });
+    const system = this.#random.chance(0.1) ? [this.#switchToBft(liar, s)] : [];
+    const body = encodeBody({ bundles, system });
     const begins =
       term > 0 && (parent.header.epoch !== s.config.epoch || parent.header.term !== term);
     const hidden = this.#random.chance(0.5);
@@ -178,6 +182,30 @@ export class Adversary {
     const encoded = encodeHeader(header);
     const signature = signHeader(crypto, liar.seed, chainId, headerHash(crypto, encoded));
     return { header: encoded, body, signature };
+  }
+
+  /** Suspicions against more members than are borne, too few of each, or of members that have said no such thing. */
+  #switchToBft(liar: SimNode, { config, root }: State): SystemRecord {
+    const forges = this.#random.chance(0.5);
+    const signer = { ...this.#simulation.beginning, seed: liar.seed };
+    const self = memberOf(config, liar.key);
+    const statements: Uint8Array[] = [];
+    for (let at = 0; at <= config.thresholds.faults; at++) {
+      const peer = (self + 1 + at) % config.members.length;
+      for (let other = 0; other <= (forges ? config.f : 0); other++) {
+        const member = (self - other + config.members.length) % config.members.length;
+        const unsigned = {
+          epoch: config.epoch,
+          member,
+          peer,
+          reason: 'silent',
+          height: root.height,
+        } as const;
+        const signature = signStatement(signer, 'suspicion', encodeUnsignedSuspicion(unsigned));
+        statements.push(encodeSuspicion({ ...unsigned, signature }));
+      }
+    }
+    return { kind: 'mode', mode: 'bft', statements };
   }
 
   /** What the parent says, or a lie about the block after that. */

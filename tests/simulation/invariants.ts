@@ -22,7 +22,7 @@ import { voteMessage } from '../../ledger/signing.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
 import type { Bundle } from '../../ledger/transaction.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
-import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
+import { decodeHealth, decodeMessage, decodeSuspicion } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
 import type { Health, Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
@@ -74,11 +74,15 @@ export class Invariants {
   readonly #standings = new Map<number, Standing>();
   readonly #transactions = new Map<string, number>();
   readonly #reads = new Map<number, number>();
+  /** Members suspected by honest ones: epoch, who says so, whom it names. */
+  readonly #suspected = new Set<string>();
   /** Terms that an honest member has wished for. */
   readonly #wished = new Set<string>();
   #newest = 0;
   terms = 0;
   epochs = 0;
+  /** Changes to bft mode that were ordered for suspicions. */
+  ordered = 0;
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
@@ -135,6 +139,10 @@ export class Invariants {
     }
     if (message.kind === 'newTerm') this.#onNewTerm(node, message.newTerm);
     if (message.kind === 'health') this.#onHealth(node, message.health);
+    if (message.kind === 'suspicion') {
+      const { epoch, member, peer } = message.suspicion;
+      this.#suspected.add(`${epoch}/${member}/${peer}`);
+    }
   }
 
   /** Nobody honest signs anything else than is confirmed, whatever its disk has made of it. */
@@ -344,6 +352,7 @@ export class Invariants {
       this.#confirmed.set(height, key);
       this.#checkNew(header, bundles, key);
       this.#checkReturn(header, block.system);
+      this.#checkOrdered(header, block.system);
     }
     this.#checkCertificate(block);
     // What is stored must pass the check of every later start, and of whoever verifies the chain.
@@ -450,6 +459,34 @@ export class Invariants {
       const blocks = header.height - switched.height;
       this.#check(blocks >= timers.dwellBlocks, 'a return to raft after too few blocks');
     }
+  }
+
+  /** An ordered change to bft mode has its reasons in the chain: honest members have said so, and enough of them. */
+  #checkOrdered({ epoch, mode, height }: Header, system: readonly SystemRecord[]): void {
+    const config = this.#configs.get(epoch)!;
+    const change = system.find((record) => record.kind === 'mode');
+    if (change === undefined || change.mode === 'raft' || mode === 'bft') return;
+    const proofs = system.filter((record) => record.kind === 'evidence').length;
+    if (proofs >= config.thresholds.fraud) return;
+    const accusers = new Map<number, Set<number>>();
+    for (const { peer, member, ...said } of change.statements.map(decodeSuspicion)) {
+      accusers.set(peer, (accusers.get(peer) ?? new Set()).add(member));
+      const honest = this.#isHonestMember(config, member);
+      const meant = said.epoch === epoch && this.#suspected.has(`${epoch}/${member}/${peer}`);
+      this.#check(!honest || meant, `block ${height} has a suspicion that nobody has`);
+    }
+    const named = [...accusers.values()].filter((members) =>
+      [...members].some((member) => this.#isHonestMember(config, member)),
+    );
+    const enough = named.length > config.thresholds.faults;
+    this.#check(enough, `block ${height} changes to bft mode without a reason`);
+    this.ordered += 1;
+  }
+
+  #isHonestMember({ members }: EpochConfig, member: number): boolean {
+    const { nodes } = this.#simulation;
+    const index = nodes.findIndex(({ key }) => equal(key, members[member]!.publicKey));
+    return this.#simulation.isHonest(index);
   }
 
   #checkAccused({ members }: EpochConfig, accused: number): void {

@@ -36,6 +36,10 @@ export interface Options {
   readonly chunked: number;
   /** Members that get other results than they should, now and then, and do not know it; among the `f` as well. */
   readonly damaged: readonly number[];
+  /** Of the rules: so many suspected members are borne in raft mode; null for what they say by themselves. */
+  readonly faults: number | null;
+  /** Chance that a silent liar keeps a message back. */
+  readonly silence: number;
   readonly events: number;
   readonly realCrypto: boolean;
 }
@@ -73,6 +77,8 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
     complaints: random.pick([0, 0, 0.1, 0.5]),
     chunked: random.pick([0, 0, 0.1, 0.4]),
     damaged: honest && random.chance(0.5) ? faulty.slice(forgets) : [],
+    faults: random.chance(0.3) ? 0 : null,
+    silence: random.pick([0.9, 1]),
     events: 1_500,
     realCrypto: false,
     ...changes,
