@@ -135,6 +135,7 @@ const evidenceCodec: Codec<Evidence> = variants<Evidence, 'kind'>('kind', {
       certificate,
     },
   ],
+  block: [5, { block: signedBlock, vote: nullable(voteCodec) }],
 });
 
 const lastVote = record<LastVote>({

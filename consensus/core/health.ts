@@ -11,7 +11,6 @@ import type { VoteCertificate } from '../../ledger/vote.ts';
 import type { Candidate } from './block-tree.ts';
 import { encodeUnsignedHealth } from './codec.ts';
 import { signStatement, verifyStatement } from './context.ts';
-import { accuse } from './evidence.ts';
 import type { Health } from './message.ts';
 import type { State } from './state.ts';
 
@@ -112,7 +111,7 @@ function compareAll(s: State, mark: Mark): void {
 /** What a member says and what is confirmed. */
 function compare(s: State, { height, hash, block, result }: Mark, health: Health): void {
   if (health.height !== height) return;
-  if (!equal(health.hash, hash)) accuse(s, { kind: 'health', health, ...block });
+  if (!equal(health.hash, hash)) s.found.push({ kind: 'health', health, ...block });
   else if (result !== null && !equal(health.receiptsRoot, result.receiptsRoot))
-    accuse(s, { kind: 'health', health, ...result.header });
+    s.found.push({ kind: 'health', health, ...result.header });
 }

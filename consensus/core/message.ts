@@ -133,4 +133,6 @@ export type Evidence =
       /** Encoded, each the next one's parent: the first is of that height or carries its result, the last is certified. */
       readonly headers: readonly Uint8Array[];
       readonly certificate: VoteCertificate;
-    };
+    }
+  /** Against the leader, or against who has acknowledged the block. */
+  | { readonly kind: 'block'; readonly block: SignedBlock; readonly vote: Vote | null };

@@ -19,7 +19,7 @@ import { decodeDurable, decodeMessage } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
 import type { DurableState } from './durable.ts';
 import type { Effect, ReplicaEvent } from './event.ts';
-import { onEvidence } from './evidence.ts';
+import { accuse, onEvidence } from './evidence.ts';
 import { markExecuted, onHealth } from './health.ts';
 import type { Message } from './message.ts';
 import { askForContent, onPropose, pathAhead } from './proposing.ts';
@@ -116,6 +116,7 @@ export class Replica {
     const s = this.#state;
     handle(s, event);
     settle(s);
+    for (const evidence of s.found.splice(0)) accuse(s, evidence);
     serveReads(s);
     askForContent(s);
     return s.effects.splice(0);

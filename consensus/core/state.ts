@@ -17,7 +17,7 @@ import { anchorOf, voterOf } from './context.ts';
 import type { DurableState, LastVote } from './durable.ts';
 import type { AlarmKind, Effect } from './event.ts';
 import type { Mark } from './health.ts';
-import type { Health, Message, NewTerm, Suspicion } from './message.ts';
+import type { Evidence, Health, Message, NewTerm, Suspicion } from './message.ts';
 import type { OpenReport, Selection } from './select.ts';
 import { Votes } from './votes.ts';
 
@@ -128,6 +128,8 @@ export class State {
   times: Times;
 
   // Of the step.
+  /** Proofs found in the midst of something else, which an accusation could end: looked at after it. */
+  readonly found: Evidence[] = [];
   effects: Effect[] = [];
   token = 0;
   /** The term of the newest record. */
@@ -173,8 +175,8 @@ export class State {
   }
 
   get context() {
-    const { crypto, chainId, seed } = this.options;
-    return { crypto, chainId, seed, config: this.config };
+    const { crypto, chainId, seed, bodyIsSound } = this.options;
+    return { crypto, chainId, seed, bodyIsSound, config: this.config };
   }
 
   get leader(): number {

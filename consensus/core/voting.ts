@@ -14,6 +14,7 @@
 import { equal } from '../../ledger/bytes.ts';
 import { checkConfirms } from '../../ledger/certificate-check.ts';
 import { nextConfig } from '../../ledger/epoch.ts';
+import { tryDecode } from '../../ledger/error.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { signVote, verifyHeader, verifyVote } from '../../ledger/signing.ts';
 import type { Ballot, Certificate, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
@@ -25,7 +26,7 @@ import { askVoterForBlocks, fetchBlock, fetchMissing } from './catch-up.ts';
 import { isCertified, isHigher } from './context.ts';
 import { beginEpoch } from './epoch-change.ts';
 import { markConfirmed } from './health.ts';
-import { judge } from './judge.ts';
+import { denounceVoter, judge } from './judge.ts';
 import type { Message, SignedBlock } from './message.ts';
 import { accuse } from './evidence.ts';
 import { leaveAmnesia } from './recovery.ts';
@@ -53,8 +54,12 @@ function takeBlock(s: State, signed: SignedBlock): void {
   const siblings = s.tree.siblings(header);
   if (siblings.length >= CONSENSUS_LIMITS.siblingsMax && !isWanted(s, hash)) return;
   if (!verifyHeader(crypto, leader, signed.signature, chainId, hash)) return;
-  const block = decodeCandidate(crypto, signed);
-  if (block === null) return;
+  const block = tryDecode(() => decodeCandidate(crypto, signed));
+  if (block === null) {
+    // A body that is none, if it is what the leader has signed.
+    s.found.push({ kind: 'block', block: signed, vote: null });
+    return;
+  }
   if (siblings[0] !== undefined) {
     accuse(s, { kind: 'proposals', first: siblings[0].signed, second: signed });
   }
@@ -172,6 +177,8 @@ export function onVote(s: State, from: number, vote: Vote): void {
   }
   s.votes.add(vote);
   compare(s, vote);
+  const block = s.tree.get(keyOf(vote.hash));
+  if (block !== undefined && vote.kind === 'ack') denounceVoter(s, block, vote);
   for (const certificate of certificatesWith(s, vote)) made(s, certificate);
 }
 

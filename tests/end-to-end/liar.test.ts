@@ -12,6 +12,7 @@ const STATEMENTS_MAX = 50;
 
 test.each([
   { who: 'a leader that proposes two blocks at one height', how: 'siblings', leads: true },
+  { who: 'a leader that proposes what is no block', how: 'body', leads: true },
   { who: 'a member that says it has other results', how: 'health', leads: false },
 ])(
   '$who',

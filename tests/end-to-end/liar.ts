@@ -4,6 +4,7 @@
 // when that is there:
 //
 //   siblings   as leader it proposes two blocks at one height, one to some of the others, another to the rest
+//   body       as leader it proposes blocks whose body cannot be decoded
 //   health     it signs that it has other results than are confirmed
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,12 +14,17 @@ import type { Effect } from '../../consensus/core/event.ts';
 import type { Message } from '../../consensus/core/message.ts';
 import { Replica } from '../../consensus/core/replica.ts';
 import { decodeHeader, encodeHeader } from '../../ledger/encoding.ts';
-import { headerHash } from '../../ledger/hash.ts';
+import { bodyHash, headerHash } from '../../ledger/hash.ts';
 import { signHeader } from '../../ledger/signing.ts';
 
 const query = new URL(import.meta.url).searchParams;
 const file = query.get('file') ?? '';
 const how = query.get('how') ?? '';
+const LIES: Readonly<Record<string, (replica: Replica, message: Message) => Message | null>> = {
+  siblings: sibling,
+  body: noBody,
+  health: otherResult,
+};
 // eslint-disable-next-line typescript/unbound-method
 const honest = Replica.prototype.step;
 
@@ -35,7 +41,7 @@ function lies(replica: Replica, effect: Effect): Effect[] {
   if (effect.kind !== 'send' || effect.to !== null) return [effect];
   const message = decodeMessage(effect.bytes);
   const { config } = replica.inspected;
-  const forged = how === 'health' ? otherResult(replica, message) : sibling(replica, message);
+  const forged = LIES[how]!(replica, message);
   if (forged === null) return [effect];
   const bytes = encodeMessage(forged);
   if (how !== 'siblings') return [{ ...effect, bytes }];
@@ -44,6 +50,16 @@ function lies(replica: Replica, effect: Effect): Effect[] {
     to: publicKey,
     bytes: index % 2 === 0 ? effect.bytes : bytes,
   }));
+}
+
+function noBody(replica: Replica, message: Message): Message | null {
+  if (message.kind !== 'block') return null;
+  const { crypto, chainId, seed } = replica.inspected.options;
+  const body = new Uint8Array([0xff]);
+  const honestly = decodeHeader(message.block.header);
+  const header = encodeHeader({ ...honestly, bodyHash: bodyHash(crypto, body) });
+  const signature = signHeader(crypto, seed, chainId, headerHash(crypto, header));
+  return { ...message, block: { header, body, signature } };
 }
 
 function sibling(replica: Replica, message: Message): Message | null {

@@ -37,6 +37,9 @@ import type { SimNode } from './node.ts';
 import type { Stream } from './random.ts';
 import type { Simulation } from './simulation.ts';
 
+/** Bytes of which no body is made. */
+const NO_BODY = new Uint8Array([0xff]);
+
 export class Adversary {
   readonly #simulation: Simulation;
   readonly #random: Stream;
@@ -145,11 +148,27 @@ export class Adversary {
       const to = halves.flatMap((first, index) => (first === (side === 0) ? [index] : []));
       this.#simulation.invariants.register(block);
       this.#keepBlock(block);
+      this.#support(s, block, to);
       this.#send(
         liar,
         { kind: 'block', block, highest: certified(s), confirming: s.confirming },
         to,
       );
+    }
+  }
+
+  /** Other liars acknowledge what one of them proposes. */
+  #support({ config }: State, block: SignedBlock, to: readonly number[]): void {
+    const { crypto, chainId } = this.#simulation.beginning;
+    const { epoch, term, mode, height } = decodeHeader(block.header);
+    const hash = headerHash(crypto, block.header);
+    for (const index of this.#simulation.options.liars) {
+      const node = this.#simulation.nodes[index]!;
+      const member = memberOf(config, node.key);
+      if (member < 0 || !this.#random.chance(0.5)) continue;
+      const ballot = { kind: 'ack', epoch, term, mode, height, hash, member } as const;
+      const vote = signVote(crypto, node.seed, chainId, ballot);
+      this.#send(node, { kind: 'vote', vote }, to);
     }
   }
 
@@ -159,7 +178,7 @@ export class Adversary {
     const invalid = { ...bundle, transactions: [new Uint8Array([INVALID, side])] };
     const bundles = this.#random.chance(0.1) ? [invalid] : [];
     const system = this.#random.chance(0.1) ? [this.#switchToBft(liar, s)] : [];
-    const body = encodeBody({ bundles, system });
+    const body = this.#random.chance(0.03) ? NO_BODY : encodeBody({ bundles, system });
     const begins =
       term > 0 && (parent.header.epoch !== s.config.epoch || parent.header.term !== term);
     const hidden = this.#random.chance(0.5);
@@ -229,6 +248,9 @@ export class Adversary {
     const made: Evidence[] = [
       { kind: 'votes', first: vote, second: vote },
       { kind: 'proposals', first, second: first },
+      { kind: 'block', block: first, vote: null },
+      { kind: 'block', block: first, vote },
+      { kind: 'block', block: { ...first, body: NO_BODY }, vote: null },
     ];
     for (const reports of this.#reports.values()) {
       const report = reports.get(vote.member);

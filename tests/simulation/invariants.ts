@@ -15,6 +15,7 @@ import type { Block, Header } from '../../ledger/block.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
 import { checkCertificateOf } from '../../ledger/certificate-check.ts';
 import { decodeBody, decodeHeader } from '../../ledger/encoding.ts';
+import { tryDecode } from '../../ledger/error.ts';
 import { isBarrier, leaderOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
@@ -26,8 +27,8 @@ import { decodeHealth, decodeMessage, decodeSuspicion } from '../../consensus/co
 import type { Effect } from '../../consensus/core/event.ts';
 import type { Health, Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
-import type { State } from '../../consensus/core/state.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
+import { unnoticedLie } from './lies.ts';
 import { INVALID, chunksOf } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Simulation } from './simulation.ts';
@@ -100,7 +101,8 @@ export class Invariants {
     const key = hex(headerHash(this.#simulation.beginning.crypto, signed.header));
     const known = this.#blocks.get(key);
     if (known !== undefined) return known;
-    const barrier = isBarrier(decodeBody(signed.body).system);
+    const body = tryDecode(() => decodeBody(signed.body));
+    const barrier = body !== null && isBarrier(body.system);
     const block = { header: decodeHeader(signed.header), key, barrier };
     this.#blocks.set(key, block);
     return block;
@@ -495,20 +497,6 @@ export class Invariants {
     this.#check(!isHonest.call(this.#simulation, index), `honest member ${index} is suspended`);
   }
 
-  /** Whoever was heard to say something else than is confirmed is found out. */
-  #checkCompared({ marks, health, proven, config }: State): void {
-    for (const { height, hash, result } of marks) {
-      for (const said of health.values()) {
-        if (said.height !== height) continue;
-        const same =
-          equal(said.hash, hash) &&
-          (result === null || equal(said.receiptsRoot, result.receiptsRoot));
-        const found = proven.has(said.member) || config.suspended.includes(said.member);
-        this.#check(same || found, `member ${said.member} lies about ${height} unnoticed`);
-      }
-    }
-  }
-
   #standing(node: SimNode): Standing {
     const known = this.#standings.get(node.index);
     if (known !== undefined) return known;
@@ -560,7 +548,8 @@ export class Invariants {
       `${node.index} holds too many certificates`,
     );
     for (const accused of s.proven.keys()) this.#checkAccused(s.config, accused);
-    this.#checkCompared(s);
+    const lie = unnoticedLie(s);
+    this.#check(lie === null, `${node.index} does not notice: ${lie}`);
     Object.assign(standing, {
       epoch,
       term,

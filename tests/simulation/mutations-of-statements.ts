@@ -40,6 +40,84 @@ const EVIDENCE: readonly Mutation[] = [
   ),
 ];
 
+/** Of two liars one can acknowledge what the other proposes. */
+const SEVEN: Partial<Options> = { ...FOUR, n: 7, liars: [0, 1] };
+
+const INVALID_BLOCKS: readonly Mutation[] = [
+  among(
+    FOUR,
+    core(
+      'who proposes an invalid block is not accused',
+      'judge.ts',
+      "  s.found.push({ kind: 'block', block: block.signed, vote: null });",
+      '',
+    ),
+  ),
+  among(
+    SEVEN,
+    core(
+      'who has acknowledged an invalid block is not accused',
+      'judge.ts',
+      '      if (equal(vote.hash, block.hash)) denounceVoter(s, block, vote);',
+      '',
+    ),
+  ),
+  among(
+    SEVEN,
+    core(
+      'who acknowledges an invalid block is not accused',
+      'voting.ts',
+      "  if (block !== undefined && vote.kind === 'ack') denounceVoter(s, block, vote);",
+      '',
+    ),
+  ),
+  among(
+    FOUR,
+    core(
+      'a sound block is a proof',
+      'evidence.ts',
+      '  if (body !== null && context.bodyIsSound({ header, ...body })) return null;',
+      '',
+    ),
+  ),
+  among(
+    FOUR,
+    core(
+      'any body beside a header is a proof',
+      'evidence.ts',
+      '  if (!equal(header.bodyHash, bodyHash(crypto, block.body))) return null;',
+      '',
+    ),
+  ),
+  among(
+    FOUR,
+    core(
+      'a block that its leader has not signed is a proof',
+      'evidence.ts',
+      '  if (!verifyHeader(crypto, publicKey, block.signature, chainId, hash)) return null;',
+      '',
+    ),
+  ),
+  among(
+    FOUR,
+    core(
+      'any vote is one for the invalid block',
+      'evidence.ts',
+      "  const acknowledged = vote.kind === 'ack' && equal(vote.hash, hash);",
+      '  const acknowledged = true;',
+    ),
+  ),
+  among(
+    FOUR,
+    core(
+      'a body that is none ends the node',
+      'voting.ts',
+      '  const block = tryDecode(() => decodeCandidate(crypto, signed));',
+      '  const block = decodeCandidate(crypto, signed);',
+    ),
+  ),
+];
+
 /** What members say of themselves. */
 const HEALTH: readonly Mutation[] = [
   among(
@@ -153,4 +231,9 @@ const SUSPICIONS: readonly Mutation[] = [
   },
 ];
 
-export const STATEMENTS: readonly Mutation[] = [...EVIDENCE, ...HEALTH, ...SUSPICIONS];
+export const STATEMENTS: readonly Mutation[] = [
+  ...EVIDENCE,
+  ...INVALID_BLOCKS,
+  ...HEALTH,
+  ...SUSPICIONS,
+];

@@ -2,7 +2,7 @@
 //
 // It does what docs/consensus.md asks of a shell: effects in order, `send` after what it waits for is durable.
 
-import type { Block, Executed, Header } from '../../ledger/block.ts';
+import type { Block, Body, Executed, Header } from '../../ledger/block.ts';
 import { concat, equal, hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { encodeHeader } from '../../ledger/encoding.ts';
@@ -69,6 +69,10 @@ export function chunksOf(bundles: readonly Bundle[]): string[] {
     .map(hex);
 }
 
+export function isInvalid(bundles: readonly Bundle[]): boolean {
+  return bundles.some(({ transactions }) => transactions.some((bytes) => bytes[0] === INVALID));
+}
+
 export class SimNode {
   readonly index: number;
   readonly key: Uint8Array;
@@ -129,6 +133,7 @@ export class SimNode {
       seed: this.seed,
       publicKey: this.key,
       validate: (block: Candidate) => this.#validate(block),
+      bodyIsSound: ({ bundles }: Body) => !isInvalid(bundles),
       ackFanout: this.#world.ackFanout,
       incarnation: this.incarnation,
     };
@@ -164,10 +169,7 @@ export class SimNode {
   }
 
   #validate({ bundles }: Candidate): 'valid' | 'wait' | 'invalid' {
-    const bad = bundles.some(({ transactions }) =>
-      transactions.some((bytes) => bytes[0] === INVALID),
-    );
-    if (bad) return 'invalid';
+    if (isInvalid(bundles)) return 'invalid';
     return this.#has(bundles) ? 'valid' : 'wait';
   }
 

@@ -160,6 +160,8 @@ test('evidence and durable records come back as they were', () => {
     { kind: 'proposals', first, second: first },
     { kind: 'report', vote, headers: [header], report: report.report },
     { kind: 'newTerm', newTerm: newTerm.newTerm },
+    { kind: 'block', block: block.block, vote: null },
+    { kind: 'block', block: block.block, vote },
     {
       kind: 'health',
       health: { epoch: 0, member: 1, height: 8, hash, receiptsRoot: hash, signature },
