@@ -129,7 +129,10 @@ const configCodec: Codec<EpochConfig> = checked(
 
 const systemRecordCodec: Codec<SystemRecord> = variants<SystemRecord, 'kind'>('kind', {
   evidence: [0, { accused: memberIndex, proof: blob(1, LIMITS.evidenceBytesMax) }],
-  mode: [1, { mode: modeCodec, statements: list(blob(1, 512), LIMITS.nodesMax * 4) }],
+  mode: [
+    1,
+    { mode: modeCodec, statements: list(blob(1, LIMITS.statementBytesMax), LIMITS.statementsMax) },
+  ],
   rules: [
     2,
     {

@@ -52,6 +52,10 @@ export const LIMITS = {
   /** System records of a block. */
   systemRecordsMax: 64,
 
+  /** Statements of members in one system record, and an encoded one in bytes. */
+  statementsMax: 1_024,
+  statementBytesMax: 512,
+
   /** Encoded evidence of a fraud: two reports of a new term with all their certificates fit. */
   evidenceBytesMax: 262_144,
 

@@ -49,12 +49,13 @@ export function voteMessage(chainId: Uint8Array, vote: Omit<Vote, 'signature'>):
 }
 
 /** Statements of members that are signed by their hash. */
-export type StatementKind = 'report' | 'new term' | 'health' | 'rules';
+export type StatementKind = 'report' | 'new term' | 'health' | 'suspicion' | 'rules';
 
 const STATEMENT_TAGS: Readonly<Record<StatementKind, Uint8Array>> = {
   report: utf8('trustsql report v1\n'),
   'new term': utf8('trustsql new term v1\n'),
   health: utf8('trustsql health v1\n'),
+  suspicion: utf8('trustsql suspicion v1\n'),
   rules: utf8('trustsql rules v1\n'),
 };
 

@@ -14,7 +14,7 @@ export type SystemRecord =
   | { readonly kind: 'evidence'; readonly accused: number; readonly proof: Uint8Array }
   /**
    * The next epoch is in this mode. To raft: `statements` are the signed health of all members. To bft:
-   * empty beside evidence or in the first block of a term that changed the mode, else signed suspicions.
+   * empty beside enough evidence or in the first block of a term that changed the mode, else signed suspicions.
    */
   | { readonly kind: 'mode'; readonly mode: Mode; readonly statements: readonly Uint8Array[] }
   /** New rules, signed by keys of the governance of the epoch. */

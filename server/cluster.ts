@@ -14,6 +14,7 @@ import type { ExecutedBlock, Ledger } from '../consensus/consensus.ts';
 import { Replica } from '../consensus/core/replica.ts';
 import { CONSENSUS_LIMITS } from '../consensus/limits.ts';
 import { latestTimeMs, validator } from '../consensus/validate.ts';
+import { checkBody } from '../ledger/block-check.ts';
 import { remembering } from '../consensus/verified.ts';
 import { markNodeKeyUsed } from '../identity/node-key.ts';
 import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
@@ -132,6 +133,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
         crypto,
         chainId,
         ...secrets.nodeKey,
+        bodyIsSound: (block) => checkBody({ crypto, chainId }, block) === null,
         validate: validator({ crypto, chainId }, pool, latestMs, keeper),
         ackFanout: true,
         incarnation: randomInt(2 ** 31),

@@ -44,6 +44,8 @@ export interface Candidate extends Position {
   history: HistoryTree | null;
   /** What the checks before a vote have found; `wait` may change. */
   verdict: 'wait' | 'valid' | 'invalid';
+  /** Found invalid for its body alone: whoever has proposed or acknowledged it has lied. */
+  unsound: boolean;
   /** In the durable records. */
   durable: boolean;
 }
@@ -73,6 +75,7 @@ export function decodeCandidate(crypto: Crypto, signed: SignedBlock): Candidate 
     barrier: isBarrier(system),
     history: null,
     verdict: 'wait',
+    unsound: false,
     durable: false,
   };
 }

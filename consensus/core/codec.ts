@@ -12,6 +12,7 @@ import {
   hash,
   list,
   nullable,
+  oneOf,
   record,
   uint,
   variants,
@@ -36,6 +37,7 @@ import type {
   Report,
   SignedBlock,
   SignedHeader,
+  Suspicion,
 } from './message.ts';
 import type { DurableRecord, LastVote } from './durable.ts';
 
@@ -86,6 +88,16 @@ const healthFields = {
 const healthCodec: Codec<Health> = record<Health>({ ...healthFields, signature });
 const unsignedHealth = record<Omit<Health, 'signature'>>(healthFields);
 
+const suspicionFields = {
+  epoch: uint,
+  member: memberIndex,
+  peer: memberIndex,
+  reason: oneOf(['silent', 'unwell']),
+  height: uint,
+} as const;
+const suspicionCodec: Codec<Suspicion> = record<Suspicion>({ ...suspicionFields, signature });
+const unsignedSuspicion = record<Omit<Suspicion, 'signature'>>(suspicionFields);
+
 const messageCodec: Codec<Message> = variants<Message, 'kind'>('kind', {
   block: [
     0,
@@ -104,6 +116,7 @@ const messageCodec: Codec<Message> = variants<Message, 'kind'>('kind', {
   floor: [11, { nonce: uint, epoch: uint, term: uint, height: uint }],
   evidence: [12, { evidence: blob(1, CONSENSUS_LIMITS.evidenceBytesMax) }],
   health: [13, { health: healthCodec }],
+  suspicion: [14, { suspicion: suspicionCodec }],
 });
 
 const evidenceCodec: Codec<Evidence> = variants<Evidence, 'kind'>('kind', {
@@ -114,6 +127,15 @@ const evidenceCodec: Codec<Evidence> = variants<Evidence, 'kind'>('kind', {
     { vote: voteCodec, headers: list(headerBytes, LIMITS.windowMax, 1), report: reportCodec },
   ],
   newTerm: [3, { newTerm: newTermCodec }],
+  health: [
+    4,
+    {
+      health: healthCodec,
+      headers: list(headerBytes, LIMITS.certificateSpanMax, 1),
+      certificate,
+    },
+  ],
+  block: [5, { block: signedBlock, vote: nullable(voteCodec) }],
 });
 
 const lastVote = record<LastVote>({
@@ -170,6 +192,18 @@ export function encodeHealth(health: Health): Uint8Array {
 
 export function decodeHealth(encoded: Uint8Array): Health {
   return decodeWith(healthCodec, encoded);
+}
+
+export function encodeUnsignedSuspicion(suspicion: Omit<Suspicion, 'signature'>): Uint8Array {
+  return encodeWith(unsignedSuspicion, suspicion);
+}
+
+export function encodeSuspicion(suspicion: Suspicion): Uint8Array {
+  return encodeWith(suspicionCodec, suspicion);
+}
+
+export function decodeSuspicion(encoded: Uint8Array): Suspicion {
+  return decodeWith(suspicionCodec, encoded);
 }
 
 export function encodeEvidence(evidence: Evidence): Uint8Array {

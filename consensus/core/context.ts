@@ -1,5 +1,6 @@
 // What a replica is given once: its keys, its chain, what it may ask the shell. Pure.
 
+import type { Block } from '../../ledger/block.ts';
 import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import { checkVotes } from '../../ledger/certificate-check.ts';
 import { equal } from '../../ledger/bytes.ts';
@@ -24,11 +25,19 @@ export interface ReplicaOptions {
    * when something has changed, at the latest after the event `available`.
    */
   readonly validate: (block: Candidate) => 'valid' | 'wait' | 'invalid';
+  /**
+   * Whether a body is as it should be, for all that its bytes and the header show: what everybody says alike, at any
+   * time. Who proposes another has lied; `validate` finds such a block invalid too.
+   */
+  readonly bodyIsSound: (block: Omit<Block, 'certificate'>) => boolean;
   /** Acknowledgements of raft mode go to all, so that every node sees a block confirmed after one round trip. */
   readonly ackFanout: boolean;
   /** Any number; different after every start, so that answers to an earlier incarnation count for nothing. */
   readonly incarnation: number;
 }
+
+/** Blocks that a statement of a member may be older than the block that stands on it. */
+export const STATEMENT_AGE_BLOCKS = 64;
 
 /** Index of a node among the members that vote, or -1: in solo nobody does. */
 export function voterOf(config: EpochConfig, publicKey: Uint8Array): number {

@@ -34,7 +34,8 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.waiting = [];
   s.proven.clear();
   s.health.clear();
-  s.marks = [];
+  s.suspicions.clear();
+  s.marks.length = 0;
   s.complainers.clear();
   s.pendingRules = null;
   s.lastProposed = null;

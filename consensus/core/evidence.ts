@@ -4,28 +4,36 @@
 //   votes       one member voted for two blocks at one place
 //   report      a member acknowledged a block of a term, and entering a later term said it had not
 //   newTerm     a leader opened a term with something else than follows from the reports it gives
+//   block       a leader proposed a body that everybody can see to be wrong, or a member acknowledged it
+//   health      a member signed that it has another block or result at a height than is confirmed
 //
 // None can be made against a member that follows the protocol and keeps its disk.
 
 import { equal } from '../../ledger/bytes.ts';
+import { checkConfirms, checkVotes } from '../../ledger/certificate-check.ts';
 import type { CertificateContext } from '../../ledger/certificate-check.ts';
-import { isFormatError } from '../../ledger/error.ts';
+import { decodeBody } from '../../ledger/encoding.ts';
+import { isFormatError, tryDecode } from '../../ledger/error.ts';
 import { leaderOf, quorumsOf } from '../../ledger/epoch.ts';
-import { headerHash } from '../../ledger/hash.ts';
+import { bodyHash, headerHash } from '../../ledger/hash.ts';
 import { verifyHeader, verifyVote } from '../../ledger/signing.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
 import { decodeEvidence, encodeEvidence, encodeUnsignedNewTerm } from './codec.ts';
+import type { ReplicaOptions } from './context.ts';
 import { verifyStatement } from './context.ts';
+import { isHealth } from './health.ts';
 import type { Evidence, NewTerm, Report, SignedHeader } from './message.ts';
 import type { OpenReport } from './select.ts';
 import { openReport, select, tryDecodeHeader } from './select.ts';
 import type { State } from './state.ts';
 import { suspect } from './term-change.ts';
 
+type EvidenceContext = CertificateContext & Pick<ReplicaOptions, 'bodyIsSound'>;
+
 /** @returns the index of the member that the evidence proves a liar, or null: it proves nothing */
 export function accusedBy(
-  context: CertificateContext,
+  context: EvidenceContext,
   anchor: VoteCertificate,
   evidence: Evidence,
 ): number | null {
@@ -38,6 +46,10 @@ export function accusedBy(
       return falseReport(context, anchor, evidence);
     case 'newTerm':
       return falseNewTerm(context, anchor, evidence.newTerm);
+    case 'health':
+      return falseHealth(context, evidence);
+    case 'block':
+      return unsoundBlock(context, evidence);
   }
 }
 
@@ -165,6 +177,45 @@ export function followsFrom(
     selection.mode === mode &&
     equal(selection.hash, hash)
   );
+}
+
+/** Whoever signs health has seen the same height confirmed, and compared it with its own. */
+function falseHealth(
+  context: CertificateContext,
+  { health, headers, certificate }: Extract<Evidence, { kind: 'health' }>,
+): number | null {
+  const [first, last] = [tryDecodeHeader(headers[0]!), tryDecodeHeader(headers.at(-1)!)];
+  if (first === null || last === null || !isHealth(context, health)) return null;
+  const otherBlock =
+    first.height === health.height && !equal(headerHash(context.crypto, headers[0]!), health.hash);
+  const otherResult =
+    first.executed.height === health.height &&
+    !equal(first.executed.receiptsRoot, health.receiptsRoot);
+  if (!otherBlock && !otherResult) return null;
+  if (!lead(context, first.parent, headers)) return null;
+  const named = equal(headerHash(context.crypto, headers.at(-1)!), certificate.hash);
+  if (!named || checkConfirms(certificate, last) !== null) return null;
+  return checkVotes(context, certificate) === null ? health.member : null;
+}
+
+/** What the leader has signed is the hash of the body: another body beside its header shows nothing. */
+function unsoundBlock(
+  context: EvidenceContext,
+  { block, vote }: Extract<Evidence, { kind: 'block' }>,
+): number | null {
+  const { crypto, chainId, config } = context;
+  const header = tryDecodeHeader(block.header);
+  if (header === null || header.epoch !== config.epoch) return null;
+  const hash = headerHash(crypto, block.header);
+  const leader = leaderOf(config, header.term);
+  const { publicKey } = config.members[leader]!;
+  if (!verifyHeader(crypto, publicKey, block.signature, chainId, hash)) return null;
+  if (!equal(header.bodyHash, bodyHash(crypto, block.body))) return null;
+  const body = tryDecode(() => decodeBody(block.body));
+  if (body !== null && context.bodyIsSound({ header, ...body })) return null;
+  if (vote === null) return leader;
+  const acknowledged = vote.kind === 'ack' && equal(vote.hash, hash);
+  return acknowledged && isVote(context, vote) ? vote.member : null;
 }
 
 /** Keeps and spreads a proof that was found here. */

@@ -5,13 +5,33 @@
 
 import { equal } from '../../ledger/bytes.ts';
 import { merkleRoot } from '../../ledger/merkle.ts';
+import type { Vote } from '../../ledger/vote.ts';
 import type { Candidate } from './block-tree.ts';
 import type { State } from './state.ts';
 import { checkSystem } from './system-check.ts';
 
 export function judge(s: State, block: Candidate): Candidate['verdict'] {
-  if (block.verdict === 'wait') block.verdict = verdictOf(s, block);
+  if (block.verdict !== 'wait') return block.verdict;
+  block.verdict = verdictOf(s, block);
+  if (block.verdict === 'invalid') denounce(s, block);
   return block.verdict;
+}
+
+/** Whoever has signed for a body that everybody can see to be wrong. */
+function denounce(s: State, block: Candidate): void {
+  block.unsound = !s.options.bodyIsSound(block);
+  if (!block.unsound) return;
+  s.found.push({ kind: 'block', block: block.signed, vote: null });
+  for (const member of s.config.members.keys()) {
+    for (const vote of s.votes.acknowledgements(member)) {
+      if (equal(vote.hash, block.hash)) denounceVoter(s, block, vote);
+    }
+  }
+}
+
+/** @param vote  for the block */
+export function denounceVoter(s: State, block: Candidate, vote: Vote): void {
+  if (block.unsound) s.found.push({ kind: 'block', block: block.signed, vote });
 }
 
 function verdictOf(s: State, block: Candidate): Candidate['verdict'] {

@@ -1,7 +1,7 @@
 // Messages between nodes, and the statements that members sign. Pure types.
 //
 // Whoever receives a message knows from which node: the transport has authenticated it. What others must be
-// able to check, blocks, votes, certificates, reports, new terms and health, is signed besides.
+// able to check, blocks, votes, certificates, reports, new terms, health and suspicions, is signed besides.
 
 import type { VoteCertificate, Vote, Mode } from '../../ledger/vote.ts';
 
@@ -49,13 +49,25 @@ export interface NewTerm {
   readonly signature: Uint8Array;
 }
 
-/** A member has checked what it stores, and this is what it has at a height. */
+/** What a member has at a height, said when that is confirmed. */
 export interface Health {
   readonly epoch: number;
   readonly member: number;
   readonly height: number;
   readonly hash: Uint8Array;
   readonly receiptsRoot: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** A member holds another to be no help; a claim, no proof. */
+export interface Suspicion {
+  readonly epoch: number;
+  readonly member: number;
+  readonly peer: number;
+  /** Nothing is heard of it; or it is there, and has not said for long that it has what is confirmed. */
+  readonly reason: 'silent' | 'unwell';
+  /** Newest confirmed height of the member when it said so. */
+  readonly height: number;
   readonly signature: Uint8Array;
 }
 
@@ -100,7 +112,8 @@ export type Message =
       readonly height: number;
     }
   | { readonly kind: 'evidence'; readonly evidence: Uint8Array }
-  | { readonly kind: 'health'; readonly health: Health };
+  | { readonly kind: 'health'; readonly health: Health }
+  | { readonly kind: 'suspicion'; readonly suspicion: Suspicion };
 
 /** Proof that a member has lied; `consensus/core/evidence.ts` says what each shows. */
 export type Evidence =
@@ -113,4 +126,13 @@ export type Evidence =
       readonly headers: readonly Uint8Array[];
       readonly report: Report;
     }
-  | { readonly kind: 'newTerm'; readonly newTerm: NewTerm };
+  | { readonly kind: 'newTerm'; readonly newTerm: NewTerm }
+  | {
+      readonly kind: 'health';
+      readonly health: Health;
+      /** Encoded, each the next one's parent: the first is of that height or carries its result, the last is certified. */
+      readonly headers: readonly Uint8Array[];
+      readonly certificate: VoteCertificate;
+    }
+  /** Against the leader, or against who has acknowledged the block. */
+  | { readonly kind: 'block'; readonly block: SignedBlock; readonly vote: Vote | null };

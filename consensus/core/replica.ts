@@ -19,14 +19,16 @@ import { decodeDurable, decodeMessage } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
 import type { DurableState } from './durable.ts';
 import type { Effect, ReplicaEvent } from './event.ts';
-import { onEvidence } from './evidence.ts';
+import { accuse, onEvidence } from './evidence.ts';
+import { markExecuted, onHealth } from './health.ts';
 import type { Message } from './message.ts';
 import { askForContent, onPropose, pathAhead } from './proposing.ts';
 import { beginAmnesia, onFloor, onProbe, onRead, restoreState, serveReads } from './recovery.ts';
 import { State } from './state.ts';
+import { onSuspicion } from './suspicion.ts';
 import { isApproved } from './system-check.ts';
 import { onNewTerm, onReport, onWish, suspect } from './term-change.ts';
-import { onHeard, onHealth, onLeaderHeard, onTick, sayHealth } from './timers.ts';
+import { onHeard, onLeaderHeard, onTick } from './timers.ts';
 import { advance, onBlock, onCertificate, onFetch, onVote, resumeVotes } from './voting.ts';
 
 /** The durable chain, and the records written since. */
@@ -114,6 +116,7 @@ export class Replica {
     const s = this.#state;
     handle(s, event);
     settle(s);
+    for (const evidence of s.found.splice(0)) accuse(s, evidence);
     serveReads(s);
     askForContent(s);
     return s.effects.splice(0);
@@ -231,15 +234,15 @@ function dispatch(s: State, from: Uint8Array, member: number, message: Message):
       return onEvidence(s, message.evidence);
     case 'health':
       return onHealth(s, message.health);
+    case 'suspicion':
+      return onSuspicion(s, message.suspicion);
   }
   message satisfies never;
 }
 
 function onExecuted(s: State, height: number, receiptsRoot: Uint8Array): void {
   s.results.push({ height, receiptsRoot });
-  const mark = s.marks.find((each) => each.height === height);
-  s.marks = s.marks.filter((each) => each.height > height);
-  if (mark !== undefined) sayHealth(s, mark, receiptsRoot);
+  markExecuted(s, height, receiptsRoot);
   advance(s);
 }
 

@@ -16,7 +16,8 @@ import type { ReplicaOptions } from './context.ts';
 import { anchorOf, voterOf } from './context.ts';
 import type { DurableState, LastVote } from './durable.ts';
 import type { AlarmKind, Effect } from './event.ts';
-import type { Health, Message, NewTerm } from './message.ts';
+import type { Mark } from './health.ts';
+import type { Evidence, Health, Message, NewTerm, Suspicion } from './message.ts';
 import type { OpenReport, Selection } from './select.ts';
 import { Votes } from './votes.ts';
 
@@ -90,8 +91,10 @@ export class State {
   /** Encoded evidence, by the member it proves a liar. */
   readonly proven = new Map<number, Uint8Array>();
   readonly health = new Map<number, Health>();
-  /** Confirmed blocks not executed yet about which health is to be said. */
-  marks: { readonly height: number; readonly hash: Uint8Array }[] = [];
+  /** The newest of each member, by the member that it names. */
+  readonly suspicions = new Map<number, Map<number, Suspicion>>();
+  /** The newest heights about which health is said, ascending. */
+  readonly marks: Mark[] = [];
   complainers = new Set<string>();
   pendingRules: {
     rules: Rules;
@@ -127,6 +130,8 @@ export class State {
   times: Times;
 
   // Of the step.
+  /** Proofs found in the midst of something else, which an accusation could end: looked at after it. */
+  readonly found: Evidence[] = [];
   effects: Effect[] = [];
   token = 0;
   /** The term of the newest record. */
@@ -172,8 +177,8 @@ export class State {
   }
 
   get context() {
-    const { crypto, chainId, seed } = this.options;
-    return { crypto, chainId, seed, config: this.config };
+    const { crypto, chainId, seed, bodyIsSound } = this.options;
+    return { crypto, chainId, seed, bodyIsSound, config: this.config };
   }
 
   get leader(): number {

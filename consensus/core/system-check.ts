@@ -12,19 +12,15 @@ import { isFormatError, tryDecode } from '../../ledger/error.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
 import type { Mode } from '../../ledger/vote.ts';
 import type { Candidate } from './block-tree.ts';
-import { decodeEvidence, decodeHealth, encodeHealth, encodeUnsignedHealth } from './codec.ts';
+import { decodeEvidence, decodeHealth, encodeHealth } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
-import { verifyStatement } from './context.ts';
+import { STATEMENT_AGE_BLOCKS, verifyStatement } from './context.ts';
 import { accusedBy } from './evidence.ts';
+import { isHealth } from './health.ts';
 import type { Health } from './message.ts';
 import type { State } from './state.ts';
+import { areSuspected, suspicionsFor } from './suspicion.ts';
 
-/** Health is signed at heights that are multiples of this. */
-export const HEALTH_EVERY_BLOCKS = 8;
-/** Such heights kept until they are executed; a node that lags further is not well. */
-export const HEALTH_MARKS_MAX = 8;
-/** How old a height at which all are well may be. */
-const HEALTH_AGE_BLOCKS = 64;
 /** Frauds recorded by one block: their proofs must fit into it. */
 const EVIDENCE_PER_BLOCK = 2;
 const DWELL_MS_MAX = 3_600_000;
@@ -81,7 +77,8 @@ function isModeJustified(
   const { config } = s;
   if (config.policy !== 'adaptive') return false;
   if (mode === 'raft') return mayReturn(s.options, config, header, system, statements);
-  if (config.mode === 'bft' || statements.length > 0) return false;
+  if (config.mode === 'bft') return false;
+  if (statements.length > 0) return areSuspected(s.context, header.height, statements);
   // The term itself was put into bft mode by its reports, or there is proof enough.
   const proofs = system.filter((record) => record.kind === 'evidence').length;
   return header.mode === 'bft' || proofs >= config.thresholds.fraud;
@@ -101,11 +98,11 @@ function mayReturn(
   if (health.length !== config.members.length) return false;
   const first = health[0];
   if (first === null || first === undefined) return false;
-  if (first.height > header.height || first.height < header.height - HEALTH_AGE_BLOCKS)
+  if (first.height > header.height || first.height < header.height - STATEMENT_AGE_BLOCKS)
     return false;
   return health.every(
     (each, member) =>
-      each?.member === member && agrees(each, first) && isHealth(options, config, each),
+      each?.member === member && agrees(each, first) && isHealth({ ...options, config }, each),
   );
 }
 
@@ -118,13 +115,6 @@ export function hasDwelt({ switched, timers }: EpochConfig, header: Header): boo
 
 function agrees(a: Health, b: Health): boolean {
   return a.height === b.height && equal(a.hash, b.hash) && equal(a.receiptsRoot, b.receiptsRoot);
-}
-
-export function isHealth(options: ReplicaOptions, config: EpochConfig, health: Health): boolean {
-  if (health.epoch !== config.epoch || health.member >= config.members.length) return false;
-  const { publicKey } = config.members[health.member]!;
-  const encoded = encodeUnsignedHealth(health);
-  return verifyStatement(options, publicKey, 'health', encoded, health.signature);
 }
 
 /** New rules are signed for this epoch, so that none can be brought up again later. */
@@ -155,22 +145,29 @@ export function isApproved(
 /** What the leader has to record, in the mode of its term; empty when nothing. */
 export function pendingSystem(s: State, next: { height: number; timeMs: number }): SystemRecord[] {
   const { config } = s;
-  const { mode } = s.highest;
   const records: SystemRecord[] = [];
   for (const [accused, proof] of s.proven) {
     if (config.suspended.includes(accused) || records.length >= EVIDENCE_PER_BLOCK) continue;
     records.push({ kind: 'evidence', accused, proof });
   }
   const proofs = records.length;
-  const switches =
-    mode !== config.mode ||
-    (config.mode === 'raft' && config.policy === 'adaptive' && proofs >= config.thresholds.fraud);
-  if (switches) records.unshift(toMode('bft', []));
+  const reasons = reasonsForBft(s, proofs, next.height);
+  if (reasons !== null) records.unshift(toMode('bft', reasons));
   if (records.length === 0 && s.pendingRules !== null) {
     records.push({ kind: 'rules', ...s.pendingRules });
   }
   if (records.length === 0) records.push(...returnToRaft(s, next));
   return records;
+}
+
+/** @returns statements for the change to bft mode, none if it needs none; null when there is no reason for it */
+function reasonsForBft(s: State, proofs: number, height: number): Uint8Array[] | null {
+  const { config } = s;
+  if (s.highest.mode !== config.mode) return [];
+  if (config.mode === 'bft' || config.policy !== 'adaptive') return null;
+  if (proofs >= config.thresholds.fraud) return [];
+  const suspicions = suspicionsFor(s, height);
+  return suspicions.length > 0 ? suspicions : null;
 }
 
 function toMode(mode: Mode, statements: readonly Uint8Array[]): SystemRecord {

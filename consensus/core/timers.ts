@@ -3,15 +3,11 @@
 // Timeouts grow by half with each term that came to nothing, up to a limit, and are as they were after the
 // first confirmed block.
 
-import { equal } from '../../ledger/bytes.ts';
 import { sendStatus } from './catch-up.ts';
-import { encodeUnsignedHealth } from './codec.ts';
-import { signStatement } from './context.ts';
-import type { Health } from './message.ts';
 import { sendProposal } from './proposing.ts';
 import { retryProbes, retryReads } from './recovery.ts';
 import type { State } from './state.ts';
-import { isHealth } from './system-check.ts';
+import { saySuspicions, silentMs } from './suspicion.ts';
 import { sendReport, sendWish, suspect } from './term-change.ts';
 import { advance, sendVote } from './voting.ts';
 
@@ -65,6 +61,7 @@ function resend(s: State): void {
   for (const evidence of s.proven.values()) s.broadcast({ kind: 'evidence', evidence });
   const health = s.health.get(s.self);
   if (health !== undefined) s.broadcast({ kind: 'health', health });
+  saySuspicions(s);
 }
 
 function ownProposals(s: State) {
@@ -108,14 +105,10 @@ function watch(s: State): void {
 /** More members are silent, or proven to lie, than the rules bear in raft mode. */
 function tooManyFaulty(s: State): boolean {
   const { members, thresholds, timers } = s.config;
-  const silentMs = timers.electionMs * FAULTY_TIMEOUTS;
-  const faulty = members.filter((_, member) => {
-    if (member === s.self) return false;
-    const heard = s.times.heard.get(member);
-    // Nodes that come up together do not do so at the same moment.
-    const since = Math.max(heard ?? s.times.started + timers.timeoutMaxMs, s.times.opened);
-    return s.times.now - since > silentMs || s.proven.has(member);
-  });
+  const faultyMs = timers.electionMs * FAULTY_TIMEOUTS;
+  const faulty = members.filter(
+    (_, member) => member !== s.self && (silentMs(s, member) > faultyMs || s.proven.has(member)),
+  );
   return faulty.length > thresholds.faults;
 }
 
@@ -127,25 +120,4 @@ export function onHeard(s: State, member: number): void {
 
 export function onLeaderHeard(s: State, member: number, term: number): void {
   if (member === s.leader && term === s.term) s.times.leaderHeard = s.times.now;
-}
-
-/** In bft mode members say at common heights what they have, so that all can see that all are well. */
-export function sayHealth(
-  s: State,
-  { height, hash }: { readonly height: number; readonly hash: Uint8Array },
-  receiptsRoot: Uint8Array,
-): void {
-  if (s.isMute || s.config.policy !== 'adaptive' || s.config.mode !== 'bft') return;
-  const unsigned = { epoch: s.config.epoch, member: s.self, height, hash, receiptsRoot };
-  const signature = signStatement(s.context, 'health', encodeUnsignedHealth(unsigned));
-  const health: Health = { ...unsigned, signature };
-  s.health.set(s.self, health);
-  s.broadcast({ kind: 'health', health });
-}
-
-export function onHealth(s: State, health: Health): void {
-  const known = s.health.get(health.member);
-  if (known !== undefined && known.height >= health.height) return;
-  if (known !== undefined && equal(known.signature, health.signature)) return;
-  if (isHealth(s.options, s.config, health)) s.health.set(health.member, health);
 }

@@ -14,6 +14,7 @@
 import { equal } from '../../ledger/bytes.ts';
 import { checkConfirms } from '../../ledger/certificate-check.ts';
 import { nextConfig } from '../../ledger/epoch.ts';
+import { tryDecode } from '../../ledger/error.ts';
 import { headerHash } from '../../ledger/hash.ts';
 import { signVote, verifyHeader, verifyVote } from '../../ledger/signing.ts';
 import type { Ballot, Certificate, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
@@ -24,13 +25,13 @@ import { decodeCandidate, keyOf } from './block-tree.ts';
 import { askVoterForBlocks, fetchBlock, fetchMissing } from './catch-up.ts';
 import { isCertified, isHigher } from './context.ts';
 import { beginEpoch } from './epoch-change.ts';
-import { judge } from './judge.ts';
+import { markConfirmed } from './health.ts';
+import { denounceVoter, judge } from './judge.ts';
 import type { Message, SignedBlock } from './message.ts';
 import { accuse } from './evidence.ts';
 import { leaveAmnesia } from './recovery.ts';
 import { tryDecodeHeader } from './select.ts';
 import type { State } from './state.ts';
-import { HEALTH_EVERY_BLOCKS, HEALTH_MARKS_MAX } from './system-check.ts';
 import { acknowledgeOpening, enterTerm, tryOpenings } from './term-change.ts';
 
 export function onBlock(s: State, message: Extract<Message, { kind: 'block' }>): void {
@@ -53,8 +54,12 @@ function takeBlock(s: State, signed: SignedBlock): void {
   const siblings = s.tree.siblings(header);
   if (siblings.length >= CONSENSUS_LIMITS.siblingsMax && !isWanted(s, hash)) return;
   if (!verifyHeader(crypto, leader, signed.signature, chainId, hash)) return;
-  const block = decodeCandidate(crypto, signed);
-  if (block === null) return;
+  const block = tryDecode(() => decodeCandidate(crypto, signed));
+  if (block === null) {
+    // A body that is none, if it is what the leader has signed.
+    s.found.push({ kind: 'block', block: signed, vote: null });
+    return;
+  }
   if (siblings[0] !== undefined) {
     accuse(s, { kind: 'proposals', first: siblings[0].signed, second: signed });
   }
@@ -172,6 +177,8 @@ export function onVote(s: State, from: number, vote: Vote): void {
   }
   s.votes.add(vote);
   compare(s, vote);
+  const block = s.tree.get(keyOf(vote.hash));
+  if (block !== undefined && vote.kind === 'ack') denounceVoter(s, block, vote);
   for (const certificate of certificatesWith(s, vote)) made(s, certificate);
 }
 
@@ -292,6 +299,7 @@ function confirm(s: State, certificate: VoteCertificate): void {
   if (path.length > LIMITS.certificateSpanMax) return askVoterForBlocks(s, certificate);
   s.confirming = certificate;
   for (const ancestor of path) confirmOne(s, ancestor, certificate);
+  markConfirmed(s, path, certificate);
   s.failedTerms = 0;
   s.times.confirmed = s.times.now;
   s.times.unconfirmed = s.highest.height > s.root.height ? s.times.now : null;
@@ -313,10 +321,6 @@ function confirmOne(s: State, block: Candidate, certificate: Certificate): void 
   const { header, bundles, system, hash, signed } = block;
   s.tree.confirm(block, nextConfig(s.config, header, system));
   s.results = s.results.filter(({ height }) => height >= header.executed.height);
-  if (block.height % HEALTH_EVERY_BLOCKS === 0) {
-    s.marks.push({ height: block.height, hash });
-    if (s.marks.length > HEALTH_MARKS_MAX) s.marks.shift();
-  }
   const confirmed = { header, bundles, system, certificate };
   s.effects.push({ kind: 'confirmed', block: confirmed, hash, signed });
 }

@@ -1,17 +1,30 @@
 // Makes a node lie: loaded before its program (`node --import`). Shell.
 //
-// As leader it proposes two blocks at one height: one to some of the others, another to the rest, both signed. It is the
-// member whose number is in the file that the query of its own URL names, from when it is there.
+// It lies as the query of its own URL says, when it is the member whose number is in the file that the query names, from
+// when that is there:
+//
+//   siblings   as leader it proposes two blocks at one height, one to some of the others, another to the rest
+//   body       as leader it proposes blocks whose body cannot be decoded
+//   health     it signs that it has other results than are confirmed
 
 import { existsSync, readFileSync } from 'node:fs';
-import { decodeMessage, encodeMessage } from '../../consensus/core/codec.ts';
+import { decodeMessage, encodeMessage, encodeUnsignedHealth } from '../../consensus/core/codec.ts';
+import { signStatement } from '../../consensus/core/context.ts';
 import type { Effect } from '../../consensus/core/event.ts';
+import type { Message } from '../../consensus/core/message.ts';
 import { Replica } from '../../consensus/core/replica.ts';
 import { decodeHeader, encodeHeader } from '../../ledger/encoding.ts';
-import { headerHash } from '../../ledger/hash.ts';
+import { bodyHash, headerHash } from '../../ledger/hash.ts';
 import { signHeader } from '../../ledger/signing.ts';
 
-const file = new URL(import.meta.url).searchParams.get('file') ?? '';
+const query = new URL(import.meta.url).searchParams;
+const file = query.get('file') ?? '';
+const how = query.get('how') ?? '';
+const LIES: Readonly<Record<string, (replica: Replica, message: Message) => Message | null>> = {
+  siblings: sibling,
+  body: noBody,
+  health: otherResult,
+};
 // eslint-disable-next-line typescript/unbound-method
 const honest = Replica.prototype.step;
 
@@ -27,17 +40,41 @@ function isLiar({ status }: Replica): boolean {
 function lies(replica: Replica, effect: Effect): Effect[] {
   if (effect.kind !== 'send' || effect.to !== null) return [effect];
   const message = decodeMessage(effect.bytes);
-  if (message.kind !== 'block') return [effect];
-  const { config, options } = replica.inspected;
-  const { crypto, chainId, seed } = options;
-  const header = decodeHeader(message.block.header);
-  const other = encodeHeader({ ...header, timeMs: header.timeMs + 1 });
-  const signature = signHeader(crypto, seed, chainId, headerHash(crypto, other));
-  const block = { ...message.block, header: other, signature };
-  const forged = encodeMessage({ ...message, block });
+  const { config } = replica.inspected;
+  const forged = LIES[how]!(replica, message);
+  if (forged === null) return [effect];
+  const bytes = encodeMessage(forged);
+  if (how !== 'siblings') return [{ ...effect, bytes }];
   return config.members.map(({ publicKey }, index) => ({
     ...effect,
     to: publicKey,
-    bytes: index % 2 === 0 ? effect.bytes : forged,
+    bytes: index % 2 === 0 ? effect.bytes : bytes,
   }));
+}
+
+function noBody(replica: Replica, message: Message): Message | null {
+  if (message.kind !== 'block') return null;
+  const { crypto, chainId, seed } = replica.inspected.options;
+  const body = new Uint8Array([0xff]);
+  const honestly = decodeHeader(message.block.header);
+  const header = encodeHeader({ ...honestly, bodyHash: bodyHash(crypto, body) });
+  const signature = signHeader(crypto, seed, chainId, headerHash(crypto, header));
+  return { ...message, block: { header, body, signature } };
+}
+
+function sibling(replica: Replica, message: Message): Message | null {
+  if (message.kind !== 'block') return null;
+  const { crypto, chainId, seed } = replica.inspected.options;
+  const header = decodeHeader(message.block.header);
+  const other = encodeHeader({ ...header, timeMs: header.timeMs + 1 });
+  const signature = signHeader(crypto, seed, chainId, headerHash(crypto, other));
+  return { ...message, block: { ...message.block, header: other, signature } };
+}
+
+function otherResult(replica: Replica, message: Message): Message | null {
+  if (message.kind !== 'health') return null;
+  const { signature: _, ...health } = message.health;
+  const lie = { ...health, receiptsRoot: health.hash };
+  const signature = signStatement(replica.inspected.options, 'health', encodeUnsignedHealth(lie));
+  return { kind: 'health', health: { ...lie, signature } };
 }

@@ -4,22 +4,31 @@
 // reports, makes every certificate there is, and shows each to whom it likes.
 
 import { equal, hex } from '../../ledger/bytes.ts';
-import { encodeBody, encodeHeader } from '../../ledger/encoding.ts';
+import { decodeHeader, encodeBody, encodeHeader } from '../../ledger/encoding.ts';
 import { leaderOf, memberOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { bodyHash, headerHash } from '../../ledger/hash.ts';
 import { signHeader, signVote } from '../../ledger/signing.ts';
+import type { SystemRecord } from '../../ledger/system.ts';
 import type { Ballot, Vote, VoteCertificate, VoteKind } from '../../ledger/vote.ts';
 import { votesOf } from '../../ledger/vote.ts';
 import type { Candidate } from '../../consensus/core/block-tree.ts';
 import {
   encodeEvidence,
   encodeMessage,
+  encodeSuspicion,
   encodeUnsignedNewTerm,
   encodeUnsignedReport,
+  encodeUnsignedSuspicion,
 } from '../../consensus/core/codec.ts';
 import { signStatement } from '../../consensus/core/context.ts';
-import type { Evidence, Message, Report, SignedBlock } from '../../consensus/core/message.ts';
+import type {
+  Evidence,
+  Health,
+  Message,
+  Report,
+  SignedBlock,
+} from '../../consensus/core/message.ts';
 import { nextHeader } from '../../consensus/core/proposing.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import type { State } from '../../consensus/core/state.ts';
@@ -27,6 +36,9 @@ import { INVALID } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Stream } from './random.ts';
 import type { Simulation } from './simulation.ts';
+
+/** Bytes of which no body is made. */
+const NO_BODY = new Uint8Array([0xff]);
 
 export class Adversary {
   readonly #simulation: Simulation;
@@ -38,6 +50,8 @@ export class Adversary {
   >();
   readonly #reports = new Map<string, Map<number, Report>>();
   readonly #proposed: SignedBlock[] = [];
+  /** The newest of each honest member. */
+  readonly #health = new Map<number, Health>();
 
   constructor(simulation: Simulation, random: Stream) {
     this.#simulation = simulation;
@@ -53,6 +67,7 @@ export class Adversary {
     if (message.kind === 'vote') this.#keepVote(message.vote);
     if (message.kind === 'report') this.#keepReport(message.report);
     if (message.kind === 'block') this.#keepBlock(message.block);
+    if (message.kind === 'health') this.#health.set(message.health.member, message.health);
   }
 
   #keepBlock(block: SignedBlock): void {
@@ -133,6 +148,7 @@ export class Adversary {
       const to = halves.flatMap((first, index) => (first === (side === 0) ? [index] : []));
       this.#simulation.invariants.register(block);
       this.#keepBlock(block);
+      this.#support(s, block, to);
       this.#send(
         liar,
         { kind: 'block', block, highest: certified(s), confirming: s.confirming },
@@ -141,12 +157,28 @@ export class Adversary {
     }
   }
 
+  /** Other liars acknowledge what one of them proposes. */
+  #support({ config }: State, block: SignedBlock, to: readonly number[]): void {
+    const { crypto, chainId } = this.#simulation.beginning;
+    const { epoch, term, mode, height } = decodeHeader(block.header);
+    const hash = headerHash(crypto, block.header);
+    for (const index of this.#simulation.options.liars) {
+      const node = this.#simulation.nodes[index]!;
+      const member = memberOf(config, node.key);
+      if (member < 0 || !this.#random.chance(0.5)) continue;
+      const ballot = { kind: 'ack', epoch, term, mode, height, hash, member } as const;
+      const vote = signVote(crypto, node.seed, chainId, ballot);
+      this.#send(node, { kind: 'vote', vote }, to);
+    }
+  }
+
   #makeBlock(liar: SimNode, s: State, term: number, parent: Candidate, side: number): SignedBlock {
     const { crypto, chainId } = this.#simulation.beginning;
     const bundle = { author: 1, publicKey: liar.key, signature: new Uint8Array(64) };
     const invalid = { ...bundle, transactions: [new Uint8Array([INVALID, side])] };
     const bundles = this.#random.chance(0.1) ? [invalid] : [];
-    const body = encodeBody({ bundles, system: [] });
+    const system = this.#random.chance(0.1) ? [this.#switchToBft(liar, s)] : [];
+    const body = this.#random.chance(0.03) ? NO_BODY : encodeBody({ bundles, system });
     const begins =
       term > 0 && (parent.header.epoch !== s.config.epoch || parent.header.term !== term);
     const hidden = this.#random.chance(0.5);
@@ -171,6 +203,30 @@ export class Adversary {
     return { header: encoded, body, signature };
   }
 
+  /** Suspicions against more members than are borne, too few of each, or of members that have said no such thing. */
+  #switchToBft(liar: SimNode, { config, root }: State): SystemRecord {
+    const forges = this.#random.chance(0.5);
+    const signer = { ...this.#simulation.beginning, seed: liar.seed };
+    const self = memberOf(config, liar.key);
+    const statements: Uint8Array[] = [];
+    for (let at = 0; at <= config.thresholds.faults; at++) {
+      const peer = (self + 1 + at) % config.members.length;
+      for (let other = 0; other <= (forges ? config.f : 0); other++) {
+        const member = (self - other + config.members.length) % config.members.length;
+        const unsigned = {
+          epoch: config.epoch,
+          member,
+          peer,
+          reason: 'silent',
+          height: root.height,
+        } as const;
+        const signature = signStatement(signer, 'suspicion', encodeUnsignedSuspicion(unsigned));
+        statements.push(encodeSuspicion({ ...unsigned, signature }));
+      }
+    }
+    return { kind: 'mode', mode: 'bft', statements };
+  }
+
   /** What the parent says, or a lie about the block after that. */
   #results({ header: { executed, height } }: Candidate): Candidate['header']['executed'] {
     if (executed.height >= height || !this.#random.chance(0.2)) return executed;
@@ -192,6 +248,9 @@ export class Adversary {
     const made: Evidence[] = [
       { kind: 'votes', first: vote, second: vote },
       { kind: 'proposals', first, second: first },
+      { kind: 'block', block: first, vote: null },
+      { kind: 'block', block: first, vote },
+      { kind: 'block', block: { ...first, body: NO_BODY }, vote: null },
     ];
     for (const reports of this.#reports.values()) {
       const report = reports.get(vote.member);
@@ -201,8 +260,38 @@ export class Adversary {
       if (report === undefined || block === undefined) continue;
       made.push({ kind: 'report', vote, headers: [block.header], report });
     }
+    made.push(...this.#denials(s));
     const evidence = encodeEvidence(this.#random.pick(made));
     this.#send(liar, { kind: 'evidence', evidence }, this.#anyone());
+  }
+
+  /** Headers that say otherwise than an honest member's health, as if they were confirmed. */
+  #denials({ confirming, highest }: State): Evidence[] {
+    const { crypto } = this.#simulation.beginning;
+    const made: Evidence[] = [];
+    for (const health of this.#health.values()) {
+      for (const { header: encoded } of this.#proposed) {
+        const header = decodeHeader(encoded);
+        const about = header.height === health.height || header.executed.height === health.height;
+        if (!about || confirming === null) continue;
+        const executed = { ...header.executed, receiptsRoot: health.hash };
+        const lie = encodeHeader({ ...header, timeMs: header.timeMs + 1, executed });
+        const { height } = header;
+        const forged = { ...confirming, height, hash: headerHash(crypto, lie) };
+        const certified = this.#proposed.find((block) =>
+          equal(headerHash(crypto, block.header), confirming.hash),
+        );
+        made.push(
+          { kind: 'health', health, headers: [encoded], certificate: highest },
+          { kind: 'health', health, headers: [lie], certificate: confirming },
+          { kind: 'health', health, headers: [lie], certificate: forged },
+        );
+        if (certified === undefined) continue;
+        const headers = [lie, certified.header];
+        made.push({ kind: 'health', health, headers, certificate: confirming });
+      }
+    }
+    return made;
   }
 
   /** For anything that somebody has voted for. */

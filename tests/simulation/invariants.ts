@@ -15,6 +15,7 @@ import type { Block, Header } from '../../ledger/block.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
 import { checkCertificateOf } from '../../ledger/certificate-check.ts';
 import { decodeBody, decodeHeader } from '../../ledger/encoding.ts';
+import { tryDecode } from '../../ledger/error.ts';
 import { isBarrier, leaderOf, quorumsOf } from '../../ledger/epoch.ts';
 import type { EpochConfig } from '../../ledger/epoch.ts';
 import { headerHash } from '../../ledger/hash.ts';
@@ -22,11 +23,12 @@ import { voteMessage } from '../../ledger/signing.ts';
 import type { SystemRecord } from '../../ledger/system.ts';
 import type { Bundle } from '../../ledger/transaction.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
-import { decodeHealth, decodeMessage } from '../../consensus/core/codec.ts';
+import { decodeHealth, decodeMessage, decodeSuspicion } from '../../consensus/core/codec.ts';
 import type { Effect } from '../../consensus/core/event.ts';
-import type { Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
+import type { Health, Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
+import { unnoticedLie } from './lies.ts';
 import { INVALID, chunksOf } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Simulation } from './simulation.ts';
@@ -73,11 +75,15 @@ export class Invariants {
   readonly #standings = new Map<number, Standing>();
   readonly #transactions = new Map<string, number>();
   readonly #reads = new Map<number, number>();
+  /** Members suspected by honest ones: epoch, who says so, whom it names. */
+  readonly #suspected = new Set<string>();
   /** Terms that an honest member has wished for. */
   readonly #wished = new Set<string>();
   #newest = 0;
   terms = 0;
   epochs = 0;
+  /** Changes to bft mode that were ordered for suspicions. */
+  ordered = 0;
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
@@ -95,7 +101,8 @@ export class Invariants {
     const key = hex(headerHash(this.#simulation.beginning.crypto, signed.header));
     const known = this.#blocks.get(key);
     if (known !== undefined) return known;
-    const barrier = isBarrier(decodeBody(signed.body).system);
+    const body = tryDecode(() => decodeBody(signed.body));
+    const barrier = body !== null && isBarrier(body.system);
     const block = { header: decodeHeader(signed.header), key, barrier };
     this.#blocks.set(key, block);
     return block;
@@ -133,6 +140,20 @@ export class Invariants {
       );
     }
     if (message.kind === 'newTerm') this.#onNewTerm(node, message.newTerm);
+    if (message.kind === 'health') this.#onHealth(node, message.health);
+    if (message.kind === 'suspicion') {
+      const { epoch, member, peer } = message.suspicion;
+      this.#suspected.add(`${epoch}/${member}/${peer}`);
+    }
+  }
+
+  /** Nobody honest signs anything else than is confirmed, whatever its disk has made of it. */
+  #onHealth(node: SimNode, { height, hash, receiptsRoot, member, epoch }: Health): void {
+    // What others have said may be passed on.
+    if (!equal(this.#configs.get(epoch)!.members[member]!.publicKey, node.key)) return;
+    const same =
+      this.#confirmed.get(height) === hex(hash) && equal(node.roots[height]!, receiptsRoot);
+    this.#check(same, `${node.index} says it has something else at ${height} than is confirmed`);
   }
 
   /** A term after one in bft mode is in bft mode, as far as the reports show. */
@@ -309,7 +330,9 @@ export class Invariants {
     if (effect.kind === 'alarm') {
       const { alarm, message } = effect;
       this.#check(alarm !== 'fork', `${node.index}: ${message}`);
-      this.#check(alarm !== 'divergence' || this.#simulation.options.liars.length > 0, message);
+      const { liars, damaged } = this.#simulation.options;
+      const expected = liars.length + damaged.length > 0;
+      this.#check(alarm !== 'divergence' || expected, message);
     }
     if (effect.kind === 'readReady') {
       const began = this.#reads.get(effect.id) ?? 0;
@@ -331,6 +354,7 @@ export class Invariants {
       this.#confirmed.set(height, key);
       this.#checkNew(header, bundles, key);
       this.#checkReturn(header, block.system);
+      this.#checkOrdered(header, block.system);
     }
     this.#checkCertificate(block);
     // What is stored must pass the check of every later start, and of whoever verifies the chain.
@@ -439,6 +463,34 @@ export class Invariants {
     }
   }
 
+  /** An ordered change to bft mode has its reasons in the chain: honest members have said so, and enough of them. */
+  #checkOrdered({ epoch, mode, height }: Header, system: readonly SystemRecord[]): void {
+    const config = this.#configs.get(epoch)!;
+    const change = system.find((record) => record.kind === 'mode');
+    if (change === undefined || change.mode === 'raft' || mode === 'bft') return;
+    const proofs = system.filter((record) => record.kind === 'evidence').length;
+    if (proofs >= config.thresholds.fraud) return;
+    const accusers = new Map<number, Set<number>>();
+    for (const { peer, member, ...said } of change.statements.map(decodeSuspicion)) {
+      accusers.set(peer, (accusers.get(peer) ?? new Set()).add(member));
+      const honest = this.#isHonestMember(config, member);
+      const meant = said.epoch === epoch && this.#suspected.has(`${epoch}/${member}/${peer}`);
+      this.#check(!honest || meant, `block ${height} has a suspicion that nobody has`);
+    }
+    const named = [...accusers.values()].filter((members) =>
+      [...members].some((member) => this.#isHonestMember(config, member)),
+    );
+    const enough = named.length > config.thresholds.faults;
+    this.#check(enough, `block ${height} changes to bft mode without a reason`);
+    this.ordered += 1;
+  }
+
+  #isHonestMember({ members }: EpochConfig, member: number): boolean {
+    const { nodes } = this.#simulation;
+    const index = nodes.findIndex(({ key }) => equal(key, members[member]!.publicKey));
+    return this.#simulation.isHonest(index);
+  }
+
   #checkAccused({ members }: EpochConfig, accused: number): void {
     const { nodes, isHonest } = this.#simulation;
     const index = nodes.findIndex(({ key }) => equal(key, members[accused]!.publicKey));
@@ -496,6 +548,8 @@ export class Invariants {
       `${node.index} holds too many certificates`,
     );
     for (const accused of s.proven.keys()) this.#checkAccused(s.config, accused);
+    const lie = unnoticedLie(s);
+    this.#check(lie === null, `${node.index} does not notice: ${lie}`);
     Object.assign(standing, {
       epoch,
       term,

@@ -2,7 +2,8 @@
 
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { MUTATIONS, mutate } from './mutations.ts';
+import { mutate } from './mutation.ts';
+import { MUTATIONS } from './mutations.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 

@@ -1,36 +1,11 @@
-// Ways to break the consensus core: lines of its source, and what stands in their place. Pure.
-//
-// Each takes one rule away. A line must be in its file exactly once (mutations.test.ts), so that a mutation cannot
-// quietly come to mean nothing.
+// Ways to break the consensus core: all of them, and here those of votes, terms, crashes, blocks and reads. Pure.
 
+import { FOUR, LYING_RAFT, SOUND, among, core } from './mutation.ts';
+import type { Mutation } from './mutation.ts';
+import { STATEMENTS } from './mutations-of-statements.ts';
 import type { Options } from './options.ts';
 
-export interface Edit {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
-
-export interface Mutation {
-  readonly name: string;
-  readonly edits: readonly Edit[];
-  /** What schedules it needs; all sorts by default. */
-  readonly options?: Partial<Options>;
-  /** A test that kills it where schedules would take too long. */
-  readonly test?: string;
-}
-
 const QUORUM_TEST = 'tests/unit/ledger/quorum.test.ts';
-const SOUND: Partial<Options> = { rotting: [], jumping: [], clockSpreadMs: 0 };
-const FOUR: Partial<Options> = {
-  ...SOUND,
-  n: 4,
-  liar: 'adversary',
-  liars: [0],
-  forgetful: [],
-  spare: 0,
-};
-const LYING_RAFT: Partial<Options> = { ...FOUR, policy: 'raft', membershipChanges: false };
 const CRASHING: Partial<Options> = { n: 4, crashRate: 0.01, complaints: 0.5 };
 const FORGETFUL: Partial<Options> = {
   ...SOUND,
@@ -60,15 +35,6 @@ const RETURNING: Partial<Options> = {
   complaints: 0.5,
   membershipChanges: false,
 };
-
-function core(name: string, file: string, find: string, replace: string): Mutation {
-  return { name, edits: [{ file: `consensus/core/${file}`, find, replace }] };
-}
-
-/** The same, in schedules of one sort. */
-function among(options: Partial<Options>, mutation: Mutation): Mutation {
-  return { ...mutation, options };
-}
 
 const VOTING: readonly Mutation[] = [
   among(
@@ -499,7 +465,7 @@ const BLOCKS: readonly Mutation[] = [
       },
       {
         file: 'consensus/core/system-check.ts',
-        find: '    mode !== config.mode ||\n',
+        find: '  if (s.highest.mode !== config.mode) return [];',
         replace: '',
       },
     ],
@@ -544,40 +510,6 @@ const BLOCKS: readonly Mutation[] = [
   ),
 ];
 
-const EVIDENCE: readonly Mutation[] = [
-  among(
-    FOUR,
-    core('one vote is two', 'evidence.ts', '    !equal(first.hash, second.hash);', '    true;'),
-  ),
-  among(
-    FOUR,
-    core(
-      'one proposal is two',
-      'evidence.ts',
-      '  if (a === null || b === null || equal(first.header, second.header)) return null;',
-      '  if (a === null || b === null) return null;',
-    ),
-  ),
-  among(
-    FOUR,
-    core(
-      'an honest report is a denial',
-      'evidence.ts',
-      '  if (opened === null || admits(opened, vote)) return null;',
-      '  if (opened === null) return null;',
-    ),
-  ),
-  among(
-    { ...LYING_RAFT, window: 2, ackFanout: false, delayMs: 120, loss: 0.1 },
-    core(
-      'what was given up is denied',
-      'evidence.ts',
-      '  if (highest.term === vote.term && !lead(context, highest.hash, headers)) return null;',
-      '',
-    ),
-  ),
-];
-
 const READS: readonly Mutation[] = [
   core('a read asks nobody', 'recovery.ts', '  if (reached.length < s.quorums.report) return;', ''),
   core(
@@ -603,24 +535,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...TERMS,
   ...CRASHES,
   ...BLOCKS,
-  ...EVIDENCE,
+  ...STATEMENTS,
   ...READS,
 ];
-
-/** @returns the changed files. @throws RangeError when a line is not there exactly once */
-export function mutate(
-  { name, edits }: Mutation,
-  source: (file: string) => string,
-): ReadonlyMap<string, string> {
-  const changed = new Map<string, string>();
-  for (const { file, find, replace } of edits) {
-    const text = changed.get(file) ?? source(file);
-    const count = text.split(find).length - 1;
-    if (count !== 1) throw new RangeError(`${name}: ${count} times in ${file}: ${find}`);
-    changed.set(
-      file,
-      text.replace(find, () => replace),
-    );
-  }
-  return changed;
-}

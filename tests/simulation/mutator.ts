@@ -1,7 +1,12 @@
 // A member whose messages are small lies, signed by its own key: one field off, something left out or repeated.
 // Pure.
 
-import { decodeMessage, encodeMessage, encodeUnsignedReport } from '../../consensus/core/codec.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  encodeUnsignedHealth,
+  encodeUnsignedReport,
+} from '../../consensus/core/codec.ts';
 import { signStatement } from '../../consensus/core/context.ts';
 import type { Message } from '../../consensus/core/message.ts';
 import { signVote } from '../../ledger/signing.ts';
@@ -58,6 +63,17 @@ function change(random: Stream, node: SimNode, beginning: Beginning, message: Me
       const signer = { ...beginning, seed: node.seed };
       const signature = signStatement(signer, 'report', encodeUnsignedReport(lie));
       return { kind: 'report', report: { ...lie, signature } };
+    }
+    case 'health': {
+      const { signature: _, ...health } = message.health;
+      const lie = random.pick([
+        { ...health, receiptsRoot: beginning.hash },
+        { ...health, hash: beginning.hash },
+        { ...health, height: health.height + 8 * off },
+      ]);
+      const signer = { ...beginning, seed: node.seed };
+      const signature = signStatement(signer, 'health', encodeUnsignedHealth(lie));
+      return { kind: 'health', health: { ...lie, signature } };
     }
     default:
       return message;

@@ -2,7 +2,7 @@
 //
 // It does what docs/consensus.md asks of a shell: effects in order, `send` after what it waits for is durable.
 
-import type { Block, Executed, Header } from '../../ledger/block.ts';
+import type { Block, Body, Executed, Header } from '../../ledger/block.ts';
 import { concat, equal, hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { encodeHeader } from '../../ledger/encoding.ts';
@@ -45,6 +45,8 @@ export interface Surroundings {
   readonly wallMs: () => number;
   /** It lies: it votes and proposes whatever chunks it has. */
   readonly careless: boolean;
+  /** It gets other results than it should. */
+  readonly damaged: boolean;
   /** Looks for a chunk at the other nodes; `gotChunk` follows if one has it. */
   readonly findChunk: (node: SimNode, name: string) => void;
   readonly send: (from: SimNode, to: Uint8Array | null, bytes: Uint8Array) => void;
@@ -53,6 +55,8 @@ export interface Surroundings {
 }
 
 export const TICK_MS = 40;
+/** A damaged node is wrong about so many blocks; some of them are heights at which health is said. */
+const DAMAGE_EVERY_BLOCKS = 16;
 /** A transaction that begins with this byte is invalid to everyone. */
 export const INVALID = 0xff;
 /** One that begins with this byte names a chunk of its own. */
@@ -64,6 +68,10 @@ export function chunksOf(bundles: readonly Bundle[]): string[] {
     .flatMap(({ transactions }) => transactions)
     .filter((bytes) => bytes[0] === CHUNKED)
     .map(hex);
+}
+
+export function isInvalid(bundles: readonly Bundle[]): boolean {
+  return bundles.some(({ transactions }) => transactions.some((bytes) => bytes[0] === INVALID));
 }
 
 export class SimNode {
@@ -129,6 +137,7 @@ export class SimNode {
       seed: this.seed,
       publicKey: this.key,
       validate: (block: Candidate) => this.#validate(block),
+      bodyIsSound: ({ bundles }: Body) => !isInvalid(bundles),
       ackFanout: this.#world.ackFanout,
       incarnation: this.incarnation,
     };
@@ -176,10 +185,7 @@ export class SimNode {
 
   #validate({ header, bundles }: Candidate): 'valid' | 'wait' | 'invalid' {
     if (header.timeMs > latestTimeMs(this.#wallMs(), this.#tipMs())) return 'wait';
-    const bad = bundles.some(({ transactions }) =>
-      transactions.some((bytes) => bytes[0] === INVALID),
-    );
-    if (bad) return 'invalid';
+    if (isInvalid(bundles)) return 'invalid';
     return this.#has(bundles) ? 'valid' : 'wait';
   }
 
@@ -314,8 +320,14 @@ export class SimNode {
     }
     const receiptsRoot = this.#execute(this.roots.at(-1)!, next.block);
     this.roots.push(receiptsRoot);
-    this.step({ kind: 'executed', height, receiptsRoot });
+    this.step({ kind: 'executed', height, receiptsRoot: this.#told(height, receiptsRoot) });
     if (this.queue.length === 0) this.step({ kind: 'demand', waiting: false });
+  }
+
+  /** What it believes to have got. */
+  #told(height: number, receiptsRoot: Uint8Array): Uint8Array {
+    const wrong = this.#world.damaged && height % DAMAGE_EVERY_BLOCKS === 0;
+    return wrong ? this.#beginning.crypto.sha256(receiptsRoot) : receiptsRoot;
   }
 
   #propose(urgent = false): void {

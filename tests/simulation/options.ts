@@ -40,6 +40,12 @@ export interface Options {
   readonly complaints: number;
   /** Chance that a bundle names a chunk, which not all nodes are given. */
   readonly chunked: number;
+  /** Members that get other results than they should, now and then, and do not know it; among the `f` as well. */
+  readonly damaged: readonly number[];
+  /** Of the rules: so many suspected members are borne in raft mode; null for what they say by themselves. */
+  readonly faults: number | null;
+  /** Chance that a silent liar keeps a message back. */
+  readonly silence: number;
   readonly events: number;
   readonly realCrypto: boolean;
 }
@@ -53,6 +59,7 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
   const faulty = shuffled(random, n).slice(0, f);
   const forgets = random.below(4) === 0 ? random.below(f + 1) : 0;
   const liar: Liar = random.pick(['none', 'twin', 'mutator', 'adversary', 'adversary', 'silent']);
+  const honest = liar === 'none' && changes.liar === undefined;
   const options: Omit<Options, keyof Weaknesses> & Partial<Weaknesses> = {
     seed,
     n,
@@ -75,6 +82,9 @@ export function optionsOf(seed: number, changes: Partial<Options> = {}): Options
     membershipChanges: random.chance(0.2),
     complaints: random.pick([0, 0, 0.1, 0.5]),
     chunked: random.pick([0, 0, 0.1, 0.4]),
+    damaged: honest && random.chance(0.5) ? faulty.slice(forgets) : [],
+    faults: random.chance(0.3) ? 0 : null,
+    silence: random.pick([0.9, 1]),
     events: 1_500,
     realCrypto: false,
     ...changes,
@@ -86,10 +96,10 @@ type Weaknesses = Pick<Options, 'rotting' | 'jumping' | 'clockSpreadMs'>;
 
 /** One member more has a bad disk or clock, where the rules bear it. Where nobody may lie, it is not that bad. */
 function weaknesses(options: Omit<Options, keyof Weaknesses> & Partial<Weaknesses>): Weaknesses {
-  const { seed, n, f, liars, forgetful, rotting = [], jumping = [] } = options;
+  const { seed, n, f, liars, forgetful, damaged, rotting = [], jumping = [] } = options;
   const random = new Stream(seed, 'weaknesses');
   const clockSpreadMs = random.pick([0, 0, 1_000, 4_000]);
-  const faulty = [...liars, ...forgetful, ...rotting, ...jumping];
+  const faulty = [...liars, ...forgetful, ...damaged, ...rotting, ...jumping];
   const weak = random.below(n);
   const borne = faulty.length < Math.max(1, f) && !faulty.includes(weak);
   const rots = random.chance(0.2);

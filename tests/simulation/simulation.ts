@@ -106,6 +106,7 @@ export class Simulation {
       executeMs: options.executeMs,
       wallMs: () => START_MS + Math.floor(schedule.nowMs),
       careless: !this.isHonest(index),
+      damaged: options.damaged.includes(index),
       findChunk: (node, name) => this.#findChunk(node, name),
       send: (from, to, bytes) => this.#sent(from, to, bytes),
       onEffect: (node, effect) => this.#onEffect(node, effect),
@@ -126,14 +127,14 @@ export class Simulation {
 
   /** Everything that a correct replica lets out; of liars only what they let pass. */
   #sent(from: SimNode, to: Uint8Array | null, bytes: Uint8Array): void {
-    const { liar } = this.options;
+    const { liar, silence } = this.options;
     if (this.isHonest(from.index)) {
       const message = decodeMessage(bytes);
       this.invariants.onSend(from, message);
       this.#adversary.observe(message);
     } else {
       this.invariants.onLiar(bytes);
-      if (liar === 'silent' && this.#network.chance(0.9)) return;
+      if (liar === 'silent' && this.#network.chance(silence)) return;
     }
     const lies = !this.isHonest(from.index) && liar === 'mutator';
     for (const [index, { key }] of this.nodes.entries()) {
@@ -440,8 +441,10 @@ function begin(options: Options): Beginning {
     publicKey: crypto.publicKeyOf(seedOf(options.n + index)),
     address: '',
   }));
+  const rules = genesisConfig(genesis);
   const config: EpochConfig = {
-    ...genesisConfig(genesis),
+    ...rules,
+    thresholds: { ...rules.thresholds, faults: options.faults ?? rules.thresholds.faults },
     observers,
     window: options.window,
     timers: TIMERS,

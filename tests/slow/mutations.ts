@@ -13,8 +13,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { MUTATIONS, mutate } from '../simulation/mutations.ts';
-import type { Mutation } from '../simulation/mutations.ts';
+import { mutate } from '../simulation/mutation.ts';
+import type { Mutation } from '../simulation/mutation.ts';
+import { MUTATIONS } from '../simulation/mutations.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const COPIED = [
@@ -28,6 +29,7 @@ const COPIED = [
   'tests/simulation',
   'tests/slow/consensus.ts',
   'tests/unit/ledger/quorum.test.ts',
+  'tests/unit/consensus/suspicion.test.ts',
 ];
 
 const { values } = parseArgs({

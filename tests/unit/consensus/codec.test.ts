@@ -88,6 +88,7 @@ test('every kind of message was seen, but those that need an accident', () => {
     'blocks',
     'probe',
     'floor',
+    'health',
   ];
   for (const kind of kinds) expect([...samples.keys()]).toContain(kind);
 });
@@ -159,6 +160,22 @@ test('evidence and durable records come back as they were', () => {
     { kind: 'proposals', first, second: first },
     { kind: 'report', vote, headers: [header], report: report.report },
     { kind: 'newTerm', newTerm: newTerm.newTerm },
+    { kind: 'block', block: block.block, vote: null },
+    { kind: 'block', block: block.block, vote },
+    {
+      kind: 'health',
+      health: { epoch: 0, member: 1, height: 8, hash, receiptsRoot: hash, signature },
+      headers: [header],
+      certificate: {
+        kind: 'commit',
+        epoch: 0,
+        term: 3,
+        mode: 'raft',
+        height: 9,
+        hash,
+        signatures: [{ member: 2, signature }],
+      },
+    },
   ];
   for (const evidence of made) expect(decodeEvidence(encodeEvidence(evidence))).toEqual(evidence);
   for (const { disk } of nodes) {

@@ -155,6 +155,7 @@ describe('a replica that catches up', () => {
         seed: newcomerSeed,
         publicKey: crypto.publicKeyOf(newcomerSeed),
         validate: () => 'valid',
+        bodyIsSound: () => true,
         ackFanout: true,
         incarnation: 1,
       },
