@@ -16,7 +16,7 @@ test('a leader that proposes two blocks at one height', async () => {
   const lie = path.join(cluster.directory, 'lie');
   const liar = `${LIAR.href}?file=${encodeURIComponent(lie)}`;
   for (const node of nodes) node.nodeFlags = [...node.nodeFlags, '--import', liar];
-  await Promise.all(nodes.map((node) => node.start()));
+  await cluster.startAll();
   await query(nodes[0]!, 'CREATE TABLE entry (id int PRIMARY KEY)');
   await cluster.agreed();
   for (let id = 0; id < 8; id++) await query(nodes[id % 4]!, `INSERT INTO entry VALUES (${id})`);
