@@ -9,7 +9,7 @@ const TIMEOUT_MS = 300_000;
 /** How long a mode may take to come, in ms: several times what the timers of the rules make. */
 const MODE_TIMEOUT_MS = 120_000;
 /** A member that is silent for 12 `election_ms` is faulty; by default one may be, in a cluster of four. */
-const RULES = ['faults_threshold=0', 'dwell_ms=1000', 'dwell_blocks=3'];
+const RULES = ['faults_threshold=0', 'dwell_ms=100', 'dwell_blocks=3'];
 
 /** The changes of mode that are in the chain, oldest first. */
 async function changesAt(node: NodeProcess): Promise<unknown[]> {
