@@ -123,7 +123,7 @@ async function lyingLeaders(): Promise<number[]> {
     const lie = path.join(cluster.directory, 'lie');
     const liar = `${LIAR}?file=${encodeURIComponent(lie)}`;
     for (const node of nodes) node.nodeFlags = [...node.nodeFlags, '--import', liar];
-    await Promise.all(nodes.map((node) => node.start()));
+    await cluster.startAll();
     await query(nodes[0]!, 'CREATE TABLE entry (id bigserial PRIMARY KEY, note text)');
     await cluster.agreed();
     const leader = await leaderOf(cluster);

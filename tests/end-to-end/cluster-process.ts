@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
+import { PeerLinks } from './peer-links.ts';
 import { NodeProcess, trustsql } from './process.ts';
 import type { Finished } from './process.ts';
 
@@ -19,11 +20,18 @@ const PORTS_TO = 30_000;
 export class ClusterProcess {
   readonly directory: string;
   readonly nodes: readonly NodeProcess[];
+  /** Where each node listens for the others. */
+  readonly peerPorts: readonly number[];
   readonly #newcomers: NodeProcess[] = [];
 
-  private constructor(directory: string, nodes: readonly NodeProcess[]) {
+  private constructor(
+    directory: string,
+    nodes: readonly NodeProcess[],
+    peerPorts: readonly number[],
+  ) {
     this.directory = directory;
     this.nodes = nodes;
+    this.peerPorts = peerPorts;
   }
 
   /** Founds a cluster and starts its nodes. Dispose of it when done. */
@@ -34,7 +42,7 @@ export class ClusterProcess {
   ): Promise<ClusterProcess> {
     const cluster = await ClusterProcess.found(count, consensus, ...flags);
     try {
-      await Promise.all(cluster.nodes.map((node) => node.start()));
+      await cluster.startAll();
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -64,7 +72,27 @@ export class ClusterProcess {
         ...flags,
       ]),
     );
-    return new ClusterProcess(directory, nodes);
+    const peerPorts = nodes.map((_, i) => peerPort + i);
+    return new ClusterProcess(directory, nodes, peerPorts);
+  }
+
+  async startAll(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.start()));
+  }
+
+  /** Starts nodes that do not run, with links between them that can be cut. Dispose of these before the cluster. */
+  async startLinked(): Promise<PeerLinks> {
+    const links = await PeerLinks.between(this.peerPorts);
+    for (const [i, node] of this.nodes.entries()) {
+      node.startFlags = [...node.startFlags, ...links.flagsOf(i)];
+    }
+    try {
+      await this.startAll();
+    } catch (error) {
+      await links[Symbol.asyncDispose]();
+      throw error;
+    }
+    return links;
   }
 
   /**

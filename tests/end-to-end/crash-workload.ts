@@ -44,6 +44,13 @@ export function killAfter(node: NodeProcess, ms: number): () => Promise<void> {
   };
 }
 
+/** Whether an error says that nothing was done. Otherwise the connection went down, or the outcome is not known. */
+export function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  // Five characters are a SQLSTATE: an answer. Class 57 is the server going away, 40003 an unknown outcome.
+  return code?.length === 5 && !/^(57|08|40003)/.test(code);
+}
+
 export class CrashWorkload {
   readonly #urls: () => Promise<readonly string[]>;
   readonly #random: () => number;
@@ -145,16 +152,7 @@ export class CrashWorkload {
       this.#fates.set(name, kind === 'rolled back' ? 'refused' : 'acknowledged');
       this.#onReply();
     } catch (error) {
-      const { code } = error as { code?: string };
-      // Five characters are a SQLSTATE: an answer. Class 57 is the server going away, 40003 an unknown outcome.
-      if (
-        code?.length !== 5 ||
-        code.startsWith('57') ||
-        code.startsWith('08') ||
-        code === '40003'
-      ) {
-        throw error;
-      }
+      if (!isRefusal(error)) throw error;
       this.#fates.set(name, 'refused');
       await client.query('ROLLBACK');
     }

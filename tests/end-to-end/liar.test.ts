@@ -22,7 +22,7 @@ test.each([
     const lie = path.join(cluster.directory, 'lie');
     const flag = `${LIAR.href}?how=${how}&file=${encodeURIComponent(lie)}`;
     for (const node of nodes) node.nodeFlags = [...node.nodeFlags, '--import', flag];
-    await Promise.all(nodes.map((node) => node.start()));
+    await cluster.startAll();
     await query(nodes[0]!, 'CREATE TABLE entry (id int PRIMARY KEY)');
     await cluster.agreed();
     for (let id = 0; id < 8; id++) await query(nodes[id % 4]!, `INSERT INTO entry VALUES (${id})`);

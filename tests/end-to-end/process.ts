@@ -61,8 +61,8 @@ export class NodeProcess {
   readonly directory: string;
   readonly data: string;
   readonly port: number;
-  /** Of every start. */
-  readonly #startFlags: readonly string[];
+  /** At every start from now on. */
+  startFlags: readonly string[];
   /** Of Node itself, at every start from now on. */
   nodeFlags = NODE_FLAGS;
   #child: ChildProcess | undefined;
@@ -77,7 +77,7 @@ export class NodeProcess {
     this.directory = directory;
     this.data = data;
     this.port = port;
-    this.#startFlags = startFlags;
+    this.startFlags = startFlags;
   }
 
   /** A node on a data directory that is there, not started yet. Its master key is `master.key` in `directory`. */
@@ -114,7 +114,7 @@ export class NodeProcess {
         ...this.flags,
         '--port',
         String(this.port),
-        ...this.#startFlags,
+        ...this.startFlags,
         ...flags,
       ],
       { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'] },
