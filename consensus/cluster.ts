@@ -129,6 +129,8 @@ interface Waiting {
 }
 
 export class Cluster implements Consensus {
+  /** A bundle travels while the one before it is ordered. */
+  readonly flightsMax = 2;
   readonly #options: ClusterOptions;
   readonly #pool: BundlePool;
   readonly #order: DurableOrder;

@@ -1,8 +1,8 @@
 // From operations to receipts: makes, signs and submits the transactions of this node's sessions. Shell.
 //
 // Transactions that arrive while others are on their way leave together: one bundle for each author, signed
-// once (architecture 5), so a signature is paid per author and block, not per transaction. While one flight is
-// executed a second may wait behind it, once it is as large: the ledger then never idles, and blocks stay big.
+// once (architecture 5), so a signature is paid per author and block, not per transaction. Where the consensus
+// has use for a second flight it departs once it is as large as the one before, so that blocks stay big.
 
 import type { Consensus, ExecutedBlock, Outcome, Proposal } from '../consensus/consensus.ts';
 import { hex } from '../ledger/bytes.ts';
@@ -53,9 +53,6 @@ type Pending = {
   readonly resolve: (committed: Committed) => void;
   readonly reject: (error: unknown) => void;
 };
-
-/** Flights on their way at a time: one is executed, one waits behind it. */
-const FLIGHTS_MAX = 2;
 
 /**
  * Turns of the event loop that a flight waits while sessions begin statements: a block costs as much as several
@@ -150,7 +147,8 @@ export class Gateway {
   #mayDepart(): boolean {
     const last = this.#flights.at(-1);
     if (last === undefined) return this.#pending.length > 0;
-    return this.#flights.length < FLIGHTS_MAX && this.#pending.length >= last.size;
+    const { flightsMax } = this.#options.consensus;
+    return this.#flights.length < flightsMax && this.#pending.length >= last.size;
   }
 
   #depart(): void {
@@ -180,7 +178,7 @@ export class Gateway {
     }
   }
 
-  /** A next flight as large departs before the answers of this one are written: the writer works meanwhile. */
+  /** A next flight as large departs before the answers of this one are written: it is worked on meanwhile. */
   async #order(list: readonly Pending[], flight: Flight): Promise<Outcome> {
     try {
       return await this.#options.consensus.propose(this.#sign(list));

@@ -1,6 +1,7 @@
-// What a client is told when nobody knows what became of its transaction.
+// What a client is told when nobody knows what became of its transaction; what leaves together.
 
 import { expect, test } from '@jest/globals';
+import { setImmediate } from 'node:timers/promises';
 import type { Consensus, Proposal } from '../../../consensus/consensus.ts';
 import { hex } from '../../../ledger/bytes.ts';
 import { SqlError } from '../../../ledger/error.ts';
@@ -12,8 +13,9 @@ const NOW_MS = 1_760_000_000_000;
 const VALID_FOR_MS = 60_000;
 const seed = new Uint8Array(32).fill(5);
 
-function gatewayOver(propose: (proposal: Proposal) => Promise<never>): Gateway {
+function gatewayOver(propose: (proposal: Proposal) => Promise<never>, flightsMax = 1): Gateway {
   const consensus: Consensus = {
+    flightsMax,
     propose,
     changeRules: () => Promise.reject(new Error('not asked for')),
     prove: () => Promise.resolve(),
@@ -64,4 +66,36 @@ test('any other error is left as it is', async () => {
   const error = new SqlError(SQLSTATE.cannotConnectNow, 'the node is shutting down');
   const gateway = gatewayOver(() => Promise.reject(error));
   await expect(gateway.submit(10, [], 'one')).rejects.toBe(error);
+});
+
+test.each([
+  { flightsMax: 1, departed: [2, 3] },
+  { flightsMax: 2, departed: [2, 2, 1] },
+])('what comes while $flightsMax are on their way leaves together', async (row) => {
+  const departed: number[] = [];
+  const waiting: ((error: Error) => void)[] = [];
+  const gateway = gatewayOver(({ ids }) => {
+    departed.push(ids.length);
+    return new Promise((_, reject) => waiting.push(reject));
+  }, row.flightsMax);
+  const answers: Promise<unknown>[] = [];
+  const submit = (count: number): void => {
+    for (let i = 0; i < count; i += 1) {
+      answers.push(gateway.submit(10, [], 'one').catch((error: unknown) => error));
+    }
+  };
+  submit(2);
+  while (departed.length < 1) await setImmediate();
+  submit(2);
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+  submit(1);
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+  expect(departed).toEqual(row.departed.slice(0, row.flightsMax));
+  while (departed.length < row.departed.length) {
+    for (const reject of waiting.splice(0)) reject(new Error('answered'));
+    await setImmediate();
+  }
+  for (const reject of waiting.splice(0)) reject(new Error('answered'));
+  await Promise.all(answers);
+  expect(departed).toEqual(row.departed);
 });
