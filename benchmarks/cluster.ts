@@ -1,6 +1,9 @@
 // Four nodes of one ledger against one PostgreSQL 15, and against it with a synchronous standby. Shell.
 //
-//     node benchmarks/cluster.ts [--nodes 4] [--seconds 10] [--clients 64] [--alternations 3] [--short]
+//     node benchmarks/cluster.ts [--nodes 4] [--seconds 10] [--clients 64] [--alternations 3] [--roles n] [--short]
+//
+// With --roles the clients log in as so many roles, each hosted at one of the nodes, and not as the node's own: each role
+// signs a bundle of its own.
 //
 // Single-row INSERTs of pgbench, its clients spread over the nodes; everything runs on this machine. Prints medians as
 // a Markdown table; ends with 1 when a transaction failed or the nodes do not hold the same ledger.
@@ -20,6 +23,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '10' },
     clients: { type: 'string', default: '64' },
     alternations: { type: 'string', default: '3' },
+    roles: { type: 'string', default: '0' },
     short: { type: 'boolean', default: false },
   },
 });
@@ -105,12 +109,27 @@ async function measure(targets: readonly Target[], script: Script, directory: st
   }
 }
 
-async function clusterTarget(
-  cluster: ClusterProcess,
-  mode: string,
-): Promise<Target & { readonly url: string }> {
+/** The cluster with the tables that are written to. */
+async function clusterTarget(cluster: ClusterProcess, mode: string): Promise<Target> {
   const urls = (await cluster.urls()).map((url) => `${url}?sslmode=disable`);
-  return { name: `${urls.length} nodes, ${mode} mode`, urls, url: urls[0]! };
+  const roles = Number(flags.roles);
+  const name = `${urls.length} nodes, ${mode} mode${roles > 0 ? `, ${roles} roles` : ''}`;
+  await psql(urls[0]!, TABLES);
+  await cluster.agreed();
+  if (roles === 0) return { name, urls };
+  const made: string[] = [];
+  for (let i = 0; i < roles; i += 1) {
+    const url = new URL(urls[i % urls.length]!);
+    const [role, password] = [`writer${i}`, `of writer ${i}`];
+    await psql(
+      url.href,
+      `CREATE ROLE ${role} LOGIN PASSWORD '${password}'; GRANT INSERT ON entry TO ${role};`,
+    );
+    [url.username, url.password] = [role, password];
+    made.push(url.href);
+  }
+  await cluster.agreed();
+  return { name, urls: made };
 }
 
 async function psql(url: string, text: string): Promise<void> {
@@ -143,8 +162,7 @@ async function main(): Promise<void> {
         { name: 'PostgreSQL 15', urls: [alone.url] },
         { name: 'PostgreSQL 15 with a synchronous standby', urls: [replicated.url] },
       ];
-      for (const { urls } of targets) await psql(urls[0]!, TABLES);
-      await cluster.agreed();
+      for (const { urls } of targets.slice(1)) await psql(urls[0]!, TABLES);
       for (const script of scripts) await measure(targets, script, directory);
       await cluster.agreed();
     }
