@@ -51,7 +51,10 @@ export class TakenKeys {
 
   set(author: number, key: Uint8Array, untilMs: number): void {
     this.#seek(key);
-    this.#put(author, untilMs);
+    const slot = this.#slotOf(author);
+    const found = this.#slots[slot]!;
+    if (found > 0) this.#untils[found - 1] = untilMs;
+    else this.#add(slot, author, untilMs);
   }
 
   /** Adds those keys of `other` that are taken at `timeMs` and not in here. */
@@ -61,7 +64,8 @@ export class TakenKeys {
       if (untilMs < timeMs) continue;
       for (let k = 0; k < KEY_WORDS; k++) this.#sought[k] = other.#words[i * KEY_WORDS + k]!;
       const author = other.#authors[i]!;
-      if (this.#slots[this.#slotOf(author)] === 0) this.#put(author, untilMs);
+      const slot = this.#slotOf(author);
+      if (this.#slots[slot] === 0) this.#add(slot, author, untilMs);
     }
   }
 
@@ -94,13 +98,8 @@ export class TakenKeys {
     }
   }
 
-  #put(author: number, untilMs: number): void {
-    const slot = this.#slotOf(author);
-    const found = this.#slots[slot]!;
-    if (found > 0) {
-      this.#untils[found - 1] = untilMs;
-      return;
-    }
+  /** The sought key, in the empty slot where it belongs. */
+  #add(slot: number, author: number, untilMs: number): void {
     const place = this.#size++;
     this.#words.set(this.#sought, place * KEY_WORDS);
     this.#authors[place] = author;

@@ -64,7 +64,7 @@ const HARMLESS = new RegExp(
     String.raw`pg_collation_actual_version|pg_database_collation_actual_version|acl\w*|makeaclitem|` +
     String.raw`row_security_active|inet_(client|server)_(addr|port)|array_to_string|convert\w*|length|numeric|` +
     String.raw`to_number|time|timetz|make_timestamptz|enum_\w+|in_range|money|oidvectortypes|array_in|array_out|` +
-    String.raw`concat|concat_ws|format|to_char|to_date|to_timestamp|to_json\w*|json\w*|row_to_json|array_to_json|` +
+    String.raw`${BACKEND_PID}|concat|concat_ws|format|to_char|to_date|to_timestamp|to_json\w*|json\w*|row_to_json|array_to_json|` +
     String.raw`age|date_\w+|extract|timezone|timestamptz\w*|timestamp\w*|date|interval\w*|text|quote_\w+|` +
     String.raw`record_\w+|unnest|generate_\w+|_pg_\w+|is_updatable|pg_settings_get_flags|pg_tablespace_\w+|` +
     String.raw`pg_xact_commit_timestamp|pg_blocking_pids|pg_listening_channels|pg_get_keywords|pg_jit_available|` +
@@ -101,7 +101,7 @@ export function runnable(tree: TreeNode, resolver: CatalogResolver, text: string
   }
   for (const { name, volatility } of functionsOf(tree, resolver)) {
     if (name === 'set_config' && text.includes(PG_DUMP_GUARD)) continue;
-    if (volatility !== 'immutable' && !HARMLESS.test(name) && name !== BACKEND_PID) {
+    if (volatility !== 'immutable' && !HARMLESS.test(name)) {
       throw new SqlError(SQLSTATE.insufficientPrivilege, `permission denied for function ${name}`);
     }
   }
