@@ -92,7 +92,7 @@ export class SessionContext {
       sessionRole: this.sessionRole.name,
       searchPath: this.settings.get('search_path'),
       pendingDdl: this.transaction?.pendingDdl ?? [],
-      settings: this.settings.forAnalyst(),
+      settings: new Map([...this.settings.forAnalyst(), ['trustsql.pid', String(this.processId)]]),
     };
   }
 

@@ -51,7 +51,7 @@ export async function executeCatalogQuery(
 
 /** What the analyst does not know of the sessions, as settings of ours for the functions that ask for it. */
 function nodeSettings(session: SessionContext, text: string): Map<string, string> {
-  const settings = new Map([['trustsql.pid', String(session.processId)]]);
+  const settings = new Map<string, string>();
   if (/\bpg_(cursors?|prepared_statements?)\b/i.test(text)) {
     for (const [name, held] of heldObjects(session.statements, session.portals)) {
       settings.set(name, held);
