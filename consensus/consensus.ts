@@ -82,8 +82,6 @@ export type Confirm = 'f+1' | 'all';
 
 /** Everything asked of it may be refused as HandedOver (handover.ts). */
 export interface Consensus {
-  /** Proposals of one node that are worth having on their way at once: one after the other if a next one only waits. */
-  readonly flightsMax: number;
   /**
    * Puts a bundle up for ordering. Resolves when its block is durable and executed, with the receipts of
    * the bundle's transactions in their order.

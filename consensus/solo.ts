@@ -77,8 +77,6 @@ interface Change {
 }
 
 export class Solo implements Consensus {
-  /** What would wait behind a block had better become part of the next: a block costs as much as ten transactions. */
-  readonly flightsMax = 1;
   readonly #options: SoloOptions;
   /** Over all headers made so far. */
   readonly #history: HistoryTree;

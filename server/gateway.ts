@@ -1,8 +1,8 @@
 // From operations to receipts: makes, signs and submits the transactions of this node's sessions. Shell.
 //
 // Transactions that arrive while others are on their way leave together: one bundle for each author, signed
-// once (architecture 5), so a signature is paid per author and block, not per transaction. Where the consensus
-// has use for a second flight it departs once it is as large as the one before, so that blocks stay big.
+// once (architecture 5), so a signature is paid per author and block, not per transaction. What would only wait
+// behind a block had better become part of the next: one flight is on its way at a time, unless it is late.
 
 import type { Consensus, ExecutedBlock, Outcome, Proposal } from '../consensus/consensus.ts';
 import { hex } from '../ledger/bytes.ts';
@@ -57,12 +57,15 @@ type Pending = {
 /**
  * Turns of the event loop that a flight waits while sessions begin statements: a block costs as much as several
  * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait,
- * unless most of those that left together before, and have their answers, are still to come.
+ * unless those that left together before, and have their answers, are still to come: nine in ten of them.
  */
-const BOARDING_TURNS_MAX = 8;
+const BOARDING_TURNS_MAX = 20;
+const BOARDING_SHARE = 0.9;
 
-/** The transactions that left together. */
-type Flight = { readonly size: number; bundles: number };
+/** A flight that takes longer, in ms, no longer keeps the next one waiting: it may lack what only others can bring. */
+const LATE_MS = 250;
+/** Flights on their way at once. */
+const FLIGHTS_MAX = 8;
 
 /** Random bytes asked for at a time. */
 const RANDOM_POOL_BYTES = 8_192;
@@ -72,7 +75,11 @@ const textEncoder = new TextEncoder();
 export class Gateway {
   readonly #options: GatewayOptions;
   #pending: Pending[] = [];
-  #flights: Flight[] = [];
+  /** Flights on their way. */
+  #flights = 0;
+  /** The newest of them is late. */
+  #late = false;
+  #lateTimer: NodeJS.Timeout | null = null;
   /** Transactions of the newest flight. */
   #lastSize = 0;
   #scheduled = false;
@@ -137,58 +144,52 @@ export class Gateway {
 
   #board(begun: number, turns: number): void {
     setImmediate(() => {
-      const more = this.#statements !== begun || this.#pending.length * 2 < this.#lastSize;
+      const awaited = this.#lastSize * BOARDING_SHARE;
+      const more = this.#statements !== begun || this.#pending.length < awaited;
       if (more && turns > 1) return this.#board(this.#statements, turns - 1);
       this.#scheduled = false;
-      this.#depart();
+      void this.#depart();
     });
   }
 
   #mayDepart(): boolean {
-    const last = this.#flights.at(-1);
-    if (last === undefined) return this.#pending.length > 0;
-    const { flightsMax } = this.#options.consensus;
-    return this.#flights.length < flightsMax && this.#pending.length >= last.size;
+    if (this.#pending.length === 0) return false;
+    return this.#flights === 0 || (this.#late && this.#flights < FLIGHTS_MAX);
   }
 
-  #depart(): void {
+  async #depart(): Promise<void> {
     if (!this.#mayDepart()) return;
-    const byAuthor = new Map<number, Pending[]>();
-    for (const pending of this.#pending) {
-      const list = byAuthor.get(pending.author);
-      if (list === undefined) byAuthor.set(pending.author, [pending]);
-      else list.push(pending);
-    }
-    const bundles = [...byAuthor.values()].flatMap((list) => [...bundled(list)]);
-    const flight = { size: this.#pending.length, bundles: bundles.length };
+    const flight = this.#pending;
     this.#pending = [];
-    this.#lastSize = flight.size;
-    this.#flights.push(flight);
-    for (const list of bundles) void this.#propose(list, flight);
+    this.#lastSize = flight.length;
+    this.#flights += 1;
+    this.#watch();
+    await Promise.all(byAuthor(flight).map((list) => this.#propose(list)));
+    this.#flights -= 1;
+    if (this.#flights === 0) this.#watch();
+    this.#schedule();
   }
 
-  async #propose(list: readonly Pending[], flight: Flight): Promise<void> {
+  /** From now on the newest flight has its time. */
+  #watch(): void {
+    this.#late = false;
+    if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
+    this.#lateTimer = null;
+    if (this.#flights === 0) return;
+    this.#lateTimer = setTimeout(() => {
+      this.#late = true;
+      this.#schedule();
+    }, LATE_MS).unref();
+  }
+
+  async #propose(list: readonly Pending[]): Promise<void> {
     try {
-      const outcome = await this.#order(list, flight);
+      const outcome = await this.#options.consensus.propose(this.#sign(list));
       const following = this.#options.onExecuted(outcome.executed);
       if (following !== undefined) await following;
       settle(list, outcome);
     } catch (error) {
       for (const pending of list) pending.reject(named(error, pending));
-    }
-  }
-
-  /** A next flight as large departs before the answers of this one are written: it is worked on meanwhile. */
-  async #order(list: readonly Pending[], flight: Flight): Promise<Outcome> {
-    try {
-      return await this.#options.consensus.propose(this.#sign(list));
-    } finally {
-      flight.bundles -= 1;
-      if (flight.bundles === 0) {
-        this.#flights.splice(this.#flights.indexOf(flight), 1);
-        if (this.#pending.length >= flight.size) this.#depart();
-        else this.#schedule();
-      }
     }
   }
 
@@ -216,6 +217,17 @@ function named(error: unknown, { id, validUntilMs }: Pending): unknown {
     detail: `Transaction ${hex(id)}, valid until ${until}.`,
     hint: `Any node tells what became of it: SELECT ledger.transaction_status('${hex(id)}', '${until}')`,
   });
+}
+
+/** The bundles of a flight. */
+function byAuthor(flight: readonly Pending[]): (readonly Pending[])[] {
+  const lists = new Map<number, Pending[]>();
+  for (const pending of flight) {
+    const list = lists.get(pending.author);
+    if (list === undefined) lists.set(pending.author, [pending]);
+    else list.push(pending);
+  }
+  return [...lists.values()].flatMap((list) => [...bundled(list)]);
 }
 
 /** Cut so that a bundle fits well into a block. */

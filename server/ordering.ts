@@ -87,10 +87,6 @@ export class Ordering implements Consensus {
     return this.#part.state();
   }
 
-  get flightsMax(): number {
-    return this.#part.consensus.flightsMax;
-  }
-
   propose(proposal: Proposal): ReturnType<Consensus['propose']> {
     return this.#through((consensus) => consensus.propose(proposal));
   }

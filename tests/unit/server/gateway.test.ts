@@ -13,9 +13,8 @@ const NOW_MS = 1_760_000_000_000;
 const VALID_FOR_MS = 60_000;
 const seed = new Uint8Array(32).fill(5);
 
-function gatewayOver(propose: (proposal: Proposal) => Promise<never>, flightsMax = 1): Gateway {
+function gatewayOver(propose: (proposal: Proposal) => Promise<never>): Gateway {
   const consensus: Consensus = {
-    flightsMax,
     propose,
     changeRules: () => Promise.reject(new Error('not asked for')),
     prove: () => Promise.resolve(),
@@ -68,34 +67,40 @@ test('any other error is left as it is', async () => {
   await expect(gateway.submit(10, [], 'one')).rejects.toBe(error);
 });
 
-test.each([
-  { flightsMax: 1, departed: [2, 3] },
-  { flightsMax: 2, departed: [2, 2, 1] },
-])('what comes while $flightsMax are on their way leaves together', async (row) => {
+test('what comes while others are on their way leaves together, also when they are late', async () => {
   const departed: number[] = [];
   const waiting: ((error: Error) => void)[] = [];
   const gateway = gatewayOver(({ ids }) => {
     departed.push(ids.length);
     return new Promise((_, reject) => waiting.push(reject));
-  }, row.flightsMax);
+  });
   const answers: Promise<unknown>[] = [];
   const submit = (count: number): void => {
     for (let i = 0; i < count; i += 1) {
       answers.push(gateway.submit(10, [], 'one').catch((error: unknown) => error));
     }
   };
+  const departures = async (count: number): Promise<void> => {
+    while (departed.length < count) await setImmediate();
+  };
   submit(2);
-  while (departed.length < 1) await setImmediate();
+  await departures(1);
   submit(2);
-  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+  for (let turn = 0; turn < 30; turn += 1) await setImmediate();
   submit(1);
-  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
-  expect(departed).toEqual(row.departed.slice(0, row.flightsMax));
-  while (departed.length < row.departed.length) {
-    for (const reject of waiting.splice(0)) reject(new Error('answered'));
-    await setImmediate();
-  }
-  for (const reject of waiting.splice(0)) reject(new Error('answered'));
+  for (let turn = 0; turn < 30; turn += 1) await setImmediate();
+  expect(departed).toEqual([2]);
+  waiting.shift()!(new Error('answered'));
+  await departures(2);
+  submit(4);
+  // The flight before them is not answered at all.
+  await departures(3);
+  expect(departed).toEqual([2, 3, 4]);
+  for (const reject of waiting) reject(new Error('answered'));
   await Promise.all(answers);
-  expect(departed).toEqual(row.departed);
+  submit(1);
+  await departures(4);
+  expect(departed).toEqual([2, 3, 4, 1]);
+  waiting.pop()!(new Error('answered'));
+  await Promise.all(answers);
 });
