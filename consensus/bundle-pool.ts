@@ -34,17 +34,11 @@ export class BundlePool {
   /** In order of arrival. */
   readonly #bundles = new Map<BundleKey, PooledBundle>();
   readonly #bytesFrom = new Map<string | null, number>();
-  #transactions = 0;
   /** Of those confirmed a short while ago: late copies are not taken in again. */
   readonly #confirmed = new RecentSet(CONSENSUS_LIMITS.confirmedBundlesMax);
 
   get size(): number {
     return this.#bundles.size;
-  }
-
-  /** In all bundles. */
-  get transactions(): number {
-    return this.#transactions;
   }
 
   has(key: BundleKey): boolean {
@@ -54,7 +48,8 @@ export class BundlePool {
   /** The one that is this bundle byte by byte: equal keys say nothing of parts. */
   find(bundle: Bundle): PooledBundle | undefined {
     const found = this.#bundles.get(keyOfBundle(bundle));
-    return found !== undefined && areEqual(found.bundle, bundle) ? found : undefined;
+    const isIt = found !== undefined && (found.bundle === bundle || areEqual(found.bundle, bundle));
+    return isIt ? found : undefined;
   }
 
   /** @returns false when there is no room for more of that node */
@@ -64,9 +59,13 @@ export class BundlePool {
       return false;
     }
     this.#bundles.set(bundle.key, bundle);
-    this.#transactions += bundle.ids.length;
     this.#bytesFrom.set(bundle.from, held + bundle.bytes);
     return true;
+  }
+
+  /** In order of arrival, without those of `taken`. */
+  waiting(taken: ReadonlySet<BundleKey>): PooledBundle[] {
+    return [...this.#bundles.values()].filter(({ key }) => !taken.has(key));
   }
 
   /** As many as a block may hold, in order of arrival, without those of `taken`. */
@@ -74,8 +73,8 @@ export class BundlePool {
     const found: PooledBundle[] = [];
     let bytes = 0;
     let transactions = 0;
-    for (const bundle of this.#bundles.values()) {
-      if (taken.has(bundle.key) || !isGood(bundle)) continue;
+    for (const bundle of this.waiting(taken)) {
+      if (!isGood(bundle)) continue;
       bytes += bundle.bytes;
       transactions += bundle.ids.length;
       const full =
@@ -116,7 +115,6 @@ export class BundlePool {
     const bundle = this.#bundles.get(key);
     if (bundle === undefined) return;
     this.#bundles.delete(key);
-    this.#transactions -= bundle.ids.length;
     this.#bytesFrom.set(bundle.from, this.#bytesFrom.get(bundle.from)! - bundle.bytes);
   }
 }

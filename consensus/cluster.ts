@@ -43,6 +43,7 @@ import type { AlarmKind, Effect, ReplicaEvent } from './core/event.ts';
 import type { CertifiedBlock } from './core/message.ts';
 import type { Replica } from './core/replica.ts';
 import { isApproved } from './core/system-check.ts';
+import { Gathering } from './gathering.ts';
 import { HandedOver } from './handover.ts';
 import { Reads } from './reads.ts';
 import { RulesChange, decodeChange, encodeChange, unapprovedError } from './rules-change.ts';
@@ -95,15 +96,6 @@ export interface ClusterOptions {
 
 /** Between two looks at the clock, in ms. */
 const TICK_MS = 20;
-/** A block that is on its way or not executed keeps the next one waiting so long, in ms, unless so many transactions wait for it. */
-const GATHER_MS = 20;
-const GATHER_TRANSACTIONS = 500;
-/**
- * Those that blocks have had of late are awaited so long, in ms, after clients have heard of the last block: the other
- * nodes' clients hear of it, and their next statements come, a little later. Nine in ten are all.
- */
-const RETURN_MS = 8;
-const RETURN_SHARE = 0.9;
 /** Bundles of this node are sent again after so long, in ms, to who may have come up meanwhile. */
 const RESEND_MS = 1_000;
 /** Bundles that no block has ordered in this time, in ms, are no longer valid, and their outcome is not waited for. */
@@ -138,6 +130,7 @@ export class Cluster implements Consensus {
   readonly #options: ClusterOptions;
   readonly #pool: BundlePool;
   readonly #order: DurableOrder;
+  readonly #gathering = new Gathering();
   readonly #agreement: Agreement;
   readonly #reads: Reads;
   /** Proposers of this node, by key of their bundle. */
@@ -156,9 +149,6 @@ export class Cluster implements Consensus {
   readonly #unexecuted = new Map<number, readonly Uint8Array[]>();
   /** Blocks handed to the ledger and not yet executed. */
   #executing = 0;
-  #proposedMs = 0;
-  /** Transactions that the next block may count on, from those that blocks have had of late. */
-  #expected = 0;
   #proposeTimer: NodeJS.Timeout | null = null;
   #demand = false;
   /** Approved rules are on their way into a block. */
@@ -467,11 +457,12 @@ export class Cluster implements Consensus {
   #confirmed({ block, hash, signed }: EffectOf<'confirmed'>): void {
     const { ledger, crypto } = this.#options;
     const keys = block.bundles.map(keyOfBundle);
+    const pooled = block.bundles.map((bundle) => this.#pool.find(bundle));
     const transactions = block.bundles.flatMap(
-      (bundle) =>
-        this.#pool.find(bundle)?.transactions ??
-        readTransactions(bundle, idsOf(crypto, bundle.transactions)),
+      (bundle, i) =>
+        pooled[i]?.transactions ?? readTransactions(bundle, idsOf(crypto, bundle.transactions)),
     );
+    this.#gathering.confirmed(pooled.filter((bundle) => bundle !== undefined));
     this.#pool.confirmed(keys);
     const { height } = block.header;
     const chunks = chunksIn(transactions);
@@ -499,6 +490,7 @@ export class Cluster implements Consensus {
   #executed(executed: ExecutedBlock, keys: readonly BundleKey[]): void {
     this.#executing -= 1;
     this.#lastExecutedMs = this.#options.monotonic();
+    this.#gathering.executed(this.#lastExecutedMs);
     const { height } = executed.block.header;
     const chunks = this.#unexecuted.get(height);
     if (chunks !== undefined) this.#options.chunks.executed(chunks);
@@ -544,10 +536,7 @@ export class Cluster implements Consensus {
     const bundles = wanted.urgent ? [] : this.#bundlesFor(ahead);
     if (bundles.length === 0 && !wanted.urgent && !this.#proofIsDue()) return;
     const ids = bundles.flatMap((bundle) => bundle.ids);
-    this.#proposedMs = this.#options.monotonic();
-    if (ids.length > 0) {
-      this.#expected = Math.max(ids.length, Math.floor(this.#expected * RETURN_SHARE));
-    }
+    this.#gathering.proposed(this.#options.monotonic());
     this.#wanted = null;
     this.#provenAsked = false;
     this.#handle({
@@ -560,19 +549,16 @@ export class Cluster implements Consensus {
     });
   }
 
-  /** More comes until clients have heard of the block before, and have come back: a block costs all nodes as much as many transactions. */
+  /** More is on its way, and had better be in the same block. */
   #gathers(ahead: readonly Bundle[]): boolean {
-    const nowMs = this.#options.monotonic();
+    const waiting = this.#pool.waiting(new Set(ahead.map(keyOfBundle)));
     const underway = ahead.length > 0 || this.#isExecuting;
-    const waiting = this.#pool.transactions - countOf(ahead);
-    const enough = underway ? GATHER_TRANSACTIONS : this.#expected * RETURN_SHARE;
-    if (waiting >= enough || (waiting === 0 && !underway)) return false;
-    const untilMs = underway ? this.#proposedMs + GATHER_MS : this.#lastExecutedMs + RETURN_MS;
-    if (nowMs >= untilMs) return false;
+    const waitMs = this.#gathering.waitMs(this.#options.monotonic(), waiting, underway);
+    if (waitMs <= 0) return false;
     this.#proposeTimer ??= setTimeout(() => {
       this.#proposeTimer = null;
       this.#propose();
-    }, untilMs - nowMs);
+    }, waitMs);
     return true;
   }
 
@@ -658,10 +644,6 @@ function tagged(tag: number, content: Uint8Array): Uint8Array {
   bytes[0] = tag;
   bytes.set(content, 1);
   return bytes;
-}
-
-function countOf(bundles: readonly Bundle[]): number {
-  return bundles.reduce((count, { transactions }) => count + transactions.length, 0);
 }
 
 function idsOf(crypto: Crypto, transactions: readonly Uint8Array[]): Uint8Array[] {
