@@ -36,13 +36,19 @@ const LOOK_PAUSE_MS = 20;
 /** Blocks that share an SQLite transaction of the copy. */
 const BATCH_BLOCKS = 256;
 
+/** The blocks of a data directory up to a height, all of them on disk: no power loss can take back what is copied. */
+export interface OpenChain {
+  /** Its tip goes on with the node. */
+  readonly blocks: BlockStore;
+  readonly height: number;
+}
+
 /**
- * Opens the blocks of a data directory whose node may run.
+ * Opens the blocks of a data directory whose node may run, up to the newest one of now.
  *
- * @returns the store; all up to its tip are on disk, so that no power loss can take back what is copied
  * @throws StorageError damaged when a block is missing before others
  */
-export function openChain(directory: string): BlockStore {
+export function openChain(directory: string): OpenChain {
   const blocks = new BlockStore(directory, { readonly: true });
   try {
     // What looks like a gap may be blocks on their way from the journal into the block files.
@@ -54,8 +60,9 @@ export function openChain(directory: string): BlockStore {
       pause(LOOK_PAUSE_MS);
       blocks.refresh();
     }
+    const height = blocks.tip;
     syncJournal(directory);
-    return blocks;
+    return { blocks, height };
   } catch (error) {
     blocks.close();
     throw error;

@@ -104,7 +104,10 @@ export class BackupDirectory {
     onDisk(this.manifestFile, () => {
       syncFolder(this.#folder);
       const draft = `${this.manifestFile}.new`;
-      writeFileSync(draft, encodeManifest(manifest), { mode: 0o600, flush: true });
+      const text = encodeManifest(manifest);
+      // A list that nobody could read would cost the backup before as well.
+      decodeManifest(text, draft);
+      writeFileSync(draft, text, { mode: 0o600, flush: true });
       renameSync(draft, this.manifestFile);
       syncFolder(this.path);
       const listed = new Set([...manifest.blocks, ...manifest.secrets].map(({ name }) => name));

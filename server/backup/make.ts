@@ -71,9 +71,9 @@ export function makeBackup(options: MakeOptions): MadeBackup {
   directory.prepare();
   const lock = lockDataDirectory(to);
   try {
-    const chain = openChain(data);
+    const { blocks: chain, height } = openChain(data);
     try {
-      return addTo(directory, { ...options, chainId, chain, time });
+      return addTo(directory, { ...options, chainId, chain, height, time });
     } finally {
       chain.close();
     }
@@ -85,21 +85,22 @@ export function makeBackup(options: MakeOptions): MadeBackup {
 interface OpenLedger extends MakeOptions {
   readonly chainId: Uint8Array;
   readonly chain: BlockStore;
+  /** Of the last block to be taken; the chain goes on meanwhile. */
+  readonly height: number;
 }
 
 function addTo(
   directory: BackupDirectory,
   ledger: OpenLedger & { readonly time: string },
 ): MadeBackup {
-  const { data, crypto, chainId, chain, time } = ledger;
+  const { data, crypto, chainId, chain, height, time } = ledger;
   const before = directory.tryRead();
   if (before !== null) checkSameHistory(before, ledger, directory);
   const { blocks, added, replaced } = copyChain({ ...ledger, directory, before });
-  const { tip } = chain;
   const manifest: Manifest = {
     chainId: hex(chainId),
-    height: tip,
-    headerHash: hex(headerHash(crypto, chain.read(tip)!.header)),
+    height,
+    headerHash: hex(headerHash(crypto, chain.read(height)!.header)),
     nodeKey: hex(readNodePublicKey(data)),
     time,
     blocks,
@@ -112,15 +113,15 @@ function addTo(
 /** A backup is only ever continued: what it holds is not there twice, and may be all that is left of a history. */
 function checkSameHistory(
   before: Manifest,
-  { crypto, chainId, chain }: OpenLedger,
+  { crypto, chainId, chain, height }: OpenLedger,
   { path }: BackupDirectory,
 ): void {
   const refuse = (what: string): never => {
     throw new StorageError('foreign', `${path}: ${what}; choose another directory`);
   };
   if (before.chainId !== hex(chainId)) refuse(`holds another ledger, ${before.chainId}`);
-  if (before.height > chain.tip) {
-    refuse(`goes up to block ${before.height}, and the ledger here up to block ${chain.tip}`);
+  if (before.height > height) {
+    refuse(`goes up to block ${before.height}, and the ledger here up to block ${height}`);
   }
   const { header } = chain.read(before.height)!;
   if (before.headerHash !== hex(headerHash(crypto, header))) {
@@ -138,7 +139,7 @@ function copyChain(options: CopyChain): {
   readonly added: number;
   readonly replaced: readonly string[];
 } {
-  const { chain, directory, before, bytesMax = SEGMENT_BYTES_MAX, onProgress } = options;
+  const { height, directory, before, bytesMax = SEGMENT_BYTES_MAX, onProgress } = options;
   const old = before?.blocks ?? [];
   const replaced: string[] = [];
   const total = Math.ceil(bytesOf(old) / MIB);
@@ -150,7 +151,7 @@ function copyChain(options: CopyChain): {
     if (fault !== null) replaced.push(fault);
     return fault === null;
   });
-  const missing = missingIn(kept, chain.tip, bytesMax);
+  const missing = missingIn(kept, height, bytesMax);
   const toAdd = missing.reduce((sum, { from, to }) => sum + to - from + 1, 0);
   let added = 0;
   const onBlock = (): void => onProgress('blocks', ++added, toAdd);

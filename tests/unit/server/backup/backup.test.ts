@@ -105,6 +105,22 @@ test('takes what the journal holds beside the writer, and is brought up to date'
   expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 120 });
 });
 
+test('goes up to the block that was the newest when it began, whatever the writer does meanwhile', () => {
+  write(60);
+  let progress = 0;
+  const onEach = (stage: string): void => {
+    // So much that the journal is written over, twice, and block files are sealed.
+    if (stage === 'blocks' && ++progress === 5) write(150);
+  };
+  const options = { data: ledger.directory, to, crypto, clock: systemClock };
+  const made = makeBackup({ ...options, onProgress: onEach, bytesMax: BYTES_MAX });
+  expect(made).toMatchObject({ height: 60, added: 61 });
+  expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 60 });
+  expect(ledger.writer.tip.height).toBe(210);
+  expect(backUp()).toMatchObject({ height: 210, added: 150 });
+  expect(restore('after').headerHash).toBe(hex(ledger.writer.tip.hash));
+});
+
 test('comes back whole, or up to a block, and goes on', async () => {
   write(100);
   backUp();
