@@ -10,14 +10,14 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readFileSync } from 'node:fs';
 import { readSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { StorageError } from '../../ledger/error.ts';
-import { isDataDirectory, syncFolder } from '../../storage/data-directory.ts';
+import { syncFolder } from '../../storage/data-directory.ts';
 import { makeFolder, onDisk } from '../initialise.ts';
 import { decodeManifest, encodeManifest, nameWith } from './manifest.ts';
 import type { BackupFile, Manifest } from './manifest.ts';
 
-const OURS = /^(files|backup\.json(\.new)?|lock\.sqlite(-journal)?)$/;
+const OURS = /^(files|backup\.json(\.new)?|lock\.sqlite)$/;
 
 /** Read at a time, in bytes. */
 const READ_BYTES = 1 << 20;
@@ -57,8 +57,8 @@ export class BackupDirectory {
     onDisk(this.path, () => {
       makeFolder(this.path);
       const foreign = readdirSync(this.path).find((name) => !OURS.test(name));
-      if (foreign !== undefined || isDataDirectory(this.path)) {
-        const what = `not empty, and no backup (${foreign ?? basename(this.path)})`;
+      if (foreign !== undefined) {
+        const what = `not empty, and no backup (${foreign})`;
         throw new StorageError('foreign', `${this.path}: ${what}`);
       }
       makeFolder(this.#folder);

@@ -39,7 +39,7 @@ async function backUp(node: NodeProcess, to: string): Promise<Made> {
 class Load {
   /** Ids whose insert was acknowledged. */
   readonly acknowledged: number[] = [];
-  #running = true;
+  readonly #stop = new AbortController();
   readonly #writers: readonly Promise<void>[];
 
   constructor(url: string) {
@@ -49,7 +49,7 @@ class Load {
   async #write(url: string, writer: number): Promise<void> {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
-    for (let id = writer; this.#running; id += WRITERS) {
+    for (let id = writer; !this.#stop.signal.aborted; id += WRITERS) {
       await client.query('INSERT INTO paid VALUES ($1, $2)', [id, `payment ${id}`]);
       this.acknowledged.push(id);
     }
@@ -67,7 +67,7 @@ class Load {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#running = false;
+    this.#stop.abort();
     await Promise.all(this.#writers);
   }
 }
