@@ -79,7 +79,7 @@ export function runBackupCheck({ from, json }: FromFlags): void {
     `SOUND: chain ${chainId} up to block ${height}\n` +
       `  header ${headerHash}\n` +
       `  made ${time}\n` +
-      '  files, links, certificates and chunks are whole; trustsql restore executes the blocks, which proves their results\n',
+      '  files, links, certificates and chunks are whole; what executing the blocks gives is checked by trustsql restore\n',
   );
 }
 
@@ -105,7 +105,7 @@ export function runRestore(config: Config, { from, height, json }: RestoreFlags)
     return;
   }
   process.stdout.write(
-    `Blocks 0 to ${restored.height} are in ${data}, executed and proved.\n` +
+    `Blocks 0 to ${restored.height} are in ${data}, executed and checked.\n` +
       `  chain       ${restored.chainId}\n` +
       `  header      ${restored.headerHash}\n` +
       notes.map((note) => `${note}\n`).join(''),

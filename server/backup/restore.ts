@@ -2,7 +2,8 @@
 //
 // (1) Before the marker is there the directory is no ledger, and a file says that a restore was interrupted. After it all
 //     blocks and secrets are on disk: what remains is to execute them, which any start would go on with.
-// (2) The state is made by executing every block, as at any recovery: each signature and each result is checked.
+// (2) The state is made by executing every block, as at any recovery, which checks each signature, and each result that a
+//     header states.
 // (3) A member of a cluster comes back as one that has forgotten its votes: it must not contradict what it may have signed.
 //     An earlier block than the newest is refused where several nodes have ever ordered: the others have the rest.
 

@@ -1,6 +1,7 @@
 // Backups of a node under load, and what comes back of them.
 
 import { expect, test } from '@jest/globals';
+import Database from 'better-sqlite3';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
@@ -95,6 +96,20 @@ async function paidIds(node: NodeProcess): Promise<Set<number>> {
   return new Set((await query(node, 'SELECT id FROM paid')).map(({ id }) => Number(id)));
 }
 
+/** Chunks of large transactions in the block files of a backup. */
+function chunksIn(to: string): number {
+  const folder = path.join(to, 'files');
+  const files = readdirSync(folder).filter((name) => name.startsWith('blocks-'));
+  return files.reduce((sum, name) => {
+    const database = new Database(path.join(folder, name), { readonly: true });
+    try {
+      return sum + (database.prepare('SELECT count(*) FROM chunk').pluck().get() as number);
+    } finally {
+      database.close();
+    }
+  }, 0);
+}
+
 test(
   'of a node under load: whole, brought up to date, up to a block; damage is named; kill -9 leaves the one before',
   async () => {
@@ -124,6 +139,7 @@ test(
     expect(second.made!.height).toBeGreaterThan(first.made!.height);
     expect(second.made!.added).toBe(second.made!.height - first.made!.height);
     const last = await backUp(node, to);
+    expect(chunksIn(to)).toBeGreaterThan(1);
     const source = await paidIds(node);
     const height = String(first.made!.height);
     const asOf = await query(

@@ -14,6 +14,8 @@ import type { BackupBlocks } from '../../../../server/backup/manifest.ts';
 import { restoreBackup } from '../../../../server/backup/restore.ts';
 import type { Restored } from '../../../../server/backup/restore.ts';
 import { systemClock } from '../../../../server/clock.ts';
+import { readConfig } from '../../../../server/config.ts';
+import { initialise } from '../../../../server/initialise.ts';
 import { hex } from '../../../../ledger/bytes.ts';
 import { headerHash } from '../../../../ledger/hash.ts';
 import { blockFiles, journalFile } from '../../../../storage/data-directory.ts';
@@ -195,6 +197,25 @@ test('a backup that was interrupted leaves the one before, and goes with the nex
   expect(readdirSync(to).sort()).toEqual(['backup.json', 'files', 'lock.sqlite']);
   expect(readdirSync(path.join(to, 'files'))).not.toContain('draft');
   expect(made.height).toBe(30);
+});
+
+test('a restore that was interrupted leaves no directory that a node would start on', () => {
+  write(20);
+  backUp();
+  const data = path.join(folder, 'half');
+  const interrupt = (stage: string, done: number): void => {
+    if (stage === 'blocks' && done === 15) throw new Error('interrupted');
+  };
+  const options = { from: to, data, height: null, crypto };
+  expect(() => restoreBackup({ ...options, onProgress: interrupt })).toThrow('interrupted');
+  const flags = { data, keyFile: path.join(folder, 'master.key') };
+  const config = readConfig({ flags, environment: {}, file: null });
+  expect(() => initialise(config, crypto, systemClock)).toThrow(
+    'not empty, and no ledger (restore.unfinished)',
+  );
+  expect(() => restoreBackup({ ...options, onProgress })).toThrow('not empty');
+  rmSync(data, { recursive: true });
+  expect(restoreBackup({ ...options, onProgress }).height).toBe(20);
 });
 
 test('a ledger that is damaged is not backed up, and the backup stays as it was', () => {
