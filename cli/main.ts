@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { flagOf, loadConfig, OPTIONS, variableOf } from '../server/config.ts';
 import type { Config } from '../server/config.ts';
 import { CLUSTER_CONSENSUS, DATABASE } from '../server/founding/genesis.ts';
+import type { BackupFlags, FromFlags, RestoreFlags } from './backup.ts';
 import type { GenesisFlags, InitFlags, InviteFlags, JoinFlags, KeyFlags } from './cluster.ts';
 import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
@@ -84,6 +85,7 @@ function program(): Command {
   clientCommands(main);
   rulesCommands(main.command('config').description('the rules by which the nodes agree'));
   memberCommands(main.command('node').description('the nodes of a cluster'));
+  backupCommands(main);
   checkCommands(main);
   for (const command of everyCommand(main)) command.exitOverride();
   return main;
@@ -332,6 +334,40 @@ function memberCommands(node: Command): void {
       const { runRotateKey } = await import('./rotate-key.ts');
       const config = configOf(command);
       await runRotateKey(config, { ...flags, data: config.data });
+    });
+}
+
+function backupCommands(main: Command): void {
+  const backup = withData(
+    main.command('backup').description('copy a ledger, beside its node, into a backup directory'),
+  )
+    .option('--to <directory>', 'the backup; one that is there is brought up to date')
+    .option('--json', 'print JSON')
+    .action(async ({ to, ...flags }: Partial<BackupFlags> & Flags) => {
+      if (to === undefined) {
+        return backup.error("error: required option '--to <directory>' not specified");
+      }
+      const { runBackup } = await import('./backup.ts');
+      runBackup(dataOf(flags), { ...flags, to });
+    });
+  backup
+    .command('check')
+    .description('check every file and every block of a backup, offline')
+    .requiredOption('--from <directory>', 'the backup')
+    .option('--json', 'print JSON')
+    .action(async (_flags: FromFlags, command: Command) => {
+      const { runBackupCheck } = await import('./backup.ts');
+      // --json may have been taken for one of `backup`.
+      runBackupCheck(command.optsWithGlobals<FromFlags>());
+    });
+  withData(main.command('restore').description('make a new data directory of a backup'))
+    .requiredOption('--from <directory>', 'the backup')
+    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option('--height <number>', 'restore up to this block, not to the newest; one node only')
+    .option('--json', 'print JSON')
+    .action(async (flags: RestoreFlags, command: Command) => {
+      const { runRestore } = await import('./backup.ts');
+      runRestore(configOf(command), flags);
     });
 }
 

@@ -25,7 +25,8 @@ export const SEGMENT_BYTES_MAX = 1 << 30;
 const MOVE_BLOCKS_MAX = 128;
 const MOVE_BYTES_MAX = 512 * 1024;
 
-const TABLES = `
+/** Of a block file. */
+export const BLOCK_TABLES = `
   CREATE TABLE block (height INTEGER PRIMARY KEY, header BLOB, body BLOB, certificate BLOB);
   CREATE TABLE chunk (id INTEGER PRIMARY KEY, hash BLOB UNIQUE, bytes BLOB);
   ${UNNAMED_TABLE}
@@ -492,7 +493,7 @@ export class BlockStore {
       if (!database.readonly) {
         const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
         // A file of before has no list: all its chunks stay.
-        database.exec(tables === 0n ? `BEGIN; ${TABLES} COMMIT` : UNNAMED_TABLE);
+        database.exec(tables === 0n ? `BEGIN; ${BLOCK_TABLES} COMMIT` : UNNAMED_TABLE);
       }
       return {
         firstHeight,

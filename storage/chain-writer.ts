@@ -90,6 +90,8 @@ const LOG_CHECK_BLOCKS = 64;
 /** Blocks, and transactions in them, that share a commit of the state. */
 const COMMIT_BLOCKS_MAX = 256;
 const COMMIT_TRANSACTIONS_MAX = 2_048;
+/** Blocks after which recovery folds the logs, which would else grow as long as what it writes. */
+const REPLAY_FOLD_BLOCKS = 1_024;
 
 export class ChainWriter {
   readonly data: DataDirectory;
@@ -559,6 +561,7 @@ export class ChainWriter {
     this.#startAt(Math.min(...this.#state.heights()));
     this.#indexMissing();
     for (let height = this.#parent.header.height + 1; height <= tip; height++) this.#replay(height);
+    this.settle();
   }
 
   #rollBack(lowest: number, heights: readonly number[]): void {
@@ -643,7 +646,8 @@ export class ChainWriter {
     const block = this.admit(this.#stored(height));
     this.#checkExecuted(block.header);
     this.execute(block);
-    this.settle();
+    this.settleWhenGrown();
+    if (height % REPLAY_FOLD_BLOCKS === 0) this.fold();
   }
 
   /** What a header says was executed is what this state has executed. */

@@ -14,6 +14,9 @@ import type { Genesis, Header } from '../ledger/block.ts';
 import type { SystemRecord } from '../ledger/system.ts';
 import type { StoredBlock } from './block-store.ts';
 
+/** Whatever holds the blocks of a chain. */
+type Blocks = Pick<BlockStore, 'read' | 'fileOf'>;
+
 export interface Epoch {
   readonly config: EpochConfig;
   /** Height of its first block, which need not be there yet. */
@@ -29,7 +32,7 @@ export interface Epoch {
  *
  * @throws StorageError damaged when the blocks on the way to it cannot be read
  */
-export function configOf(blocks: BlockStore, height: number): EpochConfig {
+export function configOf(blocks: Blocks, height: number): EpochConfig {
   const { epoch } = headerAt(blocks, height);
   let last = firstEpoch(blocks);
   while (last.config.epoch < epoch) last = nextEpoch(blocks, last, height);
@@ -37,7 +40,7 @@ export function configOf(blocks: BlockStore, height: number): EpochConfig {
 }
 
 /** The record that the chain begins with. @throws StorageError damaged */
-export function genesisOf(blocks: BlockStore): Genesis {
+export function genesisOf(blocks: Blocks): Genesis {
   return decoded(() => decodeGenesis(stored(blocks, 0).body), blocks.fileOf(0), 0);
 }
 
@@ -64,7 +67,7 @@ function reading<T>(directory: string, read: (blocks: BlockStore) => T): T {
 }
 
 /** The configuration after a block, that of the next one. */
-export function configAfter(blocks: BlockStore, height: number): EpochConfig {
+export function configAfter(blocks: Blocks, height: number): EpochConfig {
   const config = configOf(blocks, height);
   return height === 0 ? config : (afterBarrier(blocks, config, height)?.config ?? config);
 }
@@ -76,7 +79,7 @@ export function configAfter(blocks: BlockStore, height: number): EpochConfig {
  * @throws StorageError damaged when the blocks on the way to it cannot be read
  */
 export function epochsUpTo(
-  blocks: BlockStore,
+  blocks: Blocks,
   height: number,
   known: readonly Epoch[] = [],
 ): readonly Epoch[] {
@@ -95,11 +98,7 @@ export function epochsUpTo(
  *
  * @param epochs  at least up to that block
  */
-export function epochsProof(
-  blocks: BlockStore,
-  height: number,
-  epochs: readonly Epoch[],
-): EpochsProof {
+export function epochsProof(blocks: Blocks, height: number, epochs: readonly Epoch[]): EpochsProof {
   const later = epochs.filter(({ from }) => from > 0 && from <= height);
   return {
     genesis: stored(blocks, 0).body,
@@ -110,13 +109,13 @@ export function epochsProof(
   };
 }
 
-function firstEpoch(blocks: BlockStore): Epoch {
+function firstEpoch(blocks: Blocks): Epoch {
   const genesis = genesisOf(blocks);
   return { config: genesisConfig(genesis), from: 0, system: [], sinceMs: genesis.createdMs };
 }
 
 /** @param to  height of a block in a later epoch */
-function nextEpoch(blocks: BlockStore, { config, from }: Epoch, to: number): Epoch {
+function nextEpoch(blocks: Blocks, { config, from }: Epoch, to: number): Epoch {
   let [low, high] = [from, to];
   // The last block of the epoch lies from `low` to before `high`.
   while (high - low > 1) {
@@ -130,7 +129,7 @@ function nextEpoch(blocks: BlockStore, { config, from }: Epoch, to: number): Epo
 }
 
 /** The epoch that begins after a block of `config`; null unless that is a barrier. */
-function afterBarrier(blocks: BlockStore, config: EpochConfig, height: number): Epoch | null {
+function afterBarrier(blocks: Blocks, config: EpochConfig, height: number): Epoch | null {
   const header = headerAt(blocks, height);
   const { body } = stored(blocks, height);
   const { system } = decoded(() => decodeBody(body), blocks.fileOf(height), height);
@@ -139,12 +138,12 @@ function afterBarrier(blocks: BlockStore, config: EpochConfig, height: number): 
   return { config: next, from: height + 1, system, sinceMs: header.timeMs };
 }
 
-function headerAt(blocks: BlockStore, height: number): Header {
+function headerAt(blocks: Blocks, height: number): Header {
   const { header } = stored(blocks, height);
   return decoded(() => decodeHeader(header), blocks.fileOf(height), height);
 }
 
-function stored(blocks: BlockStore, height: number): StoredBlock {
+function stored(blocks: Blocks, height: number): StoredBlock {
   const found = blocks.read(height);
   if (found !== null) return found;
   throw new StorageError('damaged', `${blocks.fileOf(height)}: block ${height} is missing`);

@@ -19,6 +19,11 @@ export interface OpenOptions {
   readonly mustExist?: boolean;
   /** FULL: a commit is durable when it returns. NORMAL (default): durable after the next checkpoint. */
   readonly synchronous?: 'FULL' | 'NORMAL' | 'OFF';
+  /**
+   * A file that is written from beginning to end by one connection, and thrown away if that fails: it has no log, and can
+   * be read where nobody can write. Whoever needs it on disk syncs it.
+   */
+  readonly once?: boolean;
 }
 
 /** A commit logs whole pages, most of them for one entry of an index: pages of 8 KiB cost twice as much. */
@@ -53,8 +58,9 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
       database.pragma('temp_store = FILE');
       if (!readonly) {
         database.pragma(`page_size = ${PAGE_BYTES}`);
-        database.pragma('journal_mode = WAL');
-        database.pragma(`synchronous = ${options.synchronous ?? 'NORMAL'}`);
+        const once = options.once ?? false;
+        database.pragma(`journal_mode = ${once ? 'OFF' : 'WAL'}`);
+        database.pragma(`synchronous = ${once ? 'OFF' : (options.synchronous ?? 'NORMAL')}`);
         database.pragma('wal_autocheckpoint = 0');
       }
       // Touches the file, so that one which is no database is refused here and not at the first query.
@@ -65,6 +71,21 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database 
     }
     return database;
   });
+}
+
+/**
+ * Copies a database as it stands at this moment, while others may write to it.
+ *
+ * @param to  a file that is empty or missing; it has no log then
+ * @throws StorageError
+ */
+export function copyDatabase(path: string, to: string): void {
+  const database = openDatabase(path, { readonly: true });
+  try {
+    guard(path, () => database.prepare('VACUUM INTO ?').run(to));
+  } finally {
+    database.close();
+  }
 }
 
 /** Attaches a further file under a schema name, with the same pragmas. */

@@ -50,7 +50,7 @@ export function beginAmnesia(s: State): void {
     s.alarm(
       'amnesia',
       'this node is the only member and has lost its records of votes: nobody can say what it has signed, so it signs nothing. ' +
-        'Stop it, and restore its data directory, consensus/ too, from a backup',
+        'Stop it, and put back a copy of its data directory, consensus/ too, that was made when it did not run',
     );
   }
   s.broadcast({ kind: 'probe', nonce: s.amnesia.nonce });

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 export const PROJECT = path.resolve(import.meta.dirname, '../..');
-const MAIN = path.join(PROJECT, 'cli/main.ts');
+export const MAIN = path.join(PROJECT, 'cli/main.ts');
 
 /** As `npm start` has them. */
 const NODE_FLAGS = ['--use-largepages=silent'];

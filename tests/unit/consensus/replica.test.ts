@@ -116,7 +116,9 @@ test('the only member says how to go on when its records are lost, at each start
   const lost = replicaOf(NODE_SEED, restored(alone, null));
   const effects = lost.step({ kind: 'tick', nowMs: 0 });
   const [, how] = alarmsIn(effects);
-  expect(how).toMatch(/^amnesia: this node is the only member .* consensus\/ too, from a backup$/);
+  expect(how).toMatch(
+    /^amnesia: this node is the only member .* consensus\/ too, that was made when it did not run$/,
+  );
   expect(lost.status.recovering).toBe(true);
 
   const kept = effects.flatMap((effect) => (effect.kind === 'persist' ? effect.records : []));
