@@ -4,11 +4,12 @@
 // one who takes both.
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { hex, tryFromHex } from '../ledger/bytes.ts';
 import { StorageError } from '../ledger/error.ts';
+import { makeFolder, replaceFile } from '../storage/durable-file.ts';
 import { MASTER_KEY_BYTES } from './sealed-box.ts';
 
 /** Where the master key of a chain lies when the operator names no file. */
@@ -21,18 +22,18 @@ export function makeMasterKey(): Uint8Array {
 }
 
 /**
- * Writes the key, readable by its owner only, and syncs it.
+ * Writes the key, readable by its owner only; it is on disk, under its name, when this returns.
  *
  * @throws StorageError foreign when the file is there already: it may be the only copy of another key
  */
 export function writeMasterKey(path: string, masterKey: Uint8Array): void {
+  if (existsSync(path)) {
+    throw new StorageError('foreign', `${path}: there is a master key already`);
+  }
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeFileSync(path, `${hex(masterKey)}\n`, { mode: 0o600, flag: 'wx', flush: true });
+    makeFolder(dirname(path));
+    replaceFile(path, `${hex(masterKey)}\n`);
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') {
-      throw new StorageError('foreign', `${path}: there is a master key already`, { cause: error });
-    }
     throw new StorageError('io', `${path}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -7,13 +7,13 @@
 // moment it is known that the chain lists it. Each step is one rename: after a crash there is the one or the other.
 
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { concat, equal, hex, tryFromHex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
 import { SEED_BYTES } from '../ledger/crypto.ts';
 import { StorageError } from '../ledger/error.ts';
-import { syncFolder } from '../storage/data-directory.ts';
+import { makeFolder, replaceFile, syncFolder } from '../storage/durable-file.ts';
 import { seal, unseal } from './sealed-box.ts';
 
 export interface NodeKey {
@@ -47,7 +47,7 @@ export function makeNodeKey(directory: string, crypto: Crypto, masterKey: Uint8A
   const key = newNodeKey(crypto);
   const path = nodeKeyFile(directory);
   try {
-    mkdirSync(keysFolder(directory), { recursive: true, mode: 0o700 });
+    makeFolder(keysFolder(directory));
     writeFileSync(path, sealedText(key, masterKey), { mode: 0o600, flag: 'wx', flush: true });
     syncFolder(keysFolder(directory));
   } catch (error) {
@@ -83,10 +83,7 @@ export function readNextNodeKey(directory: string): NextNodeKey | null {
 /** Puts a key beside the node's, on disk, before anybody is told of it. @throws StorageError io */
 export function keepNextNodeKey(directory: string, key: NodeKey, masterKey: Uint8Array): void {
   const path = waitingFile(directory, false);
-  onDisk(path, () => {
-    writeFileSync(`${path}.new`, sealedText(key, masterKey), { mode: 0o600, flush: true });
-  });
-  rename(directory, `${path}.new`, path);
+  onDisk(path, () => replaceFile(path, sealedText(key, masterKey)));
 }
 
 /** The chain lists the key that waits: the next start takes it, whatever its own blocks say. @throws StorageError io */

@@ -5,9 +5,8 @@
 // (2) The admin's password exists in memory and in admin.url only.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { statSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import {
   defaultMasterKeyFile,
@@ -31,8 +30,9 @@ import { isStorageError, StorageError } from '../ledger/error.ts';
 import { chainIdOf } from '../ledger/hash.ts';
 import { BlockStore } from '../storage/block-store.ts';
 import { createLedger } from '../storage/create-ledger.ts';
-import { isDataDirectory, readDataDirectory, syncFolder } from '../storage/data-directory.ts';
+import { isDataDirectory, readDataDirectory } from '../storage/data-directory.ts';
 import type { DataDirectory } from '../storage/data-directory.ts';
+import { makeFolder, replaceFile } from '../storage/durable-file.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { ADMIN, DATABASE, makeGenesis } from './founding/genesis.ts';
@@ -42,7 +42,7 @@ import type { TlsMaterial } from './tls.ts';
 
 /** What an interrupted attempt may have left in the directory, and a node that has locked it first. */
 const LEFTOVERS =
-  /^(chain|state|keys|admin\.url|trustsql\.json\.new|(identity|lock)\.sqlite(-wal|-shm|-journal)?)$/;
+  /^(chain|state|keys|admin\.url(\.new)?|trustsql\.json\.new|(identity|lock)\.sqlite(-wal|-shm|-journal)?)$/;
 
 /** Of the file that offers a node's public keys to a cluster: from then on they must not be lost. */
 export const PART_ENDING = '.node.json';
@@ -174,7 +174,7 @@ export interface AdminLogin {
 }
 
 /**
- * Writes `<data>/admin.url`, mode 0600, atomically enough for a file that can be written again.
+ * Writes `<data>/admin.url`, mode 0600, whole or not at all: the password is nowhere else.
  *
  * @returns     the connection string
  */
@@ -207,14 +207,9 @@ export function hostOf({ host }: Config): string {
   return name.includes(':') ? `[${name}]` : name;
 }
 
-/** Writes a file that only its owner may read. */
+/** Writes a file that only its owner may read, in the place of one that may be there. */
 export function writeSecret(path: string, content: string): void {
-  onDisk(path, () => {
-    writeFileSync(path, content, { mode: 0o600, flush: true });
-    // The mode above counts for a new file only.
-    chmodSync(path, 0o600);
-    syncFolder(dirname(path));
-  });
+  onDisk(path, () => replaceFile(path, content));
 }
 
 /**
@@ -276,14 +271,6 @@ function clearLeftovers(directory: string): void {
     }
     rmSync(nodeKeyFile(directory), { force: true });
   });
-}
-
-/** Its parents as well. Not in one recursive step: where nothing can be made, as in /proc, that never ends. */
-export function makeFolder(directory: string): void {
-  const path = resolve(directory);
-  if (existsSync(path) && statSync(path).isDirectory()) return;
-  if (!existsSync(dirname(path))) makeFolder(dirname(path));
-  mkdirSync(path, { mode: 0o700 });
 }
 
 function tipOf(directory: string): number {

@@ -10,10 +10,11 @@ import {
   sign,
   X509Certificate,
 } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { StorageError } from '../ledger/error.ts';
+import { makeFolder, replaceFile } from '../storage/durable-file.ts';
 
 export interface TlsMaterial {
   /** PEM. */
@@ -63,9 +64,10 @@ export function loadTls(
   try {
     if (own && !existsSync(files.certificate)) {
       const made = makeCertificate(hosts, now);
-      mkdirSync(join(directory, 'keys'), { recursive: true, mode: 0o700 });
-      writeFileSync(files.key, made.key, { mode: 0o600, flush: true });
-      writeFileSync(files.certificate, made.certificate, { mode: 0o600, flush: true });
+      makeFolder(join(directory, 'keys'));
+      // The certificate last: when it is there, so is its key.
+      replaceFile(files.key, made.key);
+      replaceFile(files.certificate, made.certificate);
     }
     // Whatever is in the folder of keys is the node's alone, also where it was copied with wider modes.
     if (own) for (const file of Object.values(files)) chmodSync(file, 0o600);

@@ -11,7 +11,8 @@ import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync } from 'node:
 import { dirname } from 'node:path';
 import { StorageError } from '../ledger/error.ts';
 import { hex } from '../ledger/bytes.ts';
-import { blockFile, blockFiles, syncFolder } from './data-directory.ts';
+import { blockFile, blockFiles } from './data-directory.ts';
+import { syncFolder } from './durable-file.ts';
 import { Journal } from './journal.ts';
 import { guard, openDatabase } from './sqlite.ts';
 import { UNNAMED_TABLE, hasUnnamed } from './unnamed-chunks.ts';

@@ -10,20 +10,12 @@
 // (1) A directory of another program or another format is refused, never misread.
 // (2) The lock is the operating system's: it dies with the process, also with kill -9.
 
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-} from 'node:fs';
-import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError, isStorageError } from '../ledger/error.ts';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import { hex, tryFromHex } from '../ledger/bytes.ts';
+import { makeFolder, replaceFile } from './durable-file.ts';
 import { lockFile } from './sqlite.ts';
 
 const MARKER = 'trustsql.json';
@@ -89,10 +81,7 @@ export function makeFolders(directory: string): void {
     throw new StorageError('foreign', `${directory}: there are blocks here, but no ${MARKER}`);
   }
   onDisk(directory, () => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const folder of ['chain', 'state']) {
-      mkdirSync(join(directory, folder), { recursive: true, mode: 0o700 });
-    }
+    for (const folder of ['chain', 'state']) makeFolder(join(directory, folder));
   });
 }
 
@@ -106,23 +95,8 @@ export function markDataDirectory(data: DataDirectory): void {
       chain: hex(data.chainId),
       stateShards: data.stateShards,
     };
-    writeFileSync(`${path}.new`, `${JSON.stringify(text, null, 2)}\n`, {
-      mode: 0o600,
-      flush: true,
-    });
-    renameSync(`${path}.new`, path);
-    syncFolder(data.path);
+    replaceFile(path, `${JSON.stringify(text, null, 2)}\n`);
   });
-}
-
-/** Makes the entries of a folder durable, as a new file or a rename needs. */
-export function syncFolder(path: string): void {
-  const handle = openSync(path, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }
 
 /**

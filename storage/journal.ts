@@ -19,7 +19,8 @@ import { dirname } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { StorageError, assert } from '../ledger/error.ts';
-import { journalFile, syncFolder } from './data-directory.ts';
+import { journalFile } from './data-directory.ts';
+import { syncFolder } from './durable-file.ts';
 import { SECTOR_BYTES, guarded, openReserved, syncSoon } from './reserved-file.ts';
 import type { StoredBlock } from './block-store.ts';
 

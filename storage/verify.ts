@@ -381,7 +381,14 @@ class Verification {
       throw new Found({ file: blocks.fileOf(0), message: 'block 0 is missing', height: 0 });
     }
     const genesis = this.#decode(0, () => decodeGenesis(first.body));
-    if (!equal(chainIdOf(nativeCrypto, first.body), this.#data.chainId)) {
+    const chainId = chainIdOf(nativeCrypto, first.body);
+    if (!equal(chainId, this.#data.chainId)) {
+      const header = this.#decode(0, () => decodeHeader(first.header));
+      // A block that is of the chain it says is sound in itself: it is the marker that was changed.
+      if (equal(header.chainId, chainId)) {
+        const message = `names chain ${hex(this.#data.chainId)}, and block 0 is of ${hex(chainId)}`;
+        throw new Found({ file: markerFile(this.#data.path), message });
+      }
       const message = 'block 0 is not the genesis of this chain';
       throw new Found({ file: blocks.fileOf(0), message, height: 0 });
     }

@@ -10,13 +10,13 @@
 // (3) What was changed on disk, and not torn, is found: a batch behind a damaged one, or a damaged mark. The log is not
 //     to be trusted then, and the member must not vote by it.
 
-import { closeSync, existsSync, fdatasyncSync, fstatSync, mkdirSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync } from 'node:fs';
 import { readSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { StorageError, assert } from '../ledger/error.ts';
-import { syncFolder } from './data-directory.ts';
+import { makeFolder, syncFolder } from './durable-file.ts';
 import { SECTOR_BYTES, guarded, openReserved, syncSoon } from './reserved-file.ts';
 
 /** Length of each of the two files unless an option says otherwise: some windows of blocks of full size. */
@@ -76,11 +76,7 @@ export class VoteLog {
   constructor(directory: string, options: { readonly fileBytes?: number } = {}) {
     const { fileBytes = FILE_BYTES } = options;
     const folder = join(directory, 'consensus');
-    guarded(folder, () => {
-      if (existsSync(folder)) return;
-      mkdirSync(folder, { mode: 0o700 });
-      syncFolder(directory);
-    });
+    guarded(folder, () => makeFolder(folder));
     this.#fileBytes = fileBytes;
     this.#files = Array.from({ length: FILES }, (_, i) => {
       const path = join(folder, `votes-${i}`);

@@ -15,6 +15,7 @@ import { generatePassword } from '../../identity/password.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { StorageError } from '../../ledger/error.ts';
 import { installLedger } from '../../storage/create-ledger.ts';
+import { makeFolder } from '../../storage/durable-file.ts';
 import type { Clock } from '../clock.ts';
 import { CONFIG_FILE, ConfigError, OPTIONS } from '../config.ts';
 import type { Config } from '../config.ts';
@@ -22,7 +23,6 @@ import {
   hostOf,
   keepMasterKey,
   loadTlsOf,
-  makeFolder,
   makeSecrets,
   newAdministrator,
   onDisk,

@@ -65,6 +65,8 @@ export class NodeProcess {
   startFlags: readonly string[];
   /** Of Node itself, at every start from now on. */
   nodeFlags = NODE_FLAGS;
+  /** Added to the environment, at every start from now on. */
+  env: Readonly<Record<string, string>> = {};
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -117,7 +119,7 @@ export class NodeProcess {
         ...this.startFlags,
         ...flags,
       ],
-      { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'] },
+      { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } },
     );
     this.#child = child;
     this.#output = '';

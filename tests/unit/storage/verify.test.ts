@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hex } from '../../../ledger/bytes.ts';
@@ -263,4 +263,13 @@ test('what is known from outside must be there, and is named as evidence', async
     message: `node key ${hex(nodeKey)} of block 0 is none of those that were pinned`,
     height: 0,
   });
+});
+
+test('a marker of another chain is named itself, not the block that is sound', async () => {
+  const file = join(ledger.directory, 'trustsql.json');
+  const chain = hex(ledger.writer.data.chainId);
+  const other = `${chain.slice(0, -1)}${chain.endsWith('0') ? '1' : '0'}`;
+  writeFileSync(file, readFileSync(file, 'utf8').replace(chain, other));
+  const { damage } = await verifyLedger(ledger.directory);
+  expect(damage).toEqual({ file, message: `names chain ${other}, and block 0 is of ${chain}` });
 });
