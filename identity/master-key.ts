@@ -4,12 +4,12 @@
 // one who takes both.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { hex, tryFromHex } from '../ledger/bytes.ts';
-import { StorageError } from '../ledger/error.ts';
-import { makeFolder, replaceFile } from '../storage/durable-file.ts';
+import { StorageError, isStorageError } from '../ledger/error.ts';
+import { createFile, makeFolder } from '../storage/durable-file.ts';
 import { MASTER_KEY_BYTES } from './sealed-box.ts';
 
 /** Where the master key of a chain lies when the operator names no file. */
@@ -27,13 +27,12 @@ export function makeMasterKey(): Uint8Array {
  * @throws StorageError foreign when the file is there already: it may be the only copy of another key
  */
 export function writeMasterKey(path: string, masterKey: Uint8Array): void {
-  if (existsSync(path)) {
-    throw new StorageError('foreign', `${path}: there is a master key already`);
-  }
   try {
     makeFolder(dirname(path));
-    replaceFile(path, `${hex(masterKey)}\n`);
+    if (createFile(path, `${hex(masterKey)}\n`)) return;
+    throw new StorageError('foreign', `${path}: there is a master key already`);
   } catch (error) {
+    if (isStorageError(error)) throw error;
     throw new StorageError('io', `${path}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -2,8 +2,8 @@
 //
 // A sync of a file covers its bytes. Its name is another matter: that is in the folder, which has a sync of its own.
 
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /** Makes the names in a folder durable, as a new file or a rename needs. @throws an error of the file system, as the others */
@@ -32,4 +32,25 @@ export function replaceFile(path: string, content: string): void {
   writeFileSync(`${path}.new`, content, { mode: 0o600, flush: true });
   renameSync(`${path}.new`, path);
   syncFolder(dirname(path));
+}
+
+/**
+ * Writes a file for its owner alone where none is: it is whole as soon as it has its name.
+ *
+ * @returns false when there is one, also one that somebody has made at the same time
+ */
+export function createFile(path: string, content: string): boolean {
+  const draft = `${path}.${process.pid}.new`;
+  writeFileSync(draft, content, { mode: 0o600, flush: true });
+  try {
+    // Of two that do this one is refused, as with no rename.
+    linkSync(draft, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  syncFolder(dirname(path));
+  return true;
 }

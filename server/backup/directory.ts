@@ -12,8 +12,8 @@ import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readFileSync } f
 import { readSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError } from '../../ledger/error.ts';
-import { syncFolder } from '../../storage/data-directory.ts';
-import { makeFolder, onDisk } from '../initialise.ts';
+import { makeFolder, syncFolder } from '../../storage/durable-file.ts';
+import { onDisk } from '../initialise.ts';
 import { decodeManifest, encodeManifest, nameWith } from './manifest.ts';
 import type { BackupFile, Manifest } from './manifest.ts';
 

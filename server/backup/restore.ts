@@ -20,16 +20,12 @@ import { SEGMENT_BYTES_MAX } from '../../storage/block-store.ts';
 import { ChainCheck, copyBlocks } from '../../storage/chain-copy.ts';
 import type { CopiedChain } from '../../storage/chain-copy.ts';
 import { ChainWriter } from '../../storage/chain-writer.ts';
-import {
-  blockFile,
-  makeFolders,
-  markDataDirectory,
-  syncFolder,
-} from '../../storage/data-directory.ts';
+import { blockFile, makeFolders, markDataDirectory } from '../../storage/data-directory.ts';
+import { makeFolder, syncFolder } from '../../storage/durable-file.ts';
 import { configAfter, epochsUpTo, genesisOf } from '../../storage/epochs.ts';
 import { makeForgottenLog } from '../../storage/vote-log.ts';
 import { ConfigError } from '../config.ts';
-import { makeFolder, onDisk } from '../initialise.ts';
+import { onDisk } from '../initialise.ts';
 import { BackupDirectory } from './directory.ts';
 import { chainOf, checkEnd, checkFiles } from './check.ts';
 import type { OnProgress } from './make.ts';
