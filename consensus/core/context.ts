@@ -88,6 +88,12 @@ export function anchorOf({ epoch, mode, start }: EpochConfig, hash: Uint8Array):
   return { kind: 'quorum', epoch, term: 0, mode, height: start, hash, signatures: [] };
 }
 
+/** What the evidence of an epoch is judged by. */
+export interface EpochBefore {
+  readonly config: EpochConfig;
+  readonly anchor: VoteCertificate;
+}
+
 /** Whether a certificate is good in an epoch: the epoch's anchor, or votes of its members. */
 export function isCertified(
   context: CertificateContext,

@@ -32,7 +32,8 @@ function restored(changes: Partial<EpochConfig>, records: Restored['records']): 
   const config = { ...genesisConfig(chain.genesis), ...changes };
   const certificate = chain.genesisCertificate;
   const results = [header.executed];
-  return { header, hash, history, certificate, anchor: hash, config, results, records };
+  const epoch = { anchor: hash, config, before: null };
+  return { header, hash, history, certificate, ...epoch, results, records };
 }
 
 function replicaOf(seed: Uint8Array, begin: Restored): Replica {
