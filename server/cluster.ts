@@ -229,11 +229,22 @@ function restored(writer: Writer, ledger: Ledger, votes: VoteLog, publicKey: Uin
     hash: ledger.tip.hash,
     history: ledger.history.copy(),
     certificate,
-    anchor: headerHash(nativeCrypto, storedBlock(writer, config.start).header),
+    anchor: hashAt(writer, config.start),
     config,
+    before: config.epoch === 0 ? null : epochOf(writer, config.start),
     results: [covered, ...uncovered],
     records: votes.sound && (votes.records.length > 0 || unused) ? votes.records : null,
   };
+}
+
+/** The rules by which a block was ordered, and the hash of the block before the first of that epoch. */
+function epochOf(writer: Writer, height: number) {
+  const config = writer.configOf(height);
+  return { config, anchor: hashAt(writer, config.start) };
+}
+
+function hashAt(writer: Writer, height: number): Uint8Array {
+  return headerHash(nativeCrypto, storedBlock(writer, height).header);
 }
 
 function storedBlock(writer: Writer, height: number): StoredBlock {

@@ -6,7 +6,7 @@
 // (3) Blocks are repaired before receipts, and those before rows: each is checked by the one before. A chunk is its hash.
 // (4) A ledger of one node has nobody to ask: it says what is damaged, once, and goes on.
 
-import { decodeAnswer, encodeQuestion, REPAIR_LEAVES_MAX } from '../ledger/encoding-repair.ts';
+import { REPAIR_LEAVES_MAX } from '../ledger/encoding-repair.ts';
 import type { FoundVersion, PeerAnswer, RepairQuestion } from '../ledger/encoding-repair.ts';
 import { hex } from '../ledger/bytes.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -22,7 +22,7 @@ import type { Clock } from './clock.ts';
 import { downloadChunk } from './chunks/exchange.ts';
 import { DAMAGE_ALARMS_MAX, REPAIR_ROUNDS_MAX, REPAIR_TIMEOUT_MS } from './limits.ts';
 import type { Log } from './log.ts';
-import { isPeerError } from './peers/requests.ts';
+import { askPeer } from './peers/ask.ts';
 import type { Peers } from './peers/requests.ts';
 import type { Scrubber } from './scrubber.ts';
 
@@ -324,17 +324,13 @@ export class Repair {
 
   /** @returns null when there is no answer that can be read */
   async #ask(key: string, question: RepairQuestion): Promise<PeerAnswer | null> {
-    try {
-      const encoded = encodeQuestion(question);
-      const { signal } = this.#stopping;
-      const peers = this.#options.peers();
-      if (peers === null) return null;
-      return decodeAnswer(await peers.request(key, encoded, REPAIR_TIMEOUT_MS, signal));
-    } catch (error) {
-      if (!isPeerError(error) && !isFormatError(error)) throw error;
-      this.#options.log.debug('a peer could not help', { peer: key, error: error.message });
-      return null;
-    }
+    const peers = this.#options.peers();
+    if (peers === null) return null;
+    const { signal } = this.#stopping;
+    const answer = await askPeer({ peers, signal }, key, question, REPAIR_TIMEOUT_MS);
+    if (typeof answer !== 'string') return answer;
+    this.#options.log.debug('a peer could not help', { peer: key, answer });
+    return null;
   }
 }
 

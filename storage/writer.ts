@@ -15,7 +15,7 @@ import { decodeReceipt } from '../ledger/encoding.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { ChainWriter } from './chain-writer.ts';
 import { lockDataDirectory } from './data-directory.ts';
-import { configAfter } from './epochs.ts';
+import { configAfter, configOf } from './epochs.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import type { Genesis } from '../ledger/block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
@@ -164,6 +164,11 @@ export class Writer {
   /** The rules by which the next block is ordered. */
   get epochConfig(): EpochConfig {
     return configAfter(this.#writer.blocks, this.tip.height);
+  }
+
+  /** The rules by which a stored block was ordered. @throws StorageError */
+  configOf(height: number): EpochConfig {
+    return configOf(this.#writer.blocks, height);
   }
 
   /** A stored block; null beyond the newest. @throws StorageError */

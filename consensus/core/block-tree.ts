@@ -57,7 +57,7 @@ export interface Root extends Position {
   readonly history: HistoryTree;
 }
 
-/** @throws FormatError unless header and body are encodings, the body the header's */
+/** @returns null when the body is not the header's. @throws FormatError unless both are encodings; the body is looked at last */
 export function decodeCandidate(crypto: Crypto, signed: SignedBlock): Candidate | null {
   const header = decodeHeader(signed.header);
   if (!equal(header.bodyHash, bodyHash(crypto, signed.body))) return null;

@@ -4,12 +4,14 @@
 //     signed it, and nobody has checked that node: whoever catches up does what members do before a vote.
 // (2) Blocks that votes for a later one confirm enter the tree together with that one, or not at all.
 
+import type { Header } from '../../ledger/block.ts';
 import { equal, hex } from '../../ledger/bytes.ts';
 import { checkBody } from '../../ledger/block-check.ts';
 import { checkCertificateOf, checkConfirms } from '../../ledger/certificate-check.ts';
 import { SIGNATURE_BYTES } from '../../ledger/crypto.ts';
 import { decodeCertificate } from '../../ledger/encoding-vote.ts';
-import { isFormatError } from '../../ledger/error.ts';
+import { isFormatError, tryDecode } from '../../ledger/error.ts';
+import { headerHash } from '../../ledger/hash.ts';
 import { LIMITS } from '../../ledger/limits.ts';
 import type { Certificate, VoteCertificate } from '../../ledger/vote.ts';
 import { CONSENSUS_LIMITS } from '../limits.ts';
@@ -17,6 +19,7 @@ import type { Candidate } from './block-tree.ts';
 import { decodeCandidate, keyOf } from './block-tree.ts';
 import { isCertified } from './context.ts';
 import type { CertifiedBlock, Message } from './message.ts';
+import { tryDecodeHeader } from './select.ts';
 import type { State } from './state.ts';
 import { checkSystem } from './system-check.ts';
 import { confirmSolo, onCertificate } from './voting.ts';
@@ -105,7 +108,7 @@ export function sendStatus(s: State, to: Uint8Array | null): void {
 export function onBlocks(s: State, from: Uint8Array, blocks: readonly CertifiedBlock[]): void {
   const before = heightAsked(s);
   for (const stored of blocks) {
-    const block = tryDecode(s, stored);
+    const block = openBlock(s, stored);
     if (block === null || !takeBlock(s, block.candidate, block.certificate)) break;
   }
   if (heightAsked(s) > before) askForMore(s, from);
@@ -114,11 +117,11 @@ export function onBlocks(s: State, from: Uint8Array, blocks: readonly CertifiedB
 /** @returns false when it does not fit what is here: whoever sent it is of no use, or what waits was wrong */
 function takeBlock(s: State, candidate: Candidate, certificate: Certificate): boolean {
   if (candidate.height <= heightAsked(s)) return true;
+  if (s.config.policy === 'solo') return takeSolo(s, candidate, certificate);
   const parent = s.syncing.at(-1) ?? s.root;
   const follows = candidate.height === parent.height + 1 && candidate.parentKey === parent.key;
   const isOfEpoch = candidate.header.epoch === s.config.epoch;
   const fits = follows && isOfEpoch && s.syncing.length < LIMITS.certificateSpanMax;
-  if (fits && s.config.policy === 'solo') return takeSolo(s, candidate, certificate);
   if (!fits || certificate.kind === 'proposer') {
     s.syncing = [];
     return false;
@@ -133,17 +136,27 @@ function takeBlock(s: State, candidate: Candidate, certificate: Certificate): bo
   return true;
 }
 
-/** A block of an epoch in solo, in its place. @returns as `takeBlock` */
+/** A block of an epoch in solo. @returns as `takeBlock` */
 function takeSolo(s: State, block: Candidate, certificate: Certificate): boolean {
-  // What its node has not signed says nothing of the chain.
-  if (checkCertificateOf(s.context, block.header, block.hash, certificate) !== null) return false;
+  if (!isNextOfSolo(s, block.header, block.hash, certificate)) return false;
   const fault = soloBlockFault(s, block);
   if (fault !== null) {
-    sayUnsound(s, block, fault);
+    sayUnsound(s, block.header, block.hash, fault);
     return false;
   }
   confirmSolo(s, block, certificate);
   return true;
+}
+
+/** What the node that orders alone has not signed says nothing of the chain. */
+function isNextOfSolo(
+  s: State,
+  header: Header,
+  hash: Uint8Array,
+  certificate: Certificate,
+): boolean {
+  const isNext = header.height === s.root.height + 1 && equal(header.proposer, s.nodeOf(0));
+  return isNext && checkCertificateOf(s.context, header, hash, certificate) === null;
 }
 
 /** What is wrong with a signed block in its place; null when nothing is, and it is in the tree then. */
@@ -157,7 +170,8 @@ function soloBlockFault(s: State, block: Candidate): string | null {
 }
 
 /** Once for a block: it comes again and again, since this node gets no further. */
-function sayUnsound(s: State, { height, hash, key }: Candidate, fault: string): void {
+function sayUnsound(s: State, { height }: Header, hash: Uint8Array, fault: string): void {
+  const key = keyOf(hash);
   if (s.unsound === key) return;
   s.unsound = key;
   s.alarm(
@@ -180,19 +194,36 @@ export function askVoterForBlocks(s: State, { signatures }: VoteCertificate): vo
   if (voter !== undefined) askForBlocks(s, s.nodeOf(voter.member));
 }
 
-function tryDecode(
+function openBlock(
   s: State,
   stored: CertifiedBlock,
 ): { candidate: Candidate; certificate: Certificate } | null {
+  const { header, body } = stored;
+  const certificate = tryDecode(() => decodeCertificate(stored.certificate));
+  if (certificate === null) return null;
   try {
-    const certificate = decodeCertificate(stored.certificate);
-    const { header, body } = stored;
     // Nobody asks for a proposer's signature once members have confirmed the block.
     const signature = new Uint8Array(SIGNATURE_BYTES);
     const candidate = decodeCandidate(s.options.crypto, { header, body, signature });
     return candidate === null ? null : { candidate, certificate };
   } catch (error) {
     if (!isFormatError(error)) throw error;
+    onUndecodable(s, header, certificate, error.message);
     return null;
+  }
+}
+
+/** Not the sender's fault where the header decodes and is signed: the body is the one that it names. */
+function onUndecodable(
+  s: State,
+  encoded: Uint8Array,
+  certificate: Certificate,
+  fault: string,
+): void {
+  const header = tryDecodeHeader(encoded);
+  if (header === null || s.config.policy !== 'solo') return;
+  const hash = headerHash(s.options.crypto, encoded);
+  if (isNextOfSolo(s, header, hash, certificate)) {
+    sayUnsound(s, header, hash, `body cannot be decoded: ${fault}`);
   }
 }

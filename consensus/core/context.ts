@@ -64,9 +64,34 @@ export function verifyStatement(
   return crypto.verify(publicKey, message, signature);
 }
 
+/** What a member says under its signature, besides votes. */
+interface Said {
+  readonly epoch: number;
+  readonly member: number;
+  readonly signature: Uint8Array;
+}
+
+/** Whether a member of the epoch has said it. @param encoded  without the signature */
+export function isSaid(
+  context: CertificateContext,
+  kind: StatementKind,
+  { epoch, member, signature }: Said,
+  encoded: Uint8Array,
+): boolean {
+  const { config } = context;
+  if (epoch !== config.epoch || member >= config.members.length) return false;
+  return verifyStatement(context, config.members[member]!.publicKey, kind, encoded, signature);
+}
+
 /** The block before an epoch, as the lowest certificate in it: nobody has to sign what is confirmed. */
 export function anchorOf({ epoch, mode, start }: EpochConfig, hash: Uint8Array): VoteCertificate {
   return { kind: 'quorum', epoch, term: 0, mode, height: start, hash, signatures: [] };
+}
+
+/** What the evidence of an epoch is judged by. */
+export interface EpochBefore {
+  readonly config: EpochConfig;
+  readonly anchor: VoteCertificate;
 }
 
 /** Whether a certificate is good in an epoch: the epoch's anchor, or votes of its members. */

@@ -1,11 +1,13 @@
 // From one epoch to the next, at a confirmed barrier. Pure.
 //
 // Whatever was said in the old epoch counts for nothing in the new one: nothing was acknowledged on top of the
-// barrier, so the new epoch begins with it alone, whichever term has confirmed it.
+// barrier, so the new epoch begins with it alone, whichever term has confirmed it. Proofs of lies alone are kept: they are
+// judged anew, since members may have other places now.
 
 import { nextConfig, quorumsOf } from '../../ledger/epoch.ts';
 import type { Candidate } from './block-tree.ts';
 import { BlockTree } from './block-tree.ts';
+import { decodeEvidence } from './codec.ts';
 import { anchorOf, voterOf } from './context.ts';
 import { beginAmnesia, probeAgain } from './recovery.ts';
 import type { State } from './state.ts';
@@ -13,6 +15,7 @@ import { Votes } from './votes.ts';
 
 export function beginEpoch(s: State, barrier: Candidate): void {
   const config = nextConfig(s.config, barrier.header, barrier.system);
+  s.before = { config: s.config, anchor: s.anchor };
   s.config = config;
   s.quorums = quorumsOf(config);
   s.self = voterOf(config, s.options.publicKey);
@@ -32,6 +35,7 @@ export function beginEpoch(s: State, barrier: Candidate): void {
   s.reports.clear();
   s.opened = null;
   s.waiting = [];
+  s.found.push(...Array.from(s.proven.values(), decodeEvidence));
   s.proven.clear();
   s.health.clear();
   s.suspicions.clear();

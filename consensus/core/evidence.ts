@@ -8,13 +8,17 @@
 //   health      a member signed that it has another block or result at a height than is confirmed
 //
 // None can be made against a member that follows the protocol and keeps its disk.
+//
+// (1) A proof is of one epoch, and is judged by the members and rules of that one: so all say the same of it.
+// (2) It counts in that epoch and in the next one, against whoever is still a member under the same key. Later it counts no
+//     more: who was taken out and is back is not accused again of what it was taken out for.
 
 import { equal } from '../../ledger/bytes.ts';
 import { checkConfirms, checkVotes } from '../../ledger/certificate-check.ts';
 import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import { decodeBody } from '../../ledger/encoding.ts';
 import { isFormatError, tryDecode } from '../../ledger/error.ts';
-import { leaderOf, quorumsOf } from '../../ledger/epoch.ts';
+import { leaderOf, memberOf, quorumsOf } from '../../ledger/epoch.ts';
 import { bodyHash, headerHash } from '../../ledger/hash.ts';
 import { verifyHeader, verifyVote } from '../../ledger/signing.ts';
 import type { Vote, VoteCertificate } from '../../ledger/vote.ts';
@@ -51,6 +55,18 @@ export function accusedBy(
     case 'block':
       return unsoundBlock(context, evidence);
   }
+}
+
+/** @returns the place in the epoch of now of a member that has lied in it or in the one before; null: nothing is proven */
+export function accusedNow(s: State, evidence: Evidence): number | null {
+  const accused = accusedBy(s.context, s.anchor, evidence);
+  if (accused !== null || s.before === null) return accused;
+  const { config, anchor } = s.before;
+  // What a node does that orders alone is not undone by taking it out.
+  if (config.policy === 'solo') return null;
+  const before = accusedBy({ ...s.context, config }, anchor, evidence);
+  const member = before === null ? -1 : memberOf(s.config, config.members[before]!.publicKey);
+  return member < 0 ? null : member;
 }
 
 function twoProposals(
@@ -220,7 +236,7 @@ function unsoundBlock(
 
 /** Keeps and spreads a proof that was found here. */
 export function accuse(s: State, evidence: Evidence): void {
-  const accused = accusedBy(s.context, s.anchor, evidence);
+  const accused = accusedNow(s, evidence);
   if (accused !== null) keep(s, accused, encodeEvidence(evidence));
 }
 
@@ -233,7 +249,7 @@ export function onEvidence(s: State, encoded: Uint8Array): void {
     if (!isFormatError(error)) throw error;
     return;
   }
-  const accused = accusedBy(s.context, s.anchor, evidence);
+  const accused = accusedNow(s, evidence);
   if (accused !== null) keep(s, accused, encoded);
 }
 

@@ -10,7 +10,7 @@ import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import type { VoteCertificate } from '../../ledger/vote.ts';
 import type { Candidate } from './block-tree.ts';
 import { encodeUnsignedHealth } from './codec.ts';
-import { signStatement, verifyStatement } from './context.ts';
+import { isSaid, signStatement } from './context.ts';
 import type { Health } from './message.ts';
 import type { State } from './state.ts';
 
@@ -85,11 +85,7 @@ function sayHealth(s: State, { height, hash, result, own }: Mark): void {
 }
 
 export function isHealth(context: CertificateContext, health: Health): boolean {
-  const { config } = context;
-  if (health.epoch !== config.epoch || health.member >= config.members.length) return false;
-  const { publicKey } = config.members[health.member]!;
-  const encoded = encodeUnsignedHealth(health);
-  return verifyStatement(context, publicKey, 'health', encoded, health.signature);
+  return isSaid(context, 'health', health, encodeUnsignedHealth(health));
 }
 
 /** Keeps the newest statement of each member. */

@@ -16,6 +16,7 @@ import type { Candidate } from './block-tree.ts';
 import { decodeCandidate, keyOf } from './block-tree.ts';
 import { onBlocks, onStatus } from './catch-up.ts';
 import { decodeDurable, decodeMessage } from './codec.ts';
+import { anchorOf } from './context.ts';
 import type { ReplicaOptions } from './context.ts';
 import type { DurableState } from './durable.ts';
 import type { Effect, ReplicaEvent } from './event.ts';
@@ -43,6 +44,8 @@ export interface Restored {
   readonly anchor: Uint8Array;
   /** In force after that block. */
   readonly config: EpochConfig;
+  /** The epoch before, and the hash of the block before that; null in epoch 0. */
+  readonly before: { readonly config: EpochConfig; readonly anchor: Uint8Array } | null;
   /** Results of this node from `header.executed.height` on, as far as executed. */
   readonly results: readonly Executed[];
   /**
@@ -60,6 +63,10 @@ export class Replica {
     const root = { header, height: header.height, hash, key: keyOf(hash), history };
     const s = new State(options, root, anchor, config, results);
     this.#state = s;
+    const { before } = restored;
+    if (before !== null) {
+      s.before = { config: before.config, anchor: anchorOf(before.config, before.anchor) };
+    }
     const { certificate } = restored;
     if (certificate.kind !== 'proposer' && certificate.epoch === config.epoch) {
       if (equal(certificate.hash, hash)) {

@@ -21,7 +21,7 @@ import type { Mode, VoteCertificate } from '../../ledger/vote.ts';
 import type { HashKey } from './block-tree.ts';
 import { keyOf } from './block-tree.ts';
 import { encodeUnsignedReport } from './codec.ts';
-import { isCertified, isHigher, verifyStatement } from './context.ts';
+import { isCertified, isHigher, isSaid } from './context.ts';
 import type { Report, SignedHeader } from './message.ts';
 
 /** A header of a tail, opened. */
@@ -44,14 +44,11 @@ export function openReport(
   anchor: VoteCertificate,
   report: Report,
 ): OpenReport | null {
-  const { config } = context;
-  const { epoch, term, member, highest, tail } = report;
-  if (epoch !== config.epoch || member >= config.members.length) return null;
+  const { epoch, term, highest, tail } = report;
   if (highest.epoch !== epoch || highest.term >= term) return null;
-  if (tail.length > config.window || (tail.length > 0 && highest.mode !== 'raft')) return null;
-  const { publicKey } = config.members[member]!;
-  const encoded = encodeUnsignedReport(report);
-  if (!verifyStatement(context, publicKey, 'report', encoded, report.signature)) return null;
+  if (tail.length > context.config.window || (tail.length > 0 && highest.mode !== 'raft'))
+    return null;
+  if (!isSaid(context, 'report', report, encodeUnsignedReport(report))) return null;
   if (!isCertified(context, highest, anchor)) return null;
   const opened = openTail(context, report);
   return opened === null ? null : { report, tail: opened };

@@ -13,6 +13,7 @@ import type { Candidate, HashKey, Position, Root } from './block-tree.ts';
 import { BlockTree, keyOf } from './block-tree.ts';
 import { encodeDurable, encodeMessage } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
+import type { EpochBefore } from './context.ts';
 import { anchorOf, voterOf } from './context.ts';
 import type { DurableState, LastVote } from './durable.ts';
 import type { AlarmKind, Effect } from './event.ts';
@@ -69,6 +70,8 @@ export class State {
   /** Index of this node among the members that vote, or -1. */
   self: number;
   anchor: VoteCertificate;
+  /** null in epoch 0. */
+  before: EpochBefore | null = null;
   tree: BlockTree;
 
   // Durable.

@@ -9,7 +9,7 @@ import type { CertificateContext } from '../../ledger/certificate-check.ts';
 import { tryDecode } from '../../ledger/error.ts';
 import { LIMITS } from '../../ledger/limits.ts';
 import { decodeSuspicion, encodeSuspicion, encodeUnsignedSuspicion } from './codec.ts';
-import { STATEMENT_AGE_BLOCKS, signStatement, verifyStatement } from './context.ts';
+import { STATEMENT_AGE_BLOCKS, isSaid, signStatement } from './context.ts';
 import type { Suspicion } from './message.ts';
 import type { State } from './state.ts';
 
@@ -66,13 +66,9 @@ function ofMember(s: State, member: number): Map<number, Suspicion> {
 }
 
 function isSuspicion(context: CertificateContext, suspicion: Suspicion): boolean {
-  const { epoch, member, peer, signature } = suspicion;
-  const { config } = context;
-  const count = config.members.length;
-  if (epoch !== config.epoch || member >= count || peer >= count || member === peer) return false;
-  const { publicKey } = config.members[member]!;
-  const encoded = encodeUnsignedSuspicion(suspicion);
-  return verifyStatement(context, publicKey, 'suspicion', encoded, signature);
+  const { member, peer } = suspicion;
+  if (peer >= context.config.members.length || member === peer) return false;
+  return isSaid(context, 'suspicion', suspicion, encodeUnsignedSuspicion(suspicion));
 }
 
 /** Keeps the newest of each member against each other. */

@@ -15,7 +15,7 @@ import type { Candidate } from './block-tree.ts';
 import { decodeEvidence, decodeHealth, encodeHealth } from './codec.ts';
 import type { ReplicaOptions } from './context.ts';
 import { STATEMENT_AGE_BLOCKS, verifyStatement } from './context.ts';
-import { accusedBy } from './evidence.ts';
+import { accusedNow } from './evidence.ts';
 import { isHealth } from './health.ts';
 import type { Health } from './message.ts';
 import type { State } from './state.ts';
@@ -25,7 +25,10 @@ import { areSuspected, suspicionsFor } from './suspicion.ts';
 const EVIDENCE_PER_BLOCK = 2;
 const DWELL_MS_MAX = 3_600_000;
 
-export function checkSystem(s: State, { header, system }: Candidate): Candidate['verdict'] {
+export function checkSystem(
+  s: State,
+  { header, system }: Pick<Candidate, 'header' | 'system'>,
+): Candidate['verdict'] {
   const { config } = s;
   const modes = system.filter((record) => record.kind === 'mode');
   const rules = system.filter((record) => record.kind === 'rules');
@@ -61,7 +64,7 @@ function isProof(s: State, system: readonly SystemRecord[], record: EvidenceReco
   const same = system.filter((other) => other.kind === 'evidence' && other.accused === accused);
   if (same.length > 1) return false;
   try {
-    return accusedBy(s.context, s.anchor, decodeEvidence(proof)) === accused;
+    return accusedNow(s, decodeEvidence(proof)) === accused;
   } catch (error) {
     if (!isFormatError(error)) throw error;
     return false;

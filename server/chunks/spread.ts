@@ -16,7 +16,7 @@ import {
   CHUNK_SPREAD_MS_MAX,
   CHUNKS_OFFERED_AT_ONCE,
 } from '../limits.ts';
-import { askPeer } from './exchange.ts';
+import { askPeer } from '../peers/ask.ts';
 import type { Peers } from '../peers/requests.ts';
 import type { ChunkKeeper } from './keeper.ts';
 import { pause } from './pause.ts';

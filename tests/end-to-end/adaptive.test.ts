@@ -1,7 +1,11 @@
 // An adaptive cluster goes to bft mode while a member is missing, and comes back when all are well again.
 
+import { rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { ClusterProcess, query } from './cluster-process.ts';
+import type { PeerLinks } from './peer-links.ts';
 import { trustsql } from './process.ts';
 import type { NodeProcess } from './process.ts';
 
@@ -10,6 +14,12 @@ const TIMEOUT_MS = 300_000;
 const MODE_TIMEOUT_MS = 120_000;
 /** A member that is silent for 12 `election_ms` is faulty; by default one may be, in a cluster of four. */
 const RULES = ['faults_threshold=0', 'dwell_ms=100', 'dwell_blocks=3'];
+/** So long that a busy machine ends no term, whose end would force the change that is to be ordered. */
+const PATIENT = ['election_ms=1500', 'progress_ms=5000', 'fast_ms=5000'];
+/** Odd, so that all nodes take part in turn. */
+const WRITTEN_BETWEEN_LOOKS = 7;
+const LIAR = pathToFileURL(path.join(import.meta.dirname, 'liar.ts'));
+const LEADER = `SELECT n.member FROM ledger.consensus c JOIN ledger.nodes n ON n.public_key = c.leader`;
 
 /** The changes of mode that are in the chain, oldest first. */
 async function changesAt(node: NodeProcess): Promise<unknown[]> {
@@ -43,12 +53,11 @@ test(
   async () => {
     await using cluster = await ClusterProcess.start(4, 'adaptive');
     const { nodes } = cluster;
-    const leader = `SELECT n.member FROM ledger.consensus c JOIN ledger.nodes n ON n.public_key = c.leader`;
     await query(nodes[0]!, 'CREATE TABLE entry (id int PRIMARY KEY)');
     const set = await trustsql('config', 'set', ...RULES, '--data', nodes[0]!.data);
     expect([set.code, set.stderr]).toEqual([0, '']);
     await cluster.agreed();
-    const [{ member }] = (await query(nodes[0]!, leader)) as [{ member: number }];
+    const [{ member }] = (await query(nodes[0]!, LEADER)) as [{ member: number }];
     const others = nodes.filter((_, i) => i !== member);
     let id = 0;
     const write = async (): Promise<void> => {
@@ -75,6 +84,83 @@ test(
     for (const node of nodes) {
       expect((await changesAt(node)).slice(0, before.length + 1)).toEqual([...before, 'raft']);
       // What was acknowledged in either mode, and between them.
+      expect(await query(node, 'SELECT count(*)::int AS n FROM entry')).toEqual([{ n: id }]);
+    }
+    for (const node of nodes) expect(await node.stop()).toBe(0);
+    for (const node of nodes) expect((await node.verify()).code).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+interface Fault {
+  readonly what: string;
+  /** Whether clients can write at the member, and hear of it. */
+  readonly serves: boolean;
+  readonly begin: (links: PeerLinks, member: number, lie: string) => Promise<void> | void;
+  readonly end: (links: PeerLinks, lie: string) => Promise<void> | void;
+}
+
+test.each<Fault>([
+  {
+    what: 'is not heard',
+    serves: false,
+    begin: (links, member) => links.split([member]),
+    end: (links) => links.mend(),
+  },
+  {
+    what: 'votes, and says nothing of its health',
+    serves: true,
+    begin: (_links, member, lie) => writeFile(lie, String(member)),
+    end: (_links, lie) => rm(lie),
+  },
+])(
+  'the leader orders bft mode, and keeps leading, while others suspect a member that $what',
+  async ({ serves, begin, end }) => {
+    await using cluster = await ClusterProcess.found(4, 'adaptive');
+    const { nodes } = cluster;
+    const lie = path.join(cluster.directory, 'lie');
+    const liar = `${LIAR.href}?how=unwell&file=${encodeURIComponent(lie)}`;
+    for (const node of nodes) node.nodeFlags = [...node.nodeFlags, '--import', liar];
+    await using links = await cluster.startLinked();
+    await query(nodes[0]!, 'CREATE TABLE entry (id int PRIMARY KEY)');
+    const set = await trustsql('config', 'set', ...RULES, ...PATIENT, '--data', nodes[0]!.data);
+    expect([set.code, set.stderr]).toEqual([0, '']);
+    await cluster.agreed();
+    let id = 0;
+    const writing =
+      (at: readonly NodeProcess[]): (() => Promise<void>) =>
+      async () => {
+        const ids = Array.from({ length: WRITTEN_BETWEEN_LOOKS }, () => (id += 1));
+        const inserts = ids.map((each) => `INSERT INTO entry VALUES (${each})`);
+        await query(at[id % at.length]!, ...inserts);
+      };
+    await untilMode(nodes, 'raft', writing(nodes));
+    const before = await changesAt(nodes[0]!);
+    const [{ member: leader }] = (await query(nodes[0]!, LEADER)) as [{ member: number }];
+
+    const suspected = (leader + 1) % 4;
+    const others = nodes.filter((_, i) => i !== suspected);
+    const serving = serves ? nodes : others;
+    await begin(links, suspected, lie);
+    await untilMode(serving, 'bft', writing(serving));
+    for (const node of serving) {
+      expect(await changesAt(node)).toEqual([...before, 'bft']);
+      // Who has proposed the change led before it, and leads after it: it is no leader that the change made.
+      const proposer = `SELECT n.member FROM ledger.evidence e JOIN ledger.blocks b USING (height)
+        JOIN ledger.nodes n ON n.public_key = b.proposer
+        WHERE e.kind = 'mode' ORDER BY e.height DESC LIMIT 1`;
+      expect(await query(node, proposer)).toEqual([{ member: leader }]);
+      expect(await query(node, LEADER)).toEqual([{ member: leader }]);
+      // Nothing is proven against anybody.
+      const accused = `SELECT member FROM ledger.evidence WHERE kind = 'evidence'`;
+      expect(await query(node, accused)).toEqual([]);
+    }
+
+    await end(links, lie);
+    await untilMode(nodes, 'raft', writing(others));
+    await cluster.agreed();
+    for (const node of nodes) {
+      expect(await changesAt(node)).toEqual([...before, 'bft', 'raft']);
       expect(await query(node, 'SELECT count(*)::int AS n FROM entry')).toEqual([{ n: id }]);
     }
     for (const node of nodes) expect(await node.stop()).toBe(0);

@@ -6,6 +6,7 @@
 //   siblings   as leader it proposes two blocks at one height, one to some of the others, another to the rest
 //   body       as leader it proposes blocks whose body cannot be decoded
 //   health     it signs that it has other results than are confirmed
+//   unwell     it says nothing of what it has
 
 import { existsSync, readFileSync } from 'node:fs';
 import { decodeMessage, encodeMessage, encodeUnsignedHealth } from '../../consensus/core/codec.ts';
@@ -20,10 +21,13 @@ import { signHeader } from '../../ledger/signing.ts';
 const query = new URL(import.meta.url).searchParams;
 const file = query.get('file') ?? '';
 const how = query.get('how') ?? '';
-const LIES: Readonly<Record<string, (replica: Replica, message: Message) => Message | null>> = {
+/** What it says instead of a message; null: the message, undefined: nothing. */
+type Lie = (replica: Replica, message: Message) => Message | null | undefined;
+const LIES: Readonly<Record<string, Lie>> = {
   siblings: sibling,
   body: noBody,
   health: otherResult,
+  unwell: (_replica, message) => (message.kind === 'health' ? undefined : null),
 };
 // eslint-disable-next-line typescript/unbound-method
 const honest = Replica.prototype.step;
@@ -43,6 +47,7 @@ function lies(replica: Replica, effect: Effect): Effect[] {
   const { config } = replica.inspected;
   const forged = LIES[how]!(replica, message);
   if (forged === null) return [effect];
+  if (forged === undefined) return [];
   const bytes = encodeMessage(forged);
   if (how !== 'siblings') return [{ ...effect, bytes }];
   return config.members.map(({ publicKey }, index) => ({

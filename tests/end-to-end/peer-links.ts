@@ -83,7 +83,7 @@ export class PeerLinks {
   /** By `from>to`, in milliseconds; Infinity: cut. */
   readonly #delays = new Map<string, number>();
   /** Connections that have been asked for and do not come about yet. */
-  #waiting: (() => void)[] = [];
+  #waiting: { readonly socket: Duplex; readonly begin: () => void }[] = [];
 
   private constructor(ports: readonly number[]) {
     this.#ports = ports;
@@ -131,7 +131,7 @@ export class PeerLinks {
     for (const lane of this.#lanes) lane.pump();
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const begin of waiting) begin();
+    for (const { begin } of waiting) begin();
   }
 
   #asked(from: number, authority: string, socket: Duplex): void {
@@ -142,7 +142,7 @@ export class PeerLinks {
       if (!socket.destroyed) this.#connect(from, to, socket);
     };
     const isCut = [this.#delayMs(from, to), this.#delayMs(to, from)].includes(Infinity);
-    if (isCut) this.#waiting.push(begin);
+    if (isCut) this.#waiting.push({ socket, begin });
     else begin();
   }
 
@@ -170,6 +170,7 @@ export class PeerLinks {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const lane of this.#lanes) lane.stop();
+    for (const { socket } of this.#waiting) socket.destroy();
     for (const proxy of this.#proxies) {
       proxy.closeAllConnections();
       proxy.close();

@@ -7,7 +7,7 @@
 //                 never on an unconfirmed barrier
 //   durability    what is sent stands on what is durable
 //   progress      term, highest certificate, height and epoch never fall
-//   evidence      accuses liars only
+//   evidence      accuses liars only, and of what they did in the epoch before too; nothing found is forgotten
 //   reads         see everything that was confirmed before they began
 //   bounds        nobody makes a node hold more than the limits say
 
@@ -28,7 +28,7 @@ import type { Effect } from '../../consensus/core/event.ts';
 import type { Health, Message, NewTerm, SignedBlock } from '../../consensus/core/message.ts';
 import { openReport, select } from '../../consensus/core/select.ts';
 import { CONSENSUS_LIMITS } from '../../consensus/limits.ts';
-import { unnoticedLie } from './lies.ts';
+import { forgottenLie, liarsOfEpoch, unnoticedLie } from './lies.ts';
 import { INVALID, chunksOf } from './node.ts';
 import type { SimNode } from './node.ts';
 import type { Simulation } from './simulation.ts';
@@ -58,6 +58,8 @@ interface Standing {
   reached: number;
   /** Epoch and term of what it has signed last. */
   last: readonly [epoch: number, term: number];
+  /** Keys of those that it can prove to have lied in its epoch. */
+  proven: readonly string[];
 }
 
 export class Invariants {
@@ -511,6 +513,7 @@ export class Invariants {
       reached: 0,
       signed,
       last,
+      proven: [],
     };
     this.#standings.set(node.index, fresh);
     return fresh;
@@ -518,7 +521,7 @@ export class Invariants {
 
   onLoss(node: SimNode): void {
     const { signed, last, reached } = this.#standing(node);
-    const nothing = { epoch: 0, term: 0, highestTerm: 0, highestHeight: 0, height: 0 };
+    const nothing = { epoch: 0, term: 0, highestTerm: 0, highestHeight: 0, height: 0, proven: [] };
     this.#standings.set(node.index, { ...nothing, signed, last, reached });
   }
 
@@ -537,6 +540,7 @@ export class Invariants {
       this.#check(higher, `${node.index}: highest certificate falls`);
     } else {
       this.#check(epoch > standing.epoch, `${node.index}: epoch falls`);
+      this.#checkEpochBefore(node, standing);
     }
     this.#check(highest.term <= term, `${node.index}: certificate of a term not entered`);
     this.#check(
@@ -557,8 +561,20 @@ export class Invariants {
       highestHeight: highest.height,
       height: s.root.height,
       reached: Math.max(standing.reached, s.root.height),
+      proven: liarsOfEpoch(s),
     });
     this.terms = Math.max(this.terms, term);
+  }
+
+  /** However it came into its epoch: all judge the evidence of the one before alike. */
+  #checkEpochBefore(node: SimNode, standing: Standing): void {
+    const s = node.replica!.inspected;
+    const { epoch } = s.config;
+    const before = this.#configs.get(epoch - 1);
+    const same = JSON.stringify(s.before?.config) === JSON.stringify(before);
+    this.#check(same, `${node.index} does not know the epoch before`);
+    const lie = epoch === standing.epoch + 1 ? forgottenLie(s, standing.proven) : null;
+    this.#check(lie === null, `${node.index} has forgotten: ${lie}`);
   }
 
   /** A crash takes back what was not durable. */

@@ -1,7 +1,10 @@
-// Lies that a replica holds the proof of, and has not found. Pure.
+// Lies that a replica holds the proof of, and has not found, or has forgotten. Pure.
 
-import { equal } from '../../ledger/bytes.ts';
+import { equal, hex } from '../../ledger/bytes.ts';
+import { decodeHeader } from '../../ledger/encoding.ts';
 import { leaderOf } from '../../ledger/epoch.ts';
+import { decodeEvidence } from '../../consensus/core/codec.ts';
+import type { Evidence } from '../../consensus/core/message.ts';
 import type { State } from '../../consensus/core/state.ts';
 import { isInvalid } from './node.ts';
 
@@ -38,4 +41,36 @@ function unsoundBlock(s: State, free: (member: number) => boolean): string | nul
     }
   }
   return null;
+}
+
+/** @returns the keys of those that are proven to have lied in the epoch of now */
+export function liarsOfEpoch(s: State): string[] {
+  const of = [...s.proven].filter(([, proof]) => epochOf(decodeEvidence(proof)) === s.config.epoch);
+  return of.map(([member]) => hex(s.nodeOf(member)));
+}
+
+/** @param liars  of the epoch before. @returns one that is a member still, neither suspended nor accused, or null */
+export function forgottenLie({ config, proven }: State, liars: readonly string[]): string | null {
+  for (const [member, { publicKey }] of config.members.entries()) {
+    const named = proven.has(member) || config.suspended.includes(member);
+    if (!named && liars.includes(hex(publicKey))) return `member ${member} has lied`;
+  }
+  return null;
+}
+
+function epochOf(evidence: Evidence): number {
+  switch (evidence.kind) {
+    case 'proposals':
+      return decodeHeader(evidence.first.header).epoch;
+    case 'votes':
+      return evidence.first.epoch;
+    case 'report':
+      return evidence.report.epoch;
+    case 'newTerm':
+      return evidence.newTerm.epoch;
+    case 'block':
+      return decodeHeader(evidence.block.header).epoch;
+    case 'health':
+      return evidence.health.epoch;
+  }
 }

@@ -4,6 +4,7 @@ import { FOUR, LYING_RAFT, among, core } from './mutation.ts';
 import type { Mutation } from './mutation.ts';
 import type { Options } from './options.ts';
 
+const EVIDENCE_TEST = 'tests/unit/consensus/evidence.test.ts';
 const SUSPICION_TEST = 'tests/unit/consensus/suspicion.test.ts';
 
 const EVIDENCE: readonly Mutation[] = [
@@ -42,6 +43,48 @@ const EVIDENCE: readonly Mutation[] = [
 
 /** Of two liars one can acknowledge what the other proposes. */
 const SEVEN: Partial<Options> = { ...FOUR, n: 7, liars: [0, 1] };
+
+/** An epoch ends with the proof against one liar while another is found out. */
+const TWO_FOUND: Partial<Options> = { ...SEVEN, liar: 'mutator', load: 60 };
+
+const EPOCH_BEFORE: readonly Mutation[] = [
+  among(
+    TWO_FOUND,
+    core(
+      'what was proven is forgotten with the epoch',
+      'epoch-change.ts',
+      '  s.found.push(...Array.from(s.proven.values(), decodeEvidence));',
+      '',
+    ),
+  ),
+  among(
+    TWO_FOUND,
+    core(
+      'evidence of the epoch before proves nothing',
+      'evidence.ts',
+      '  if (accused !== null || s.before === null) return accused;',
+      '  return accused;',
+    ),
+  ),
+  among(
+    { ...TWO_FOUND, crashRate: 0.004 },
+    core(
+      'who restarts does not know the epoch before',
+      'replica.ts',
+      '    if (before !== null) {',
+      '    if (false) {',
+    ),
+  ),
+  {
+    ...core(
+      'the accused keeps its place over epochs',
+      'evidence.ts',
+      '  return member < 0 ? null : member;',
+      '  return before;',
+    ),
+    test: EVIDENCE_TEST,
+  },
+];
 
 const INVALID_BLOCKS: readonly Mutation[] = [
   among(
@@ -233,6 +276,7 @@ const SUSPICIONS: readonly Mutation[] = [
 
 export const STATEMENTS: readonly Mutation[] = [
   ...EVIDENCE,
+  ...EPOCH_BEFORE,
   ...INVALID_BLOCKS,
   ...HEALTH,
   ...SUSPICIONS,

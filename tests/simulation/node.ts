@@ -152,14 +152,17 @@ export class SimNode {
     const history = new HistoryTree(crypto);
     history.append(hash);
     let tip = { header, hash, certificate, config };
+    let ended: EpochConfig | null = null;
     for (const { block, hash: own } of this.chain) {
       history.append(own);
       const next = nextConfig(tip.config, block.header, block.system);
+      if (next !== tip.config) ended = tip.config;
       tip = { header: block.header, hash: own, certificate: block.certificate, config: next };
     }
-    const { start } = tip.config;
-    const anchor = start === 0 ? hash : this.chain[start - 1]!.hash;
-    return { ...tip, anchor, history, results: this.#results(tip.header.executed.height) };
+    const hashAt = (height: number) => (height === 0 ? hash : this.chain[height - 1]!.hash);
+    const anchor = hashAt(tip.config.start);
+    const before = ended === null ? null : { config: ended, anchor: hashAt(ended.start) };
+    return { ...tip, anchor, before, history, results: this.#results(tip.header.executed.height) };
   }
 
   #results(from: number): Executed[] {

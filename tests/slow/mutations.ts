@@ -29,6 +29,7 @@ const COPIED = [
   'tests/simulation',
   'tests/slow/consensus.ts',
   'tests/unit/ledger/quorum.test.ts',
+  'tests/unit/consensus/evidence.test.ts',
   'tests/unit/consensus/suspicion.test.ts',
 ];
 

@@ -1,11 +1,16 @@
-// A block that everybody can see to be invalid convicts its leader at whoever gets it, and nobody else.
+// A block that everybody can see to be invalid convicts its leader at whoever gets it, and nobody else; in the next epoch too.
 
 import { describe, expect, test } from '@jest/globals';
-import { accusedBy } from '../../../consensus/core/evidence.ts';
-import { decodeEvidence, encodeMessage } from '../../../consensus/core/codec.ts';
+import { accusedBy, accusedNow } from '../../../consensus/core/evidence.ts';
+import { decodeEvidence, encodeEvidence, encodeMessage } from '../../../consensus/core/codec.ts';
 import type { Evidence, SignedBlock } from '../../../consensus/core/message.ts';
+import { State } from '../../../consensus/core/state.ts';
+import { checkSystem } from '../../../consensus/core/system-check.ts';
+import { hex } from '../../../ledger/bytes.ts';
 import { encodeBody, encodeHeader } from '../../../ledger/encoding.ts';
+import type { EpochConfig } from '../../../ledger/epoch.ts';
 import { bodyHash, headerHash } from '../../../ledger/hash.ts';
+import { HistoryTree } from '../../../ledger/history-tree.ts';
 import { signHeader, signVote } from '../../../ledger/signing.ts';
 import { INVALID } from '../../simulation/node.ts';
 import { optionsOf } from '../../simulation/options.ts';
@@ -19,6 +24,14 @@ const context = {
   ...beginning,
   bodyIsSound: ({ bundles }: { readonly bundles: readonly unknown[] }) => bundles.length === 0,
 };
+const options = {
+  ...context,
+  seed: nodes[1]!.seed,
+  publicKey: nodes[1]!.key,
+  validate: (): 'valid' => 'valid',
+  ackFanout: true,
+  incarnation: 1,
+} as const;
 const anchor = {
   kind: 'quorum',
   epoch: 0,
@@ -78,6 +91,42 @@ describe('an invalid block', () => {
     expect(accused(block(UNSOUND), ack(block(UNSOUND), 'commit'))).toBeNull();
     const forged = { ...ack(block(UNSOUND)), signature: new Uint8Array(64) };
     expect(accused(block(UNSOUND), forged)).toBeNull();
+  });
+});
+
+describe('a proof of the epoch before', () => {
+  const lie: Evidence = { kind: 'block', block: block(UNSOUND), vote: null };
+  const { members } = beginning.config;
+  const before = { config: beginning.config, anchor };
+
+  function epochOne(changes: Partial<EpochConfig>): State {
+    const root = { header: genesis, height: 0, hash: beginning.hash, key: hex(beginning.hash) };
+    const config = { ...beginning.config, epoch: 1, ...changes };
+    const history = new HistoryTree(crypto);
+    const s = new State(options, { ...root, history }, beginning.hash, config, []);
+    s.before = before;
+    return s;
+  }
+
+  test('names the member by the place that it has now, in a block too', () => {
+    const s = epochOne({ members: members.toReversed() });
+    expect(accusedNow(s, lie)).toBe(3);
+    const record = (accused: number) =>
+      ({ kind: 'evidence', accused, proof: encodeEvidence(lie) }) as const;
+    const verdictOf = (accused: number) =>
+      checkSystem(s, { header: genesis, system: [record(accused)] });
+    expect(verdictOf(3)).toBe('valid');
+    expect(verdictOf(0)).toBe('invalid');
+  });
+
+  test('counts no more against who is no member, after another epoch, nor if one node ordered alone', () => {
+    expect(accusedNow(epochOne({ members: members.slice(1) }), lie)).toBeNull();
+    const later = epochOne({ epoch: 2 });
+    later.before = { config: epochOne({}).config, anchor: { ...anchor, epoch: 1 } };
+    expect(accusedNow(later, lie)).toBeNull();
+    const alone = epochOne({});
+    alone.before = { ...before, config: { ...beginning.config, policy: 'solo' } };
+    expect(accusedNow(alone, lie)).toBeNull();
   });
 });
 

@@ -12,8 +12,9 @@ import { encodeBody, encodeHeader } from '../../../ledger/encoding.ts';
 import { encodeCertificate } from '../../../ledger/encoding-vote.ts';
 import { genesisConfig } from '../../../ledger/epoch.ts';
 import type { EpochConfig } from '../../../ledger/epoch.ts';
-import { headerHash } from '../../../ledger/hash.ts';
+import { bodyHash, headerHash } from '../../../ledger/hash.ts';
 import { HistoryTree } from '../../../ledger/history-tree.ts';
+import { signHeader } from '../../../ledger/signing.ts';
 import { nativeCrypto as crypto } from '../../../storage/native-crypto.ts';
 import { certify, makeChain, NODE_SEED } from '../ledger/chain-fixture.ts';
 
@@ -31,7 +32,8 @@ function restored(changes: Partial<EpochConfig>, records: Restored['records']): 
   const config = { ...genesisConfig(chain.genesis), ...changes };
   const certificate = chain.genesisCertificate;
   const results = [header.executed];
-  return { header, hash, history, certificate, anchor: hash, config, results, records };
+  const epoch = { anchor: hash, config, before: null };
+  return { header, hash, history, certificate, ...epoch, results, records };
 }
 
 function replicaOf(seed: Uint8Array, begin: Restored): Replica {
@@ -84,9 +86,11 @@ describe('a node that catches up with solo', () => {
   });
 
   test.each<[what: string, changes: Partial<Header>, fault: string]>([
-    ['transactions', { transactionsRoot: new Uint8Array(32) }, 'transactions root'],
-    ['history', { historyRoot: new Uint8Array(32) }, 'header does not follow'],
-  ])('stops at a signed block with another root of %s, and says so once', (_, changes, fault) => {
+    ['root of the transactions', { transactionsRoot: new Uint8Array(32) }, 'transactions root'],
+    ['root of the history', { historyRoot: new Uint8Array(32) }, 'header does not follow'],
+    ['parent', { parent: new Uint8Array(32) }, 'header does not follow'],
+    ['epoch', { epoch: 1 }, 'header does not follow'],
+  ])('stops at a signed block with another %s, and says so once', (_, changes, fault) => {
     const replica = replicaOf(NEWCOMER_SEED, restored({}, []));
     const wrong = signedAnew(second, changes);
     const [alarm, ...more] = alarmsIn(tell(replica, [first, wrong, third]));
@@ -103,10 +107,48 @@ describe('a node that catches up with solo', () => {
     expect(replica.status.height).toBe(2);
   });
 
+  test('stops at a signed block whose body is none, and says so once', () => {
+    const replica = replicaOf(NEWCOMER_SEED, restored({}, []));
+    tell(replica, [first]);
+    const body = new Uint8Array([0xff]);
+    const wrong = signedAnew(second, { bodyHash: bodyHash(crypto, body) });
+    const bytes = encodeMessage({ kind: 'blocks', blocks: [{ ...stored(wrong), body }] });
+    const receive = { kind: 'receive', from: ORDERER, bytes } as const;
+    const [alarm, ...more] = alarmsIn(replica.step(receive));
+    expect(more).toEqual([]);
+    expect(alarm).toContain(
+      `invalid: block 2, ${hex(headerHash(crypto, encodeHeader(wrong.header)))}`,
+    );
+    expect(alarm).toContain('body cannot be decoded');
+    expect(alarmsIn(replica.step(receive))).toEqual([]);
+    expect(alarmsIn(tell(replica, [second]))).toEqual([]);
+    expect(replica.status.height).toBe(2);
+  });
+
+  test.each<[what: string, block: CertifiedBlock]>([
+    ['another body than the signed one', { ...stored(second), body: new Uint8Array([0xff]) }],
+    ['no header', { ...stored(second), header: new Uint8Array([0xff]) }],
+    ['no certificate', { ...stored(second), certificate: new Uint8Array([0xff]) }],
+  ])('says nothing of who sends %s', (_, block) => {
+    const replica = replicaOf(NEWCOMER_SEED, restored({}, []));
+    tell(replica, [first]);
+    const bytes = encodeMessage({ kind: 'blocks', blocks: [block] });
+    expect(alarmsIn(replica.step({ kind: 'receive', from: ORDERER, bytes }))).toEqual([]);
+    expect(replica.status.height).toBe(1);
+  });
+
   test('says nothing of what its node has not signed', () => {
     const replica = replicaOf(NEWCOMER_SEED, restored({}, []));
     const forged = { ...second, header: { ...second.header, timeMs: second.header.timeMs + 1 } };
     expect(alarmsIn(tell(replica, [first, forged]))).toEqual([]);
+    const proposer = crypto.publicKeyOf(NEWCOMER_SEED);
+    const header = { ...second.header, proposer };
+    const signature = signHeader(
+      ...([crypto, NEWCOMER_SEED, chain.chainId] as const),
+      headerHash(crypto, encodeHeader(header)),
+    );
+    const stranger = { ...second, header, certificate: { kind: 'proposer', signature } as const };
+    expect(alarmsIn(tell(replica, [stranger]))).toEqual([]);
     expect(replica.status.height).toBe(1);
   });
 });

@@ -166,6 +166,7 @@ describe('a replica that catches up', () => {
         certificate,
         anchor: first,
         config,
+        before: null,
         results: [header.executed],
         records: [],
       },
