@@ -13,16 +13,19 @@ export type Level = (typeof LEVELS)[number];
 export interface Anomaly {
   readonly name: string;
   readonly steps: readonly string[];
-  /** What the steps after BEGIN answer. */
+  /** What PostgreSQL 15 answers. */
   readonly answers: Readonly<Record<Level, string>>;
-  /** Where PostgreSQL answers something else, and why. */
-  readonly postgres?: { readonly answers: Partial<Record<Level, string>>; readonly why: string };
+  /** Where a node answers something else, and why. */
+  readonly node?: { readonly answers: Partial<Record<Level, string>>; readonly why: string };
 }
 
 export const TABLE = 'CREATE TABLE test (id int PRIMARY KEY, value int NOT NULL)';
 export const ROWS = 'INSERT INTO test VALUES (1, 10), (2, 20)';
 
-const AT_COMMIT = 'a node looks at what was read when it commits, and not before (docs/sql.md)';
+const AT_COMMIT =
+  'what was read is looked at when the transaction commits, and not before (docs/sql.md)';
+const BLIND = 'updates of a row by its key whose result nobody looks at do not wait (docs/sql.md)';
+const AGAIN = 'a statement that had to wait runs again as a whole (docs/sql.md)';
 
 const all = (answers: string): Record<Level, string> => ({
   'read committed': answers,
@@ -43,7 +46,17 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1, waits, 1, COMMIT, 1, 1, COMMIT, 1=12 2=22',
+      'repeatable read': '1, waits, 1, COMMIT, 40001, -, ROLLBACK, 1=11 2=21',
+      serializable: '1, waits, 1, COMMIT, 40001, -, ROLLBACK, 1=11 2=21',
+    },
+    node: {
+      answers: {
+        'read committed': '1, 1, 1, COMMIT, 1, 1, COMMIT, 1=12 2=22',
+      },
+      why: BLIND,
+    },
   },
   {
     name: 'G0, dirty write of values that were read',
@@ -55,7 +68,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=11 2=21, waits, COMMIT, 1=13 2=23, COMMIT, 1=13 2=23',
+      'repeatable read': '1=11 2=21, waits, COMMIT, 40001, ROLLBACK, 1=11 2=21',
+      serializable: '1=11 2=21, waits, COMMIT, 40001, ROLLBACK, 1=11 2=21',
+    },
   },
   {
     name: 'G1a, aborted read',
@@ -66,7 +83,7 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: SELECT * FROM test ORDER BY id',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: all('1, 1=10 2=20, ROLLBACK, 1=10 2=20, COMMIT'),
   },
   {
     name: 'G1a, aborted read of a savepoint',
@@ -80,7 +97,7 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: SELECT * FROM test ORDER BY id',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: all('SAVEPOINT, 1, 1, ROLLBACK, 1, COMMIT, 1=10 2=21, COMMIT'),
   },
   {
     name: 'G1b, intermediate read',
@@ -92,7 +109,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: SELECT * FROM test ORDER BY id',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1, 1=10 2=20, 1, COMMIT, 1=11 2=20, COMMIT',
+      'repeatable read': '1, 1=10 2=20, 1, COMMIT, 1=10 2=20, COMMIT',
+      serializable: '1, 1=10 2=20, 1, COMMIT, 1=10 2=20, COMMIT',
+    },
   },
   {
     name: 'G1c, circular information flow',
@@ -104,7 +125,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: COMMIT',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1, 1, 2=20, 1=10, COMMIT, COMMIT',
+      'repeatable read': '1, 1, 2=20, 1=10, COMMIT, COMMIT',
+      serializable: '1, 1, 2=20, 1=10, COMMIT, 40001',
+    },
   },
   {
     name: 'OTV, observed transaction vanishes',
@@ -121,7 +146,17 @@ export const ANOMALIES: readonly Anomaly[] = [
       '3: SELECT * FROM test ORDER BY id',
       '3: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1, 1, waits, COMMIT, 1, 1=11, 1, 2=19, COMMIT, 1=12 2=18, COMMIT',
+      'repeatable read': '1, 1, waits, COMMIT, 40001, 1=11, -, 2=19, ROLLBACK, 1=11 2=19, COMMIT',
+      serializable: '1, 1, waits, COMMIT, 40001, 1=11, -, 2=19, ROLLBACK, 1=11 2=19, COMMIT',
+    },
+    node: {
+      answers: {
+        'read committed': '1, 1, 1, COMMIT, 1, 1=11, 1, 2=19, COMMIT, 1=12 2=18, COMMIT',
+      },
+      why: BLIND,
+    },
   },
   {
     name: 'PMP, a predicate that is read twice',
@@ -132,7 +167,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: SELECT * FROM test WHERE value % 3 = 0',
       '1: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': 'none, 1, COMMIT, 3=30, COMMIT',
+      'repeatable read': 'none, 1, COMMIT, none, COMMIT',
+      serializable: 'none, 1, COMMIT, none, COMMIT',
+    },
   },
   {
     name: 'PMP, a predicate that is read and then written by',
@@ -146,7 +185,17 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '2, 2=20, waits, COMMIT, 0, 1=20, COMMIT, 1=20 2=30',
+      'repeatable read': '2, 2=20, waits, COMMIT, 40001, -, ROLLBACK, 1=20 2=30',
+      serializable: '2, 2=20, waits, COMMIT, 40001, -, ROLLBACK, 1=20 2=30',
+    },
+    node: {
+      answers: {
+        'read committed': '2, 2=20, waits, COMMIT, 1, none, COMMIT, 2=30',
+      },
+      why: AGAIN,
+    },
   },
   {
     name: 'P4, lost update',
@@ -160,7 +209,17 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test WHERE id = 1',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10, 1=10, 1, waits, COMMIT, 1, COMMIT, 1=12',
+      'repeatable read': '1=10, 1=10, 1, waits, COMMIT, 40001, ROLLBACK, 1=11',
+      serializable: '1=10, 1=10, 1, waits, COMMIT, 40001, ROLLBACK, 1=11',
+    },
+    node: {
+      answers: {
+        'read committed': '1=10, 1=10, 1, 1, COMMIT, 1, COMMIT, 1=12',
+      },
+      why: BLIND,
+    },
   },
   {
     name: 'P4, no lost update where the row is locked as it is read',
@@ -174,7 +233,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test WHERE id = 1',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10, waits, 1, COMMIT, 1=11, 1, COMMIT, 1=12',
+      'repeatable read': '1=10, waits, 1, COMMIT, 40001, -, ROLLBACK, 1=11',
+      serializable: '1=10, waits, 1, COMMIT, 40001, -, ROLLBACK, 1=11',
+    },
   },
   {
     name: 'G-single, read skew',
@@ -187,7 +250,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: SELECT * FROM test WHERE id = 2',
       '1: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10, 1=10 2=20, 1, 1, COMMIT, 2=18, COMMIT',
+      'repeatable read': '1=10, 1=10 2=20, 1, 1, COMMIT, 2=20, COMMIT',
+      serializable: '1=10, 1=10 2=20, 1, 1, COMMIT, 2=20, COMMIT',
+    },
   },
   {
     name: 'G-single, read skew of a predicate',
@@ -198,7 +265,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: SELECT * FROM test WHERE value % 3 = 0',
       '1: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10 2=20, 1, COMMIT, 1=12, COMMIT',
+      'repeatable read': '1=10 2=20, 1, COMMIT, none, COMMIT',
+      serializable: '1=10 2=20, 1, COMMIT, none, COMMIT',
+    },
   },
   {
     name: 'G-single, read skew of a predicate that is written by',
@@ -212,7 +283,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: COMMIT',
       '3: SELECT * FROM test ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10, 1=10 2=20, 1, 1, COMMIT, 0, COMMIT, 1=12 2=18',
+      'repeatable read': '1=10, 1=10 2=20, 1, 1, COMMIT, 40001, ROLLBACK, 1=12 2=18',
+      serializable: '1=10, 1=10 2=20, 1, 1, COMMIT, 40001, ROLLBACK, 1=12 2=18',
+    },
   },
   {
     name: 'G2-item, write skew',
@@ -224,7 +299,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: COMMIT',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10 2=20, 1=10 2=20, 1, 1, COMMIT, COMMIT',
+      'repeatable read': '1=10 2=20, 1=10 2=20, 1, 1, COMMIT, COMMIT',
+      serializable: '1=10 2=20, 1=10 2=20, 1, 1, COMMIT, 40001',
+    },
   },
   {
     name: 'G2-item, write skew of rows found by key',
@@ -236,7 +315,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: COMMIT',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '2=20, 1=10, 1, 1, COMMIT, COMMIT',
+      'repeatable read': '2=20, 1=10, 1, 1, COMMIT, COMMIT',
+      serializable: '2=20, 1=10, 1, 1, COMMIT, 40001',
+    },
   },
   {
     name: 'G2-item, keys that were read and are not there',
@@ -248,7 +331,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: COMMIT',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': 'none, none, 1, 1, COMMIT, COMMIT',
+      'repeatable read': 'none, none, 1, 1, COMMIT, COMMIT',
+      serializable: 'none, none, 1, 1, COMMIT, 40001',
+    },
   },
   {
     name: 'G2, anti-dependency cycle of predicates',
@@ -261,7 +348,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test WHERE value % 3 = 0 ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': 'none, none, 1, 1, COMMIT, COMMIT, 3=30 4=42',
+      'repeatable read': 'none, none, 1, 1, COMMIT, COMMIT, 3=30 4=42',
+      serializable: 'none, none, 1, 1, COMMIT, 40001, 3=30',
+    },
   },
   {
     name: 'G2, predicates that are written by',
@@ -273,7 +364,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: COMMIT',
       '2: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '0, 0, 1, 1, COMMIT, COMMIT',
+      'repeatable read': '0, 0, 1, 1, COMMIT, COMMIT',
+      serializable: '0, 0, 1, 1, COMMIT, 40001',
+    },
   },
   {
     name: 'G2, a predicate that INSERT reads from',
@@ -284,7 +379,11 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1, 1, COMMIT, COMMIT, 1=10 2=20 3=30 4=30',
+      'repeatable read': '1, 1, COMMIT, COMMIT, 1=10 2=20 3=30 4=30',
+      serializable: '1, 1, COMMIT, 40001, 1=10 2=20 3=30',
+    },
   },
   {
     name: 'G2, two anti-dependencies and a reader',
@@ -297,7 +396,17 @@ export const ANOMALIES: readonly Anomaly[] = [
       '1: UPDATE test SET value = 0 WHERE id = 1',
       '1: COMMIT',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1=10 2=20, 1, COMMIT, 1=10 2=25, COMMIT, 1, COMMIT',
+      'repeatable read': '1=10 2=20, 1, COMMIT, 1=10 2=25, COMMIT, 1, COMMIT',
+      serializable: '1=10 2=20, 1, COMMIT, 1=10 2=25, COMMIT, 40001, ROLLBACK',
+    },
+    node: {
+      answers: {
+        serializable: '1=10 2=20, 1, COMMIT, 1=10 2=25, COMMIT, 1, 40001',
+      },
+      why: AT_COMMIT,
+    },
   },
   {
     name: 'a key that another session inserts',
@@ -309,7 +418,58 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '3: SELECT * FROM test ORDER BY id',
     ],
-    answers: all(''),
+    answers: {
+      'read committed': '1, waits, COMMIT, 1, COMMIT, 1=10 2=20 3=31',
+      'repeatable read': '1, waits, COMMIT, 40001, ROLLBACK, 1=10 2=20 3=30',
+      serializable: '1, waits, COMMIT, 40001, ROLLBACK, 1=10 2=20 3=30',
+    },
+  },
+  {
+    name: 'a row that another session has inserted unseen, and DO NOTHING',
+    steps: [
+      '1: SELECT * FROM test ORDER BY id',
+      '2: INSERT INTO test VALUES (3, 30)',
+      '2: COMMIT',
+      '1: INSERT INTO test VALUES (3, 31) ON CONFLICT DO NOTHING',
+      '1: COMMIT',
+    ],
+    answers: {
+      'read committed': '1=10 2=20, 1, COMMIT, 0, COMMIT',
+      'repeatable read': '1=10 2=20, 1, COMMIT, 40001, ROLLBACK',
+      serializable: '1=10 2=20, 1, COMMIT, 40001, ROLLBACK',
+    },
+  },
+  {
+    name: 'P4, lost update by ON CONFLICT',
+    steps: [
+      '1: SELECT * FROM test ORDER BY id',
+      '2: UPDATE test SET value = 11 WHERE id = 1',
+      '2: COMMIT',
+      '1: INSERT INTO test VALUES (1, 12) ON CONFLICT (id) DO UPDATE SET value = excluded.value',
+      '1: COMMIT',
+      '3: SELECT * FROM test WHERE id = 1',
+    ],
+    answers: {
+      'read committed': '1=10 2=20, 1, COMMIT, 1, COMMIT, 1=12',
+      'repeatable read': '1=10 2=20, 1, COMMIT, 40001, ROLLBACK, 1=11',
+      serializable: '1=10 2=20, 1, COMMIT, 40001, ROLLBACK, 1=11',
+    },
+  },
+  {
+    name: 'the locks of a transaction that has failed, and those from before a savepoint',
+    steps: [
+      '1: UPDATE test SET value = 11 WHERE id = 1 RETURNING id, value',
+      '1: SAVEPOINT s',
+      '1: UPDATE test SET value = 21 WHERE id = 2 RETURNING id, value',
+      '1: SELECT 1 / 0',
+      '2: SELECT * FROM test WHERE id = 2 FOR UPDATE',
+      '3: SELECT * FROM test WHERE id = 1 FOR UPDATE',
+      '1: COMMIT',
+      '3…',
+      '2: COMMIT',
+      '3: COMMIT',
+    ],
+    answers: all('1=11, SAVEPOINT, 2=21, 22012, 2=20, waits, ROLLBACK, 1=10, COMMIT, COMMIT'),
   },
   {
     name: 'a deadlock',
@@ -323,8 +483,10 @@ export const ANOMALIES: readonly Anomaly[] = [
       '2: COMMIT',
       '1: COMMIT',
     ],
-    answers: all(''),
+    answers: all('1, 1, 2=22, waits, waits, 40P01, COMMIT, ROLLBACK'),
+    node: {
+      answers: all('1, 1, 2=22, waits, 40P01, 2=20, ROLLBACK, COMMIT'),
+      why: 'a wait that would close a circle is refused before it begins; PostgreSQL looks after a second, at either of them',
+    },
   },
 ];
-
-export { AT_COMMIT };

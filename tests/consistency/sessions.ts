@@ -88,3 +88,19 @@ export async function take(url: string, { steps }: Anomaly, level: Level): Promi
   }
   return answers.join(', ');
 }
+
+/** A database of its own, for as long as `work` takes. */
+export async function database(url: string, work: (url: string) => Promise<void>): Promise<void> {
+  const name = `trustsql_${process.pid}`;
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
+  await admin.query(`CREATE DATABASE ${name}`);
+  try {
+    const own = new URL(url);
+    own.pathname = `/${name}`;
+    await work(own.href);
+  } finally {
+    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await admin.end();
+  }
+}

@@ -75,7 +75,9 @@ export async function served(url: string): Promise<void> {
   await withClient(url, async (client) => {
     await client.query('CREATE TABLE IF NOT EXISTS served (n int)');
     await client.query('INSERT INTO served VALUES (1)');
-    const { rows } = await client.query<{ there: boolean }>('SELECT count(*) > 0 AS there FROM served');
+    const { rows } = await client.query<{ there: boolean }>(
+      'SELECT count(*) > 0 AS there FROM served',
+    );
     expect(rows[0]!.there, 'a row that was acknowledged is not there');
   });
 }
