@@ -9,7 +9,7 @@ import { database } from '../consistency/sessions.ts';
 import { NodeProcess } from '../end-to-end/process.ts';
 import { served, Skipped, withClient } from '../limits/case.ts';
 import type { Case } from '../limits/case.ts';
-import { CONNECTION_FLAGS, connectionCases } from '../limits/connections.ts';
+import { CONNECTION_CASES, CONNECTION_FLAGS } from '../limits/connections.ts';
 import { MACHINE_CASES } from '../limits/machine.ts';
 import { STATEMENTS_AT_LIMITS } from '../limits/statements.ts';
 import type { Statements } from '../limits/statements.ts';
@@ -54,33 +54,46 @@ async function tried({ name, run }: Case, after: () => Promise<void>): Promise<b
   }
 }
 
+/** Cases that share a node, and whose statements the reference takes as well. */
+async function ofOneNode(cases: (url: string, node: NodeProcess) => Promise<void>): Promise<void> {
+  await using node = await NodeProcess.start(...CONNECTION_FLAGS);
+  const url = await node.clearUrl();
+  await served(url);
+  await cases(url, node);
+}
+
 async function main(): Promise<number> {
   const only = process.argv[2] === '--only' ? (process.argv[3] ?? '') : '';
+  const wanted = <T extends { readonly name: string }>(cases: readonly T[]): readonly T[] =>
+    cases.filter(({ name }) => name.includes(only));
   let failed = 0;
   let count = 0;
   const all = async (cases: readonly Case[], after: () => Promise<void>): Promise<void> => {
-    for (const each of cases.filter(({ name }) => name.includes(only))) {
+    for (const each of cases) {
       count += 1;
       if (!(await tried(each, after))) failed += 1;
     }
   };
-  {
-    await using node = await NodeProcess.start(...CONNECTION_FLAGS);
-    const url = await node.clearUrl();
-    const goesOn = (): Promise<void> => served(url);
-    await goesOn();
-    const statements = async (reference: string | null): Promise<void> => {
-      if (reference !== null) await served(reference);
-      await all(
-        STATEMENTS_AT_LIMITS.map((each) => comparison(url, reference, each)),
-        goesOn,
-      );
-    };
-    if (REFERENCE === undefined) await statements(null);
-    else await database(REFERENCE, statements);
-    await all(connectionCases(node, url), goesOn);
+  const statements = wanted(STATEMENTS_AT_LIMITS);
+  if (statements.length > 0) {
+    await ofOneNode(async (url) => {
+      const compared = async (reference: string | null): Promise<void> => {
+        if (reference !== null) await served(reference);
+        const cases = statements.map((each) => comparison(url, reference, each));
+        await all(cases, () => served(url));
+      };
+      if (REFERENCE === undefined) await compared(null);
+      else await database(REFERENCE, compared);
+    });
   }
-  await all(MACHINE_CASES, () => Promise.resolve());
+  const connections = wanted(CONNECTION_CASES);
+  if (connections.length > 0) {
+    await ofOneNode(async (url, node) => {
+      const cases = connections.map(({ name, run }) => ({ name, run: () => run(url, node) }));
+      await all(cases, () => served(url));
+    });
+  }
+  await all(wanted(MACHINE_CASES), () => Promise.resolve());
   console.log(`${count - failed} of ${count} cases hold`);
   return failed === 0 && count > 0 ? 0 : 1;
 }
