@@ -148,7 +148,7 @@ class TreeReader {
 
 /** Bytes written as signed decimal numbers with blanks around them; a constant may have millions. */
 function byteNumbers(text: string, start: number, end: number): Uint8Array {
-  const bytes = new Uint8Array((end - start) >> 1);
+  const bytes = new Uint8Array((end - start + 1) >> 1);
   let count = 0;
   for (let at = start; at < end; at += 1) {
     const negative = text.charCodeAt(at) === MINUS;

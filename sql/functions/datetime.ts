@@ -207,7 +207,7 @@ let clockOrigin = performance.timeOrigin;
 /** Microseconds since 2000-01-01 by the machine's clock, which itself knows milliseconds only. */
 function clock(): bigint {
   const elapsed = performance.now();
-  const now = Date.now();
+  const now = new Date().getTime();
   if (Math.abs(clockOrigin + elapsed - now) > CLOCK_SET_MS) clockOrigin = now - elapsed;
   return BigInt(Math.round((clockOrigin + elapsed) * 1000)) - UNIX_EPOCH_MICROS;
 }
