@@ -124,7 +124,12 @@ async function pipelined(url: string): Promise<string> {
   const client = await RawClient.open(new URL(url));
   client.socket.pause();
   const one = Buffer.concat([
-    serialize.parse({ name: '', text: `SELECT repeat('x', 1000)`, types: [] }),
+    // So long that all of them are more than the kernel would hold.
+    serialize.parse({
+      name: '',
+      text: `SELECT repeat('x', 1000) -- ${'-'.repeat(500)}`,
+      types: [],
+    }),
     serialize.bind({}),
     serialize.execute({}),
     serialize.sync(),
