@@ -176,30 +176,6 @@ export const STATEMENTS_AT_LIMITS: readonly Statements[] = [
     },
   },
   {
-    name: '1,000 tables',
-    expected: '1000 1000',
-    run: async (client) => {
-      await client.query('CREATE SCHEMA many');
-      for (let n = 0; n < 10; n += 1) {
-        const tables = list(
-          100,
-          (i) => `CREATE TABLE many.t${100 * n + i} (id int PRIMARY KEY, v text)`,
-          '; ',
-        );
-        await client.query(tables);
-      }
-      const counted = await value(
-        client,
-        `SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'many' AND relkind = 'r'`,
-      );
-      await client.query(`INSERT INTO many.t1000 VALUES (1, 'x')`);
-      const { rowCount } = await client.query(
-        `SELECT 1 FROM information_schema.tables WHERE table_schema = 'many'`,
-      );
-      return `${counted} ${rowCount}`;
-    },
-  },
-  {
     name: '10,000 statements in one transaction',
     expected: '10000 10000',
     run: async (client) => {
