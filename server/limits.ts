@@ -61,6 +61,9 @@ export const KEEPALIVE_IDLE_MS = 60_000;
  */
 export const CONNECTIONS_ABOVE_LIMIT_MAX = 64;
 
+/** Open files for all else: a node at rest has some 60, and each of READERS_PARKED_MAX processes has some pipes. */
+export const FILES_BESIDE_CONNECTIONS = 192;
+
 // ── Founding (server/founding/) ──────────────────────────────────────────────────────────────────
 
 /** Nodes of a cluster that is made on one machine: each wants close to a gigabyte of memory. */

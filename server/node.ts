@@ -43,6 +43,7 @@ import type { Log } from './log.ts';
 import { makeLog } from './log.ts';
 import { Ordering } from './ordering.ts';
 import type { OrderingPart } from './ordering.ts';
+import { requireOpenFiles } from './open-files.ts';
 import { peerOptionsOf } from './peer-options.ts';
 import type { Peers } from './peers/requests.ts';
 import { makeEncryption } from './pgwire/encryption.ts';
@@ -87,11 +88,12 @@ const VALID_FOR_MS = 60_000;
 /**
  * Starts a node, after making its data directory if there is none.
  *
- * @throws StorageError locked, foreign, damaged, full or io; a system error of the listener (EADDRINUSE)
+ * @throws StorageError locked, foreign, damaged, full or io; a system error of the listener (EADDRINUSE); ConfigError
  */
 export async function startNode(config: Config): Promise<RunningNode> {
   const firstStart = !isDataDirectory(config.data);
   peerOptionsOf(config);
+  requireOpenFiles(config.maxConnections);
   const made = firstStart ? initialise(config, nativeCrypto, systemClock) : null;
   const log = openLog(config);
   const core = await openCore(config, log);

@@ -18,6 +18,8 @@ const SPACE = 32;
 const QUOTE = 34;
 const OPEN = 40;
 const CLOSE = 41;
+const MINUS = 45;
+const ZERO = 48;
 const COLON = 58;
 const BACKSLASH = 92;
 const BRACE_OPEN = 123;
@@ -140,9 +142,25 @@ class TreeReader {
     const open = this.#text.indexOf('[', this.#at);
     const close = this.#text.indexOf(']', open);
     this.#at = close + 1;
-    const inside = this.#text.slice(open + 1, close).trim();
-    return Uint8Array.from(inside === '' ? [] : inside.split(' '), Number);
+    return byteNumbers(this.#text, open + 1, close);
   }
+}
+
+/** Bytes written as signed decimal numbers with blanks around them; a constant may have millions. */
+function byteNumbers(text: string, start: number, end: number): Uint8Array {
+  const bytes = new Uint8Array((end - start + 1) >> 1);
+  let count = 0;
+  for (let at = start; at < end; at += 1) {
+    const negative = text.charCodeAt(at) === MINUS;
+    if (negative) at += 1;
+    const first = at;
+    let byte = 0;
+    for (; at < end && text.charCodeAt(at) > SPACE; at += 1) {
+      byte = byte * 10 + text.charCodeAt(at) - ZERO;
+    }
+    if (at > first) bytes[count++] = negative ? -byte : byte;
+  }
+  return bytes.slice(0, count);
 }
 
 function isDelimiter(code: number): boolean {

@@ -16,6 +16,13 @@ import type { StandIn } from './stand-in.ts';
 
 const STATEMENTS_MAX = 500;
 
+/** Characters of a text whose statement is kept: all that are kept, with their programs, must be small beside a reader's memory. */
+const STATEMENT_CHARACTERS_MAX = 50_000;
+
+/** How SQLite's compiler says that a statement exceeds a limit of its own. */
+const COMPILER_LIMITS =
+  /^(too many|at most \d+ tables|Expression tree is too large|parser stack overflow|Recursion limit)/;
+
 /** Uncommitted rows of one table. */
 export interface OverlayImage {
   readonly relation: number;
@@ -182,13 +189,27 @@ export class QueryRunner {
   #statement(text: string): Statement {
     let statement = this.#statements.get(text);
     if (statement === undefined) {
-      statement = this.#database.prepare(text).raw(true) as Statement;
+      statement = this.#prepare(text);
+      if (text.length > STATEMENT_CHARACTERS_MAX) return statement;
       if (this.#statements.size >= STATEMENTS_MAX) {
         this.#statements.delete(this.#statements.keys().next().value!);
       }
     } else this.#statements.delete(text);
     this.#statements.set(text, statement);
     return statement;
+  }
+
+  /** @throws SqlError 54001 for what exceeds a limit of SQLite that Postgres has not */
+  #prepare(text: string): Statement {
+    try {
+      return this.#database.prepare(text).raw(true) as Statement;
+    } catch (error) {
+      const message = Error.isError(error) ? error.message : '';
+      if (!COMPILER_LIMITS.test(message)) throw error;
+      throw new SqlError(SQLSTATE.statementTooComplex, 'the statement is too complex', {
+        detail: `SQLite: ${message}.`,
+      });
+    }
   }
 
   #load({ overlay, standIns }: QueryRequest): void {

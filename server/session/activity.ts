@@ -20,6 +20,8 @@ export class Activity {
   /** The statement that runs, or ran last. */
   query = '';
   running = false;
+  /** What kind of lock it waits for, in Postgres' words (wait_event of type Lock). */
+  lock: string | null = null;
   changedMicros: bigint;
 
   constructor(client: Client, nowMicros: bigint) {
@@ -33,6 +35,12 @@ export class Activity {
     this.running = false;
     this.changedMicros = nowMicros;
   }
+}
+
+/** Postgres' name for the kind of a lock; whoever waits for a row, or a key of one, waits for the transaction that has it. */
+export function lockKind(key: string): string {
+  if (key.startsWith('table:')) return 'relation';
+  return key.includes('advisory:') ? 'advisory' : 'transactionid';
 }
 
 /** What is to be known of a session. */
@@ -74,8 +82,8 @@ function details({ activity, statementMicros, transaction }: ActiveSession): obj
   return {
     state: stateOf(running, transaction),
     query: query.slice(0, QUERY_CHARACTERS_MAX),
-    wait_event_type: running ? null : 'Client',
-    wait_event: running ? null : 'ClientRead',
+    wait_event_type: running ? (activity.lock === null ? null : 'Lock') : 'Client',
+    wait_event: running ? activity.lock : 'ClientRead',
     xact_start: xact === null ? null : String(xact),
     query_start: statementMicros === 0n ? null : String(statementMicros),
     backend_start: String(startedMicros),

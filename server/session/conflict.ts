@@ -5,7 +5,7 @@ import type { ConflictClause } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { rulesOf } from '../../storage/constraints.ts';
-import type { IndexShape } from '../../storage/table-shape.ts';
+import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
 import type { OnConflict, Scalar } from '../../sql/ir.ts';
 import { ledgerExpression } from '../../sql/to-expression.ts';
 import { mayRunLong } from '../../sql/unbounded.ts';
@@ -93,12 +93,16 @@ export async function resolveConflicts(
       for (const key of keys) touched.add(key);
       inserted.push(values);
       shown.push(values);
-    } else if (conflict.action === 'update') {
+    } else if (conflict.action === 'nothing') {
+      const row = rowId === null || own ? null : edge.row(rowId);
+      if (row !== null) refuseUnseen(session, transaction, row);
+    } else {
       if (rowId === null || touched.has(rowId)) throw secondTime();
       if (transaction.overlay.writtenSince(table.id, rowId)) throw secondTime();
       touched.add(rowId);
       const row = await lockedRow(session, edge, rowId);
       if (row === null) throw deletedMeanwhile();
+      refuseUnseen(session, transaction, row);
       const after = await updated(session, plan, conflict, edge, row.values, values, parameters);
       if (after === null) continue;
       changes.push({ row, values: after });
@@ -108,6 +112,19 @@ export async function resolveConflicts(
   if (inserted.length > 0) await insertRows(session, transaction, table, inserted);
   await changeRows(session, transaction, table, changes);
   return { count: shown.length, rows: shown };
+}
+
+/** What a transaction does above READ COMMITTED may not depend on a row that its snapshot has not, or has otherwise. */
+function refuseUnseen(
+  session: SessionContext,
+  transaction: OpenTransaction,
+  { version }: StoredRow,
+): void {
+  if (!transaction.seesSnapshot || version <= (session.visibleStamp() ?? version)) return;
+  throw new SqlError(
+    SQLSTATE.serializationFailure,
+    'could not serialize access due to concurrent update',
+  );
 }
 
 function deletedMeanwhile(): SqlError {

@@ -13,6 +13,7 @@ import { standIn } from '../readers/stand-in.ts';
 import type { StandIn } from '../readers/stand-in.ts';
 import type { LockMode } from '../lock-table.ts';
 import { firstAfter } from '../sequences.ts';
+import { lockKind } from './activity.ts';
 import type { Activity } from './activity.ts';
 import { HeldChunks } from './held-chunks.ts';
 import type { Portal } from './portal.ts';
@@ -183,9 +184,11 @@ export class SessionContext {
     const ms = this.settings.milliseconds('lock_timeout');
     const timer = ms === 0 ? null : setTimeout(() => wait.cancel(lockTimeout()), ms);
     this.stop.onStop((reason) => wait.cancel(reason));
+    this.activity.lock = lockKind(key);
     return wait.granted
       .then(() => true)
       .finally(() => {
+        this.activity.lock = null;
         if (timer !== null) clearTimeout(timer);
         this.stop.onStop(() => {});
       });

@@ -6,11 +6,12 @@ import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import { allRows, BufferedRows } from '../readers/row-source.ts';
 import type { RowSource } from '../readers/row-source.ts';
-import { CURSOR_BYTES_MAX } from '../limits.ts';
+import { CURSOR_BYTES_MAX, PORTALS_PER_SESSION_MAX } from '../limits.ts';
 import { FETCH_ALL, ForwardRows, ScrollRows } from './cursor-rows.ts';
 import type { CursorRows, Direction } from './cursor-rows.ts';
 import { execute } from './execute.ts';
 import type { Outcome } from './execute.ts';
+import { requireRoom } from './held-objects.ts';
 import { formatsFor } from './portal.ts';
 import type { Portal } from './portal.ts';
 import { prepareInner } from './prepare-inner.ts';
@@ -38,6 +39,7 @@ export async function declareCursor(
   if (session.portals.has(name)) {
     throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${name}" already exists`);
   }
+  requireRoom(session.portals, name, 'portals', PORTALS_PER_SESSION_MAX);
   const prepared = await prepareInner(context, statement);
   if (prepared.plan?.kind === 'with') {
     throw new SqlError(

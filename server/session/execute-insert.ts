@@ -102,6 +102,8 @@ export async function insertInside(
   plan: InsertPlan,
   parameters: readonly Datum[],
 ): Promise<Inserted> {
+  // What it sees above READ COMMITTED is settled now, before it waits for keys that others have taken.
+  session.visibleStamp();
   const made = makeRows(session, plan, parameters);
   const rows = made instanceof Promise ? await made : made;
   if (transaction.hasPrograms(plan.table.id))

@@ -324,7 +324,7 @@ async function findImages(
     const seen = rows.map((row) => ({ rowId: row[0] as bigint, version: row[1] as bigint }));
     if (strict) await refuseChanged(session, plan.table.id, seen);
     else if (!(await areCurrent(session, plan.table.id, seen, since))) continue;
-    for (const id of plan.assigned.flatMap(({ byDefault }) => byDefault?.sequences ?? [])) {
+    for (const id of plan.assigned.flatMap(({ made }) => made?.sequences ?? [])) {
       const sequence = session.catalog.relations.get(id);
       if (sequence?.kind === 'sequence') await session.reserve(sequence, rows.length);
     }
@@ -370,7 +370,8 @@ async function imagesOf(
   const width = table.columns.length;
   const returned: Row[] = [];
   const changes: RowChange[] = [];
-  const byDefault = assigned.map((each) => each.byDefault);
+  const makers = assigned.map((each) => each.made);
+  const asked = makers.filter((maker) => maker === null).length;
   const pause = turns(session);
   for (const found of rows) {
     const old = found.slice(2, 2 + width);
@@ -378,11 +379,12 @@ async function imagesOf(
     let values: Datum[] | null = null;
     if (plan.query.command === 'update') {
       values = [...old];
-      const made = valuesOf(byDefault, { session, parameters });
-      const defaults = made instanceof Promise ? await made : made;
+      const before = (id: number): Datum => old[edge.position(id)!] ?? null;
+      const waited = valuesOf(makers, { session, parameters, row: before });
+      const made = waited instanceof Promise ? await waited : waited;
+      let next = 2 + width;
       assigned.forEach(({ column }, i) => {
-        values![edge.position(column)!] =
-          byDefault[i] === null ? found[2 + width + i]! : defaults[i]!;
+        values![edge.position(column)!] = makers[i] === null ? found[next++]! : made[i]!;
       });
       rules.complete(values);
     }
@@ -390,7 +392,7 @@ async function imagesOf(
     if (plan.returning.length > 0) {
       const shown = values ?? old;
       const read = (id: number): Datum => shown[edge.position(id)!] ?? null;
-      const extra = found.slice(2 + width + assigned.length);
+      const extra = found.slice(2 + width + asked);
       const made = returningRow(plan, extra, { session, parameters, row: read });
       returned.push(made instanceof Promise ? await made : made);
     }

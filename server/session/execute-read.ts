@@ -21,11 +21,15 @@ import { asksLedger, withLedgerAnswers } from './ledger-functions.ts';
 import { locked, takesLocks } from './lock-rows.ts';
 import type { ReadPlan } from './plan.ts';
 import { drawsValues, withSequences } from './sequence-functions.ts';
+import { mapQuery } from './map-scalar.ts';
 import { pointRow, showPrograms } from './show-programs.ts';
 import { splitPlanOf, withAnswers, WorkedRows } from './split-execution.ts';
 import type { SplitPlan } from './split-execution.ts';
 import { releaseTransactionLocks } from './transaction-commands.ts';
 import { sessionImage, valueContext } from './value-context.ts';
+
+/** Parameters of one SQLite statement, with some to spare for our own; its limit (SQLITE_MAX_VARIABLE_NUMBER) is 32,766. */
+const VARIABLES_MAX = 32_700;
 
 export function executeRead(
   session: SessionContext,
@@ -317,6 +321,22 @@ function requestFor(
   const stamp = session.visibleStamp();
   if (stamp !== null) checkTablesThen(session, plan.compiled.tables, stamp);
   remember(session, plan, parameters);
-  const compiled = variantOf(session, plan, stamp);
+  const many = plan.compiled.parameters.length > VARIABLES_MAX;
+  const compiled = variantOf(session, many ? withValues(session, plan, parameters) : plan, stamp);
   return { compiled, request: requestOf(session, compiled, parameters, stamp) };
+}
+
+/** The plan with the values of its parameters in its text: SQLite cannot bind so many. */
+function withValues(
+  session: SessionContext,
+  plan: ReadPlan,
+  parameters: readonly Datum[],
+): ReadPlan {
+  const query = mapQuery(plan.query, (node) =>
+    node.kind === 'param'
+      ? { kind: 'const', type: node.type, value: parameters[node.number - 1] ?? null }
+      : undefined,
+  );
+  const compiled = compileQuery(query, compileOptions(session.catalog, 'current', new Set()));
+  return { ...plan, query, compiled, variants: new Map() };
 }

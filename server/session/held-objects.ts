@@ -1,7 +1,20 @@
-// What a session holds, for pg_prepared_statements and pg_cursors: the analyst knows no sessions. Pure.
+// What a session holds: how much it may, and for pg_prepared_statements and pg_cursors: the analyst knows no sessions. Pure.
 
+import { SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Portal } from './portal.ts';
 import type { Prepared } from './plan.ts';
+
+/** @throws SqlError 54000 for one more than `max`; the one without a name replaces the last of its kind */
+export function requireRoom(
+  held: ReadonlyMap<string, unknown>,
+  name: string,
+  what: string,
+  max: number,
+): void {
+  if (name === '' || held.size < max) return;
+  throw new SqlError(SQLSTATE.programLimitExceeded, `a session may hold at most ${max} ${what}`);
+}
 
 /** Settings of ours that carry it to the analyst; read by functions that sql/analyst/make-up.ts makes. */
 export function heldObjects(

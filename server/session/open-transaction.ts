@@ -243,6 +243,11 @@ export class OpenTransaction {
     return this.#savepoints.length > 0;
   }
 
+  /** LockTable.mark of the newest savepoint, or of the beginning. */
+  get lockMark(): number {
+    return this.#savepoints.at(-1)?.locks ?? 0;
+  }
+
   release(name: string): void {
     this.#savepoints.length = this.#find(name);
   }

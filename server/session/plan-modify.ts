@@ -23,6 +23,9 @@ import { defaultsOf, targetTable } from './plan-insert.ts';
 import type { ReadPlan } from './plan.ts';
 import { Template } from './template.ts';
 
+/** SQLite's own limit (SQLITE_MAX_COLUMN), which cannot be raised while it runs. */
+const RESULT_COLUMNS_MAX = 2_000;
+
 /** Attribute numbers of the row id and of the version's stamp. */
 export const ROW_ID_ATTRIBUTE = -1;
 export const VERSION_ATTRIBUTE = -2;
@@ -42,12 +45,15 @@ export interface ModifyPlan {
   readonly query: Query;
   readonly table: Table;
   readonly program: ProgramPlan | null;
-  /** Columns of the answer: row id, version, all columns of the table, then the new values. */
+  /** Columns of the answer: row id, version, all columns of the table, then the new values (`assigned`). */
   readonly images: ReadPlan;
-  /** Column ids of the new values, in order; null where the statement says DEFAULT. */
+  /**
+   * Column ids of the new values, in order, with what makes each of them of the old row: DEFAULT, and anything that reads no
+   * other rows where SQLite has no room for its column; null: it is a column of `images`.
+   */
   readonly assigned: readonly {
     readonly column: number;
-    readonly byDefault: EdgeExpression | null;
+    readonly made: EdgeExpression | null;
   }[];
   /** RETURNING: expressions over the new (DELETE: old) row, or positions among further columns of `images`. */
   readonly returning: readonly (EdgeExpression | number)[];
@@ -62,15 +68,18 @@ export async function planModify(query: Query, session: SessionContext): Promise
   const defaults = targets.some((target) => target.expression.kind === 'default')
     ? await defaultsOf(table, session, scope)
     : new Map<number, EdgeExpression>();
+  const wide = 2 + table.columns.length + targets.length > RESULT_COLUMNS_MAX;
   const assigned = targets.map((target) => {
     const column = table.columns.find(({ id }) => id === target.assign)!;
     const byDefault = target.expression.kind === 'default';
     if (column.generated !== null && !byDefault) throw generatedUpdate(column.name);
     if (column.identity === 'always' && !byDefault) throw identityUpdate(column.name);
-    return {
-      column: column.id,
-      byDefault: byDefault ? (defaults.get(column.id) ?? NULL_EXPRESSION) : null,
-    };
+    let made: EdgeExpression | null = null;
+    if (byDefault) made = defaults.get(column.id) ?? NULL_EXPRESSION;
+    else if (wide && !readsOthers(target.expression, query.target)) {
+      made = compileEdge(target.expression, scope);
+    }
+    return { column: column.id, made };
   });
   const extra: Target[] = [];
   const returning = query.returning.map((target) => {
@@ -78,12 +87,13 @@ export async function planModify(query: Query, session: SessionContext): Promise
     extra.push({ ...target, hidden: false, assign: 0 });
     return extra.length - 1;
   });
+  const asked = [...targets.filter((_, i) => assigned[i]!.made === null), ...extra];
   return {
     kind: 'modify',
     query,
     table,
     program: programOf(query, table, targets, scope),
-    images: imagesQuery(query, table, targets, extra, catalog),
+    images: imagesQuery(query, table, asked, catalog),
     assigned,
     returning,
   };
@@ -120,8 +130,7 @@ function readsOthers(scalar: Scalar, entry: number): boolean {
 function imagesQuery(
   query: Query,
   table: Table,
-  targets: readonly Target[],
-  extra: readonly Target[],
+  asked: readonly Target[],
   catalog: Catalog,
 ): ReadPlan {
   const variable = (column: number, type: SqlType): Target => ({
@@ -132,7 +141,6 @@ function imagesQuery(
     column: 0,
     assign: 0,
   });
-  const nothing = sqlType('int4');
   const select: Query = {
     ...query,
     command: 'select',
@@ -142,15 +150,7 @@ function imagesQuery(
       variable(ROW_ID_ATTRIBUTE, sqlType('int8')),
       variable(VERSION_ATTRIBUTE, sqlType('int8')),
       ...table.columns.map((column) => variable(column.id, column.type)),
-      ...targets.map((target): Target =>
-        target.expression.kind === 'default'
-          ? {
-              ...variable(ROW_ID_ATTRIBUTE, nothing),
-              expression: { kind: 'const', type: nothing, value: null },
-            }
-          : { ...target, hidden: false, assign: 0 },
-      ),
-      ...extra,
+      ...asked.map((target): Target => ({ ...target, hidden: false, assign: 0 })),
     ],
     returning: [],
   };

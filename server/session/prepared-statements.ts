@@ -5,9 +5,11 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { bracketed } from '../../sql/inner-statement.ts';
 import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
+import { STATEMENTS_PER_SESSION_MAX } from '../limits.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { Outcome } from './execute.ts';
 import { execute } from './execute.ts';
+import { requireRoom } from './held-objects.ts';
 import { prepareInner } from './prepare-inner.ts';
 import type { Session } from './session.ts';
 
@@ -20,6 +22,7 @@ export async function prepareNamed(session: Session, statement: ParsedStatement)
       `prepared statement "${name}" already exists`,
     );
   }
+  requireRoom(session.statements, name, 'prepared statements', STATEMENTS_PER_SESSION_MAX);
   const types = (statement.tree['argtypes'] as readonly RawNode[] | undefined) ?? [];
   const oids =
     types.length === 0

@@ -26,13 +26,14 @@ import type { SessionContext } from './context.ts';
 import { shifted } from './error-position.ts';
 import { execute, isWrite, sameColumns } from './execute.ts';
 import type { Outcome } from './execute.ts';
+import { requireRoom } from './held-objects.ts';
 import type { Bound, Prepared } from './plan.ts';
 import { scopeOf } from './planner.ts';
 import { formatsFor } from './portal.ts';
 import type { Portal } from './portal.ts';
 import { caughtUp, isLinearizable } from './read-consistency.ts';
 import { canceledByUser, statementTimeout } from './stop.ts';
-import { commitTransaction, rollbackTransaction } from './transaction-commands.ts';
+import { commitTransaction, failTransaction, rollbackTransaction } from './transaction-commands.ts';
 
 /** Statements that a failed transaction block still accepts. */
 const ALLOWED_WHEN_FAILED = new Set(['TransactionStmt']);
@@ -92,8 +93,7 @@ export class Session implements WireSession {
           `prepared statement "${name}" already exists`,
         );
       }
-      if (this.statements.size >= STATEMENTS_PER_SESSION_MAX)
-        throw tooMany('prepared statements', STATEMENTS_PER_SESSION_MAX);
+      requireRoom(this.statements, name, 'prepared statements', STATEMENTS_PER_SESSION_MAX);
       if (this.context.transaction?.failed === true) this.#checkAllowedText(text);
       const prepared = this.#plan(text, parameterOids);
       return this.#then(prepared, (made) => {
@@ -114,8 +114,7 @@ export class Session implements WireSession {
       if (portalName !== '' && this.portals.has(portalName)) {
         throw new SqlError(SQLSTATE.duplicateCursor, `cursor "${portalName}" already exists`);
       }
-      if (this.portals.size >= PORTALS_PER_SESSION_MAX)
-        throw tooMany('portals', PORTALS_PER_SESSION_MAX);
+      requireRoom(this.portals, portalName, 'portals', PORTALS_PER_SESSION_MAX);
       const prepared = this.#statement(statementName);
       this.#checkAllowed(prepared.statement);
       return this.#then(this.current(statementName, prepared), (fresh) => {
@@ -496,7 +495,7 @@ export class Session implements WireSession {
   #failBlock(): void {
     const { transaction } = this.context;
     if (transaction === null) return;
-    if (transaction.explicit) transaction.failed = true;
+    if (transaction.explicit) failTransaction(this.context, transaction);
     else void rollbackTransaction(this.context);
   }
 
@@ -586,8 +585,4 @@ export class Session implements WireSession {
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && 'then' in value;
-}
-
-function tooMany(what: string, max: number): SqlError {
-  return new SqlError(SQLSTATE.programLimitExceeded, `a session may hold at most ${max} ${what}`);
 }

@@ -85,6 +85,15 @@ export function rollbackTransaction(session: SessionContext): Promise<void> {
   return Promise.resolve();
 }
 
+/**
+ * A block has failed: nothing of it can be committed but what lies before its newest savepoint, so the locks taken since
+ * then go at once, as in Postgres. Others need not wait until the client has noticed.
+ */
+export function failTransaction(session: SessionContext, transaction: OpenTransaction): void {
+  transaction.failed = true;
+  session.services.locks.releaseSince(session, transaction.lockMark, isTransactionLock);
+}
+
 /** Cursors that were declared in what is rolled back. */
 function dropCursors(session: SessionContext, transaction: OpenTransaction, mark: number): void {
   for (const portal of transaction.cursors.splice(mark)) {

@@ -5,6 +5,7 @@
 
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
+import { LIMITS } from '../../ledger/limits.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { LEDGER_VIEWS } from '../ledger-schema.ts';
 import { HISTORY_COLUMNS, historyName } from './names.ts';
@@ -232,6 +233,8 @@ export function maintainHistory(
   const own = HISTORY_COLUMNS.filter(
     ([name]) => !table.columns.some((column) => column.name === name),
   );
+  // Postgres itself has no room for the columns of history beside those of the table.
+  if (table.columns.length + own.length > LIMITS.columnsMax) return;
   const extra = own.map(([name, type]) => `, ${identifier(name)} pg_catalog.${type}`).join('');
   const full = `history.${identifier(shadow)}`;
   const nullable = table.columns

@@ -239,7 +239,7 @@ function bind(
     cString(''),
     int16s(formats),
     count,
-    ...parts,
+    concat(parts),
     int16s(resultFormats),
   );
 }
@@ -268,7 +268,7 @@ function readDataRow(body: Uint8Array): (string | null)[] {
 
 function readOids(body: Uint8Array): number[] {
   const view = viewOf(body);
-  return Array.from({ length: view.getInt16(0) }, (_, i) => view.getUint32(2 + 4 * i));
+  return Array.from({ length: view.getUint16(0) }, (_, i) => view.getUint32(2 + 4 * i));
 }
 
 function readFields(body: Uint8Array): Field[] {

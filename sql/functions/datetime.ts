@@ -198,11 +198,18 @@ function nowAs(now: Datum, code: string, session: SessionFunctions): Datum {
   return base === 'time' ? time : encodeTimeTz({ micros: time, west: -zone(instant) });
 }
 
-/** Microseconds since 2000-01-01 by the machine's clock. */
+/** What the clock shows may differ by so much from what it showed at the start and the time since: more, and it was set. */
+const CLOCK_SET_MS = 5;
+
+/** What the clock showed, or would have shown, when performance.now() was 0. */
+let clockOrigin = performance.timeOrigin;
+
+/** Microseconds since 2000-01-01 by the machine's clock, which itself knows milliseconds only. */
 function clock(): bigint {
-  return (
-    BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) - UNIX_EPOCH_MICROS
-  );
+  const elapsed = performance.now();
+  const now = new Date().getTime();
+  if (Math.abs(clockOrigin + elapsed - now) > CLOCK_SET_MS) clockOrigin = now - elapsed;
+  return BigInt(Math.round((clockOrigin + elapsed) * 1000)) - UNIX_EPOCH_MICROS;
 }
 
 function fromEpoch(seconds: Datum): Datum {

@@ -11,16 +11,8 @@
 // what they say; with (2) other reads are monotonic, see their node's own writes, and are snapshots of one moment.
 // It is the method of Elle (Kingsbury and Alvaro, 2020), for one data type.
 
+import { addTime, cycleIn, Graph } from './graph.ts';
 import type { Operation } from './history.ts';
-
-/** Of so many the shortest is shown. */
-const CYCLES_MAX = 20;
-
-interface Edge {
-  readonly to: number;
-  /** Why the one stands before the other. */
-  readonly why: string;
-}
 
 /** What cannot be explained, one sentence each; empty when all of it can. */
 export function anomalies(history: readonly Operation[]): string[] {
@@ -31,7 +23,8 @@ export function anomalies(history: readonly Operation[]): string[] {
     ...lostAppends(history, orders),
   ];
   // Which transaction stands before which says nothing where one list has had two orders.
-  return wrong.length > 0 ? wrong : cycleIn(history, graphOf(history, writers, orders));
+  if (wrong.length > 0) return wrong;
+  return cycleIn(graphOf(history, writers, orders), history.length, (at) => shown(history[at]!));
 }
 
 /** Who appended each value, by its place in the history. */
@@ -107,23 +100,6 @@ function lostAppends(
   );
 }
 
-/** Places after those of the history are moments (`addTime`). */
-class Graph {
-  readonly edges: Edge[][];
-
-  constructor(size: number) {
-    this.edges = Array.from({ length: size }, () => []);
-  }
-
-  add(from: number | undefined, to: number | undefined, why: string): void {
-    if (from !== undefined && to !== undefined && from !== to) this.edges[from]!.push({ to, why });
-  }
-
-  addMoment(): number {
-    return this.edges.push([]) - 1;
-  }
-}
-
 function graphOf(
   history: readonly Operation[],
   writers: ReadonlyMap<number, number>,
@@ -133,10 +109,11 @@ function graphOf(
   addData(graph, history, writers, orders);
   const all = [...history.keys()].filter((at) => happened(history[at]!, orders));
   const strict = (at: number) => history[at]!.linearizable || history[at]!.appends.length > 0;
-  addTime(graph, history, all, strict);
+  const done = (at: number) => history[at]!.outcome === 'done';
+  addTime(graph, history, all.filter(done), all.filter(strict));
   for (const node of new Set(history.map((each) => each.node))) {
     const here = all.filter((at) => history[at]!.node === node);
-    addTime(graph, history, here, () => true);
+    addTime(graph, history, here.filter(done), here);
   }
   return graph;
 }
@@ -182,92 +159,6 @@ function addData(
       for (const writer of unseen) graph.add(at, writer, `did not read in ${list} the value of`);
     }
   }
-}
-
-/**
- * What was answered stands before what was sent later, where `bound` says that the latter has to follow. Answers are put on
- * a chain of moments, since as many edges as there are such pairs would be too many.
- */
-function addTime(
-  graph: Graph,
-  history: readonly Operation[],
-  which: readonly number[],
-  bound: (at: number) => boolean,
-): void {
-  const answered = which
-    .filter((at) => history[at]!.outcome === 'done')
-    .sort((a, b) => history[a]!.returnedMs - history[b]!.returnedMs);
-  const sent = which.filter(bound).sort((a, b) => history[a]!.invokedMs - history[b]!.invokedMs);
-  let next = 0;
-  let moment: number | undefined;
-  for (const at of sent) {
-    const { invokedMs } = history[at]!;
-    for (; next < answered.length && history[answered[next]!]!.returnedMs < invokedMs; next++) {
-      const later = graph.addMoment();
-      graph.add(moment, later, '');
-      graph.add(answered[next], later, 'was answered before there was sent');
-      moment = later;
-    }
-    graph.add(moment, at, '');
-  }
-}
-
-/** The shortest of some cycles, in one sentence; none when there is none. */
-function cycleIn(history: readonly Operation[], { edges }: Graph): string[] {
-  const left = onCycles(edges);
-  const cycles: (readonly number[])[] = [];
-  for (const at of left) {
-    if (at >= history.length) continue;
-    const cycle = cycleThrough(at, edges, left);
-    if (cycle !== null) cycles.push(cycle);
-    if (cycles.length === CYCLES_MAX) break;
-  }
-  const [shortest] = cycles.sort((a, b) => a.length - b.length);
-  if (shortest === undefined) return [];
-  const whys = shortest.map((from, i) => {
-    const to = shortest[(i + 1) % shortest.length]!;
-    const { why } = edges[from]!.find((edge) => edge.to === to)!;
-    return from < history.length ? `${shown(history[from]!)} ${why}` : '';
-  });
-  return [`no order explains: ${whys.filter((text) => text !== '').join(' → ')} → the first`];
-}
-
-/** Takes away, again and again, what has nothing before it: what is left is on a cycle, or behind one. */
-function onCycles(edges: readonly (readonly Edge[])[]): Set<number> {
-  const before = new Array<number>(edges.length).fill(0);
-  for (const { to } of edges.flat()) before[to]! += 1;
-  const free = [...edges.keys()].filter((at) => before[at] === 0);
-  const left = new Set(edges.keys());
-  for (let at = free.pop(); at !== undefined; at = free.pop()) {
-    left.delete(at);
-    for (const { to } of edges[at]!) {
-      before[to]! -= 1;
-      if (before[to] === 0) free.push(to);
-    }
-  }
-  return left;
-}
-
-function cycleThrough(
-  start: number,
-  edges: readonly (readonly Edge[])[],
-  left: ReadonlySet<number>,
-): number[] | null {
-  const from = new Map<number, number>();
-  const queue = [start];
-  for (const at of queue) {
-    for (const { to } of edges[at]!) {
-      if (to === start) {
-        const path = [at];
-        while (path[0] !== start) path.unshift(from.get(path[0]!)!);
-        return path;
-      }
-      if (!left.has(to) || from.has(to)) continue;
-      from.set(to, at);
-      queue.push(to);
-    }
-  }
-  return null;
 }
 
 function shown({ node, invokedMs, returnedMs, linearizable, reads, appends }: Operation): string {

@@ -26,3 +26,19 @@ export interface Append {
   /** No other operation appends it to any list. */
   readonly value: number;
 }
+
+/** A transaction of one session, for the checker of isolation levels. */
+export interface Transaction {
+  readonly session: number;
+  readonly invokedMs: number;
+  readonly returnedMs: number;
+  /** `refused`: it has failed, or was rolled back. */
+  readonly outcome: 'done' | 'refused';
+  readonly steps: readonly Step[];
+}
+
+/** One statement has read lists; a value was appended; a rollback to a savepoint has taken back what was appended since. */
+export type Step =
+  | { readonly kind: 'read'; readonly reads: readonly Read[] }
+  | { readonly kind: 'append'; readonly append: Append }
+  | { readonly kind: 'undo'; readonly appends: readonly Append[] };
