@@ -24,6 +24,7 @@ import { LIMITS } from '../ledger/limits.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { Bundle } from '../ledger/transaction.ts';
 import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
+import { AwakeClock } from './awake-clock.ts';
 import type { Chunks } from './chunks.ts';
 import { keyOfBundle } from './bundle-pool.ts';
 import type { BundleKey, BundlePool, PooledBundle } from './bundle-pool.ts';
@@ -149,6 +150,7 @@ export class Cluster implements Consensus {
   readonly #unexecuted = new Map<number, readonly Uint8Array[]>();
   /** Blocks handed to the ledger and not yet executed. */
   #executing = 0;
+  readonly #awake = new AwakeClock();
   #proposeTimer: NodeJS.Timeout | null = null;
   #demand = false;
   /** Approved rules are on their way into a block. */
@@ -581,7 +583,7 @@ export class Cluster implements Consensus {
 
   #tick(): void {
     const nowMs = this.#options.monotonic();
-    this.#handle({ kind: 'tick', nowMs });
+    this.#handle({ kind: 'tick', nowMs: this.#awake.tick(nowMs) });
     this.#agreement.expire(nowMs);
     this.#reads.expire(nowMs);
     if (nowMs - this.#lastResendMs >= RESEND_MS) {
