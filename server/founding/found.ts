@@ -10,7 +10,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Keyring } from '../../identity/keyring.ts';
 import { defaultMasterKeyFile, readMasterKey } from '../../identity/master-key.ts';
 import { isNodeKeyUsed, openNodeKey } from '../../identity/node-key.ts';
@@ -144,8 +144,7 @@ export function foundCluster(
     nonce: new Uint8Array(randomBytes(32)),
   });
   checkInvitation(made.genesis, own.part, out);
-  // A genesis record that others may have joined must not be lost: it is never written over.
-  onDisk(out, () => writeFileSync(out, formatGenesis(made), { flag: 'wx', flush: true }));
+  writeGenesis(out, made);
   install(config, made);
   return made;
 }
@@ -172,7 +171,7 @@ export function makeBlock(crypto: Crypto, nodeKey: NodeKey, foundation: Foundati
 export function inviteTo(directory: string, out: string): GenesisBlock {
   const { chainId } = readDataDirectory(directory);
   const found = { ...readBlockZero(directory), chainId };
-  onDisk(out, () => writeFileSync(out, formatGenesis(found), { flag: 'wx', flush: true }));
+  writeGenesis(out, found);
   return found;
 }
 
@@ -235,6 +234,14 @@ export function returnToCluster(
   makeForgottenLog(data);
   install(config, found);
   return found;
+}
+
+/** @throws StorageError io when there is such a file: others may have joined what it holds */
+function writeGenesis(out: string, genesis: GenesisBlock): void {
+  onDisk(out, () => {
+    writeFileSync(out, formatGenesis(genesis), { flag: 'wx', flush: true });
+    syncFolder(dirname(out));
+  });
 }
 
 /** @throws StorageError when the file is not sound, or of another chain than the one asked for */
