@@ -242,14 +242,16 @@ test(
     for (let id = 0; id < 10; id++) await query(first, `INSERT INTO paid VALUES (${id}, 'x')`);
     const tip = await cluster.agreed();
     const to = path.join(cluster.directory, 'backup');
-    expect((await backUp(last, to)).height).toBe(tip);
+    // Blocks that say what was executed may have followed.
+    const { height } = await backUp(last, to);
+    expect(height).toBeGreaterThanOrEqual(tip);
     for (let id = 10; id < 20; id++) await query(first, `INSERT INTO paid VALUES (${id}, 'x')`);
 
     const url = readFileSync(path.join(last.data, 'admin.url'));
     await last.kill();
     await rm(last.data, { recursive: true });
     const restore = ['restore', '--from', to, ...last.flags];
-    const back = await trustsql(...restore, '--height', String(tip - 1));
+    const back = await trustsql(...restore, '--height', String(height - 1));
     expect([back.code, back.stderr]).toEqual([2, expect.stringContaining('several nodes order')]);
     expect(await trustsql(...restore)).toMatchObject({
       code: 0,
