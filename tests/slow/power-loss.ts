@@ -1,7 +1,7 @@
 // Power loss: what a disk may hold when everything that was not synced is lost, or torn, or in another order. Shell;
 // run by .ci/run, needs a C compiler and Linux.
 //
-//     node tests/slow/power-loss.ts [--minutes 4] [--seed n] [--scenario name]
+//     node tests/slow/power-loss.ts [--minutes 3] [--seed n] [--scenario name]
 //     node tests/slow/power-loss.ts --scenario name --recording <folder> --seed n [--point n --image n]
 //
 // A recorder in the process (power-loss/record.c) writes down all that is done to the files; a model of a disk
@@ -33,7 +33,7 @@ import { SMALL_FILES } from './power-loss/small-files.ts';
 
 const { values: flags } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '4' },
+    minutes: { type: 'string', default: '3' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     scenario: { type: 'string' },
     recording: { type: 'string' },
