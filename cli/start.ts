@@ -1,18 +1,18 @@
 // `trustsql start`: runs a node until SIGTERM or SIGINT, then drains. Shell.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../server/config.ts';
 import { startNode } from '../server/node.ts';
+import type { RunningNode } from '../server/node.ts';
 import { CommandError, EXIT } from './exit.ts';
 
 /** Resolves when the node has stopped. */
 export async function runStart(config: Config): Promise<void> {
   const node = await startNode(config);
-  const file = join(config.data, 'admin.url');
-  // The password is shown once, and only to a person: a log file would keep it.
-  const shown = node.firstStart && process.stdout.isTTY ? node.adminUrl : undefined;
-  process.stdout.write(`TrustSQL is ready on ${node.host}:${node.port}. To connect, paste:\n`);
-  process.stdout.write(`psql "${shown ?? `$(cat ${quoted(file)})`}"\n`);
+  process.stdout.write(
+    `TrustSQL is ready on ${node.host}:${node.port}. ${howToConnect(config, node)}\n`,
+  );
   const asked = new Promise<void>((resolve) => {
     let before = false;
     const stop = (signal: NodeJS.Signals): void => {
@@ -28,6 +28,15 @@ export async function runStart(config: Config): Promise<void> {
   const failure = await Promise.race([asked.then(() => null), node.failed.then(reasonOf)]);
   await node.stop();
   if (failure !== null) throw new CommandError(EXIT.unavailable, `the node has failed: ${failure}`);
+}
+
+function howToConnect({ data }: Config, { firstStart, adminUrl, database }: RunningNode): string {
+  const file = join(data, 'admin.url');
+  // The password is shown once, and only to a person: a log file would keep it.
+  const shown = firstStart && process.stdout.isTTY ? adminUrl : undefined;
+  if (shown !== undefined) return `To connect, paste:\npsql "${shown}"`;
+  if (existsSync(file)) return `To connect, paste:\npsql "$(cat ${quoted(file)})"`;
+  return `Its database is called ${database}; there is no ${file}, so log in with a password that you know.`;
 }
 
 function reasonOf(error: unknown): string {

@@ -61,6 +61,7 @@ import type { NodeServices } from './session/services.ts';
 export interface RunningNode {
   readonly host: string;
   readonly port: number;
+  readonly database: string;
   /** The connection string with the password; only at the first start, which has made it. */
   readonly adminUrl: string | undefined;
   readonly firstStart: boolean;
@@ -128,6 +129,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
     return {
       host: config.host,
       port: listener.port,
+      database: services.database,
       adminUrl: adminUrl(config, listener.port, made?.adminUrl),
       firstStart,
       failed: core.failed,
