@@ -112,12 +112,12 @@ export function readDataDirectory(directory: string): DataDirectory {
   const marker = onDisk(path, () => parseMarker(readFileSync(path, 'utf8')));
   if (marker === null) throw new StorageError('damaged', `${path}: not a marker of a ledger`);
   if (marker['format'] !== 'trustsql') {
-    throw new StorageError('foreign', `${directory}: the data of another program`);
+    throw new StorageError('foreign', `${path}: the data of another program`);
   }
   if (marker['version'] !== FORMAT_VERSION) {
     throw new StorageError(
       'foreign',
-      `${directory}: format version ${String(marker['version'])}, and this program reads version ${FORMAT_VERSION}`,
+      `${path}: format version ${String(marker['version'])}, and this program reads version ${FORMAT_VERSION}`,
     );
   }
   const { chain, stateShards } = marker;

@@ -16,6 +16,6 @@ test('a chain of format version 1 is refused', () => {
   const marker = JSON.parse(readFileSync(file, 'utf8')) as object;
   writeFileSync(file, JSON.stringify({ ...marker, version: 1 }));
   expect(() => readDataDirectory(ledger.directory)).toThrow(
-    `${ledger.directory}: format version 1, and this program reads version ${FORMAT_VERSION}`,
+    `${file}: format version 1, and this program reads version ${FORMAT_VERSION}`,
   );
 });
