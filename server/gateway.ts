@@ -55,7 +55,7 @@ type Pending = {
 };
 
 /**
- * Turns of the event loop that a flight waits while sessions begin statements: a block costs as much as several
+ * Turns of the event loop that a flight waits while open transactions go on: a block costs as much as several
  * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait,
  * unless those that left together before, and have their answers, are still to come: nine in ten of them.
  */
@@ -83,7 +83,7 @@ export class Gateway {
   /** Transactions of the newest flight. */
   #lastSize = 0;
   #scheduled = false;
-  /** Statements begun so far by all sessions. */
+  /** Statements begun so far in open transactions of all sessions. */
   #statements = 0;
   #pool: Uint8Array = new Uint8Array(0);
   #poolUsed = 0;
@@ -130,8 +130,8 @@ export class Gateway {
     return bytes;
   }
 
-  /** A session has begun a statement, which may soon commit. */
-  statementBegun(): void {
+  /** A session has begun a statement of an open transaction, which may soon commit. */
+  transactionGoesOn(): void {
     this.#statements += 1;
   }
 

@@ -548,7 +548,7 @@ export class Session implements WireSession {
   }
 
   #arrive(): void {
-    this.context.services.gateway.statementBegun();
+    if (this.context.transaction !== null) this.context.services.gateway.transactionGoesOn();
     if (this.#idleTimer !== null) {
       clearTimeout(this.#idleTimer);
       this.#idleTimer = null;
