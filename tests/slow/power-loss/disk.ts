@@ -95,6 +95,8 @@ export class Disk {
         return this.#synced(record);
       case 'rename':
         return this.#rename(record.path, data.toString());
+      case 'link':
+        return this.#change(data.toString(), this.#find(record.path)!);
       case 'unlink':
       case 'rmdir':
         return this.#change(record.path, null);

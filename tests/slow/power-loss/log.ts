@@ -4,7 +4,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 
 const KINDS = [
   ...['create', 'write', 'truncate', 'sync begins', 'sync', 'rename', 'unlink', 'mkdir'],
-  ...['rmdir', 'unknown', 'mark'],
+  ...['rmdir', 'link', 'unknown', 'mark'],
 ] as const;
 
 export interface LogRecord {
@@ -15,7 +15,7 @@ export interface LogRecord {
   readonly offset: number;
   readonly thread: number;
   readonly path: string;
-  /** Of a write; the new path of a rename; the text of a mark; the call that is unknown. */
+  /** Of a write; the new path of a rename or link; the text of a mark; the call that is unknown. */
   readonly data: Buffer;
 }
 

@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { CREATE = 1, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, MKDIR, RMDIR, UNKNOWN };
+enum kind { CREATE = 1, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, MKDIR, RMDIR, LINK, UNKNOWN };
 
 struct head {
   uint32_t bytes; // of the record, this head included
@@ -271,6 +271,16 @@ int mkdirat(int directory, const char *path, mode_t mode) {
 int mkdir(const char *path, mode_t mode) {
   return mkdirat(AT_FDCWD, path, mode);
 }
+int link(const char *from, const char *to) {
+  char source[PATH_MAX], target[PATH_MAX];
+  const char *full = absolute(AT_FDCWD, from, source);
+  const char *name = absolute(AT_FDCWD, to, target);
+  int done = syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+  if (done != 0 || !is_below_root(name)) return done;
+  struct iovec data = {(void *)name, strlen(name)};
+  record(LINK, 0, 0, full, &data, 1, data.iov_len);
+  return done;
+}
 
 // What the program has no model of.
 
@@ -284,10 +294,6 @@ void *mmap(void *address, size_t length, int protection, int flags, int fd, off_
 }
 void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t offset) {
   return mmap(address, length, protection, flags, fd, offset);
-}
-int link(const char *from, const char *to) {
-  if (is_below_root(to)) unknown("link", to);
-  return syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 int symlink(const char *from, const char *to) {
   if (is_below_root(to)) unknown("symlink", to);
