@@ -224,9 +224,7 @@ async function again(scenario: Scenario, folder: string, seed: number): Promise<
 
 async function main(): Promise<number> {
   const seed = Number(flags.seed);
-  const chosen = SCENARIOS.filter(
-    ({ name }) => flags.scenario === undefined || name === flags.scenario,
-  );
+  const chosen = SCENARIOS.filter(({ name }) => name === flags.scenario);
   if (flags.recording !== undefined) {
     return (await again(chosen[0]!, flags.recording, seed)) ? 0 : 1;
   }
