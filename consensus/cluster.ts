@@ -27,7 +27,7 @@ import { Agreement, encodeResult, tryDecodeResult } from './agreement.ts';
 import { AwakeClock } from './awake-clock.ts';
 import type { Chunks } from './chunks.ts';
 import { keyOfBundle } from './bundle-pool.ts';
-import type { BundleKey, BundlePool, PooledBundle } from './bundle-pool.ts';
+import type { BundleKey, BundlePool } from './bundle-pool.ts';
 import type {
   Confirm,
   Consensus,
@@ -533,9 +533,11 @@ export class Cluster implements Consensus {
   #propose(): void {
     const wanted = this.#wanted;
     if (wanted === null || this.#state === 'ended' || this.#state === 'failed') return;
-    const ahead = this.#options.replica.bundlesAhead();
-    if (!wanted.urgent && this.#gathers(ahead)) return;
-    const bundles = wanted.urgent ? [] : this.#bundlesFor(ahead);
+    const taken = new Set(this.#options.replica.bundlesAhead().map(keyOfBundle));
+    if (!wanted.urgent && this.#gathers(taken)) return;
+    const bundles = wanted.urgent
+      ? []
+      : this.#pool.take(taken, ({ bundle }) => this.#mayWrite(bundle));
     if (bundles.length === 0 && !wanted.urgent && !this.#proofIsDue()) return;
     const ids = bundles.flatMap((bundle) => bundle.ids);
     this.#gathering.proposed(this.#options.monotonic());
@@ -551,10 +553,10 @@ export class Cluster implements Consensus {
     });
   }
 
-  /** More is on its way, and had better be in the same block. */
-  #gathers(ahead: readonly Bundle[]): boolean {
-    const waiting = this.#pool.waiting(new Set(ahead.map(keyOfBundle)));
-    const underway = ahead.length > 0 || this.#isExecuting;
+  /** More is on its way, and had better be in the same block. @param taken  bundles in blocks that are on their way */
+  #gathers(taken: ReadonlySet<BundleKey>): boolean {
+    const waiting = this.#pool.waiting(taken);
+    const underway = taken.size > 0 || this.#isExecuting;
     const waitMs = this.#gathering.waitMs(this.#options.monotonic(), waiting, underway);
     if (waitMs <= 0) return false;
     this.#proposeTimer ??= setTimeout(() => {
@@ -562,11 +564,6 @@ export class Cluster implements Consensus {
       this.#propose();
     }, waitMs);
     return true;
-  }
-
-  #bundlesFor(ahead: readonly Bundle[]): PooledBundle[] {
-    const taken = new Set(ahead.map(keyOfBundle));
-    return this.#pool.take(taken, ({ bundle }) => this.#mayWrite(bundle));
   }
 
   #mayWrite({ author, publicKey }: Bundle): boolean {

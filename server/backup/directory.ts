@@ -9,10 +9,10 @@
 
 import { createHash } from 'node:crypto';
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readFileSync } from 'node:fs';
-import { readSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageError } from '../../ledger/error.ts';
-import { makeFolder, syncFolder } from '../../storage/durable-file.ts';
+import { makeFolder, replaceFile, syncFolder } from '../../storage/durable-file.ts';
 import { onDisk } from '../initialise.ts';
 import { decodeManifest, encodeManifest, nameWith } from './manifest.ts';
 import type { BackupFile, Manifest } from './manifest.ts';
@@ -103,13 +103,10 @@ export class BackupDirectory {
   complete(manifest: Manifest): void {
     onDisk(this.manifestFile, () => {
       syncFolder(this.#folder);
-      const draft = `${this.manifestFile}.new`;
       const text = encodeManifest(manifest);
       // A list that nobody could read would cost the backup before as well.
-      decodeManifest(text, draft);
-      writeFileSync(draft, text, { mode: 0o600, flush: true });
-      renameSync(draft, this.manifestFile);
-      syncFolder(this.path);
+      decodeManifest(text, this.manifestFile);
+      replaceFile(this.manifestFile, text);
       const listed = new Set([...manifest.blocks, ...manifest.secrets].map(({ name }) => name));
       for (const name of readdirSync(this.#folder)) {
         if (!listed.has(name)) rmSync(this.fileOf({ name }));

@@ -101,10 +101,7 @@ export function prepareNode(
   };
   const partFile = join(config.data, `${name}${PART_ENDING}`);
   const text = formatPart(crypto, nodeKey.seed, part);
-  onDisk(partFile, () => {
-    writeFileSync(partFile, text, { flag: 'wx', flush: true });
-    syncFolder(config.data);
-  });
+  writeOnce(partFile, text);
   return { part, partFile, masterKeyFile };
 }
 
@@ -144,7 +141,7 @@ export function foundCluster(
     nonce: new Uint8Array(randomBytes(32)),
   });
   checkInvitation(made.genesis, own.part, out);
-  writeGenesis(out, made);
+  writeOnce(out, formatGenesis(made));
   install(config, made);
   return made;
 }
@@ -171,7 +168,7 @@ export function makeBlock(crypto: Crypto, nodeKey: NodeKey, foundation: Foundati
 export function inviteTo(directory: string, out: string): GenesisBlock {
   const { chainId } = readDataDirectory(directory);
   const found = { ...readBlockZero(directory), chainId };
-  writeGenesis(out, found);
+  writeOnce(out, formatGenesis(found));
   return found;
 }
 
@@ -236,11 +233,11 @@ export function returnToCluster(
   return found;
 }
 
-/** @throws StorageError io when there is such a file: others may have joined what it holds */
-function writeGenesis(out: string, genesis: GenesisBlock): void {
-  onDisk(out, () => {
-    writeFileSync(out, formatGenesis(genesis), { flag: 'wx', flush: true });
-    syncFolder(dirname(out));
+/** @throws StorageError io when there is such a file: others may have taken up what it holds */
+function writeOnce(path: string, text: string): void {
+  onDisk(path, () => {
+    writeFileSync(path, text, { flag: 'wx', flush: true });
+    syncFolder(dirname(path));
   });
 }
 

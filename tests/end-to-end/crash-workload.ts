@@ -72,7 +72,7 @@ export class CrashWorkload {
   }
 
   async prepare(): Promise<void> {
-    await this.#connected((await this.#urls())[0]!, async (client) => {
+    await connected((await this.#urls())[0]!, async (client) => {
       for (const statement of SCHEMA.split(';\n')) await client.query(statement);
     });
   }
@@ -98,7 +98,7 @@ export class CrashWorkload {
   /** What is not as it must be at one of the urls, one sentence each; empty when all is well. */
   async check(url?: string): Promise<string[]> {
     const faults: string[] = [];
-    await this.#connected(url ?? (await this.#urls())[0]!, async (client) => {
+    await connected(url ?? (await this.#urls())[0]!, async (client) => {
       const entries = await client.query<{ name: string; kind: string; n: number }>(
         'SELECT name, kind, count(*)::int AS n FROM entry GROUP BY name, kind',
       );
@@ -185,15 +185,19 @@ export class CrashWorkload {
       await client.query('UPDATE account SET balance = balance + $2 WHERE id = $1', [id, change]);
     }
   }
+}
 
-  async #connected(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
-    const client = new pg.Client({ connectionString: url });
-    client.on('error', () => undefined);
-    await client.connect();
-    try {
-      await work(client);
-    } finally {
-      await client.end();
-    }
+/** Does work over a connection of its own, which the node may cut off. */
+export async function connected(
+  url: string,
+  work: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await work(client);
+  } finally {
+    await client.end();
   }
 }

@@ -217,3 +217,32 @@ export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/lib/postgresql/15/bin'];
   return folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
 }
+
+/** A start that another program, or another user, makes of the node's command line. */
+export async function startedBy(
+  node: NodeProcess,
+  wrap: readonly string[],
+  options: { readonly uid?: number; readonly env?: NodeJS.ProcessEnv } = {},
+) {
+  const [program = '', ...rest] = [
+    ...wrap,
+    ...[process.execPath, MAIN, 'start', ...node.flags, '--port', String(node.port)],
+  ];
+  const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
+  const child = spawn(program, rest, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+    cwd: PROJECT,
+    ...identity,
+  });
+  const output = { text: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.text += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.text += text));
+  const closed = once(child, 'close') as Promise<[number | null]>;
+  const end = Date.now() + START_TIMEOUT_MS;
+  while (!output.text.includes('TrustSQL is ready') && child.exitCode === null) {
+    if (Date.now() > end) child.kill('SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { child, output, closed };
+}

@@ -1,7 +1,5 @@
 // What the machine may do to a node: too few files, a directory that cannot be written to, a clock that is set. Shell.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -13,12 +11,11 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { findProgram, NodeProcess, PROJECT, run } from '../end-to-end/process.ts';
+import { findProgram, NodeProcess, run, startedBy } from '../end-to-end/process.ts';
 import { codeOf, expect, served, Skipped, withClient } from './case.ts';
 import type { Case } from './case.ts';
 
 const DAY_SECONDS = 86_400;
-const START_TIMEOUT_MS = 60_000;
 const NOBODY = 65_534;
 /** For the connections that a node takes unless it is told otherwise. */
 const FILES_TOO_FEW = 350;
@@ -29,36 +26,6 @@ export const MACHINE_CASES: readonly Case[] = [
   { name: 'a data directory that cannot be written to', run: readOnly },
   { name: 'a clock that is set a day ahead, and back', run: clockSet },
 ];
-
-/** A start that another program, or another user, makes of the node's command line. */
-async function startedBy(
-  node: NodeProcess,
-  wrap: readonly string[],
-  options: { readonly uid?: number; readonly env?: NodeJS.ProcessEnv } = {},
-) {
-  const main = path.join(PROJECT, 'cli/main.ts');
-  const [program = '', ...rest] = [
-    ...wrap,
-    ...[process.execPath, main, 'start', ...node.flags, '--port', String(node.port)],
-  ];
-  const identity = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
-  const child = spawn(program, rest, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
-    cwd: PROJECT,
-    ...identity,
-  });
-  const output = { text: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.text += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.text += text));
-  const closed = once(child, 'close') as Promise<[number | null]>;
-  const end = Date.now() + START_TIMEOUT_MS;
-  while (!output.text.includes('TrustSQL is ready') && child.exitCode === null) {
-    if (Date.now() > end) child.kill('SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return { child, output, closed };
-}
 
 /** Too few are refused at the start; what is enough for it is enough for all clients that may connect. */
 async function fewFiles(): Promise<string> {

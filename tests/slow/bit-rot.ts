@@ -11,7 +11,6 @@ import { createHash } from 'node:crypto';
 import { closeSync, cpSync, globSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import pg from 'pg';
 import { checkKeyring } from '../../identity/check.ts';
 import { Keyring } from '../../identity/keyring.ts';
 import { readMasterKey } from '../../identity/master-key.ts';
@@ -22,7 +21,7 @@ import { nativeCrypto } from '../../storage/native-crypto.ts';
 import { openDatabase } from '../../storage/sqlite.ts';
 import { readCatalog } from '../../storage/state-store.ts';
 import { verifyLedger } from '../../storage/verify.ts';
-import { seeded } from '../end-to-end/crash-workload.ts';
+import { connected, seeded } from '../end-to-end/crash-workload.ts';
 import { NodeProcess } from '../end-to-end/process.ts';
 
 const { values: flags } = parseArgs({
@@ -65,10 +64,9 @@ interface Directory {
 }
 
 async function run(node: NodeProcess, statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: await node.clearUrl() });
-  await client.connect();
-  for (const statement of statements) await client.query(statement);
-  await client.end();
+  await connected(await node.clearUrl(), async (client) => {
+    for (const statement of statements) await client.query(statement);
+  });
 }
 
 function look(data: string, masterKey: Uint8Array): Directory {

@@ -7,12 +7,10 @@
 // node that cannot go on must end by itself, with one sentence and exit code 3. Without the limit it must start
 // again, hold every row that was acknowledged, take new ones, and verify.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { globSync, statSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { NodeProcess, PROJECT, trustsql } from '../end-to-end/process.ts';
+import { NodeProcess, startedBy, trustsql } from '../end-to-end/process.ts';
 
 const MEBIBYTE = 1 << 20;
 /** How much the largest file may grow. */
@@ -20,7 +18,6 @@ const ROOM_BYTES = 24 * MEBIBYTE;
 /** Units of ulimit -f, in bytes (POSIX). */
 const BLOCK_BYTES = 512;
 const STATEMENTS_MAX = 2_000;
-const START_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 15_000;
 
 /** No room, no write, the node stops, outcome unknown, the ledger has stopped, no answer. */
@@ -43,27 +40,9 @@ function largest(data: string): number {
 }
 
 /** Starts the node under the limit. */
-async function startLimited(node: NodeProcess, bytes: number) {
-  const main = path.join(PROJECT, 'cli/main.ts');
-  const command = [process.execPath, main, 'start', ...node.flags, '--port', String(node.port)];
+function startLimited(node: NodeProcess, bytes: number): ReturnType<typeof startedBy> {
   const limit = Math.ceil(bytes / BLOCK_BYTES);
-  const child = spawn('sh', ['-c', `ulimit -f ${limit}; exec "$@"`, 'sh', ...command], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const output = { text: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.text += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.text += text));
-  const closed = once(child, 'close') as Promise<[number | null]>;
-  const end = Date.now() + START_TIMEOUT_MS;
-  while (!output.text.includes('TrustSQL is ready') && child.exitCode === null) {
-    if (Date.now() > end) child.kill('SIGKILL');
-    await pause(100);
-  }
-  return { child, output, closed };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return startedBy(node, ['sh', '-c', `ulimit -f ${limit}; exec "$@"`, 'sh']);
 }
 
 /** Rows acknowledged before the first statement that failed, and its code. */

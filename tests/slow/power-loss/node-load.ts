@@ -3,8 +3,8 @@
 // Each transaction has a name that is used once, and a row in `entry` with it; whatever else it writes names it too, so that
 // what is there of it can be counted. A mark in the log says that it is about to be sent, and what its client heard.
 
-import pg from 'pg';
-import { isRefusal } from '../../end-to-end/crash-workload.ts';
+import type pg from 'pg';
+import { connected, isRefusal } from '../../end-to-end/crash-workload.ts';
 import type { Marker } from './log.ts';
 
 const ACCOUNTS = 4;
@@ -222,15 +222,4 @@ function effectFaults({ entries, ...found }: Found): string[] {
   if (found.balances !== BigInt(ACCOUNTS * BALANCE))
     faults.push(`the balances make ${found.balances}`);
   return faults;
-}
-
-async function connected(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    await work(client);
-  } finally {
-    await client.end();
-  }
 }
