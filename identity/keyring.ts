@@ -42,6 +42,11 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** As SQLite keeps them. */
+const TABLES = SCHEMA.split(';')
+  .map((text) => text.trim())
+  .filter((text) => text !== '');
+
 export class Keyring {
   readonly #database: Database;
   readonly #path: string;
@@ -205,12 +210,16 @@ export class Keyring {
   }
 
   /**
-   * Checks every entry: each opens and answers to its name.
+   * Checks every entry: each opens and answers to its name, in tables that are as they were made.
    *
    * @returns one sentence for each that does not; empty when all is well
    */
   check(): readonly string[] {
     const faults: string[] = [];
+    const tables = this.#texts(
+      'SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid',
+    );
+    if (tables.join() !== TABLES.join()) faults.push(`${this.#path}: its tables are other ones`);
     const attempt = (work: () => unknown): void => {
       try {
         work();
@@ -268,6 +277,10 @@ export class Keyring {
   #boxOf(sql: string, name: Uint8Array): Uint8Array | undefined {
     const row = guard(this.#path, () => this.#database.prepare(sql).get(name));
     return (row as { box: Uint8Array } | undefined)?.box;
+  }
+
+  #texts(sql: string): readonly string[] {
+    return guard(this.#path, () => this.#database.prepare(sql).pluck().all()) as string[];
   }
 
   #names(sql: string): readonly Uint8Array[] {

@@ -14,7 +14,7 @@ import { FormatError, StorageError, assert, isFormatError } from '../ledger/erro
 import { asParent, checkBlock, checkHeader } from '../ledger/block-check.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { bodyHash, chunkHash, headerHash, receiptHash } from '../ledger/hash.ts';
-import { decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
+import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { equal, hex } from '../ledger/bytes.ts';
@@ -23,12 +23,18 @@ import { stampOf } from '../ledger/operation.ts';
 import { decodeBlock, decoded } from './decoded-block.ts';
 import { BlockStore } from './block-store.ts';
 import { frontierAt } from './chain-index.ts';
-import { lockDataDirectory, readDataDirectory, shardFile } from './data-directory.ts';
-import { configAfter, configOf } from './epochs.ts';
+import {
+  lockDataDirectory,
+  markerFault,
+  markerFile,
+  readDataDirectory,
+  shardFile,
+} from './data-directory.ts';
+import { configAfter, configOf, genesisOf } from './epochs.ts';
 import { Executor } from './executor.ts';
 import { foldState, logsAreLong } from './fold.ts';
 import { StateMender } from './mend.ts';
-import { catalogChangedAfter, rollBackShard } from './roll-back.ts';
+import { mayChangeCatalog, rollBackShard } from './roll-back.ts';
 import { removeDatabase, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { checkStored } from './stored-check.ts';
@@ -134,8 +140,11 @@ export class ChainWriter {
         ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
         ...(journalBytes === undefined ? {} : { journalBytes }),
       });
+      const genesis = genesisOf(blocks);
+      const fault = markerFault(data, genesis);
+      if (fault !== null) throw new StorageError('damaged', `${markerFile(directory)}: ${fault}`);
       state = StateStore.open(data, { create: true });
-      return new ChainWriter(data, options, locked, blocks, state);
+      return new ChainWriter(data, genesis, options, locked, blocks, state);
     } catch (error) {
       state?.close();
       blocks?.close();
@@ -146,21 +155,20 @@ export class ChainWriter {
 
   private constructor(
     data: DataDirectory,
+    genesis: Genesis,
     options: WriterOptions,
     lock: DirectoryLock | null,
     blocks: BlockStore,
     state: StateStore,
   ) {
     this.data = data;
+    this.genesis = genesis;
     this.#options = options;
     this.#crypto = options.crypto;
     this.#lock = lock;
     this.blocks = blocks;
     this.#chunks = new UnnamedChunks(data.path);
     this.#executor = this.#executorOf(state);
-    const first = blocks.read(0);
-    if (first === null) throw new StorageError('damaged', `${blocks.fileOf(0)}: no block 0`);
-    this.genesis = decoded(() => decodeGenesis(first.body), blocks.fileOf(0), 0);
     this.#settleBlocks();
     this.#recover();
   }
@@ -565,13 +573,23 @@ export class ChainWriter {
   }
 
   #rollBack(lowest: number, heights: readonly number[]): void {
-    if (lowest < 0 || catalogChangedAfter(this.#state, lowest)) return this.#makeAnew();
+    if (this.#catalogChanged(lowest, Math.max(...heights))) return this.#makeAnew();
     this.#state.begin();
     heights.forEach((height, shard) => {
       if (height > lowest) rollBackShard(this.#state, shard, lowest);
     });
     this.#state.database.exec('COMMIT');
     this.#state.reload();
+  }
+
+  /** Whether blocks after `from` may have changed the catalog, of which the genesis is the first. */
+  #catalogChanged(from: number, to: number): boolean {
+    for (let height = from + 1; height <= to; height++) {
+      if (height === 0) return true;
+      const block = decodeBlock(this.#crypto, this.#stored(height), this.blocks.fileOf(height));
+      if (mayChangeCatalog(block)) return true;
+    }
+    return false;
   }
 
   /** Throws the state away, to be made from the chain. */

@@ -17,6 +17,7 @@ import { FORMAT_VERSION } from '../ledger/block.ts';
 import { hex, tryFromHex } from '../ledger/bytes.ts';
 import { makeFolder, replaceFile } from './durable-file.ts';
 import { lockFile } from './sqlite.ts';
+import type { Genesis } from '../ledger/block.ts';
 
 const MARKER = 'trustsql.json';
 const BLOCK_FILE = /^blocks-(\d{12})\.sqlite$/;
@@ -126,6 +127,12 @@ export function readDataDirectory(directory: string): DataDirectory {
     throw new StorageError('damaged', `${path}: chain or stateShards is missing`);
   }
   return { path: directory, chainId, stateShards };
+}
+
+/** Why the marker is not the one of a ledger with this genesis, as a predicate of the file; null: it is. */
+export function markerFault(data: DataDirectory, { stateShards }: Genesis): string | null {
+  if (data.stateShards === stateShards) return null;
+  return `says ${data.stateShards} state shards, and block 0 says ${stateShards}`;
 }
 
 function parseMarker(text: string): Record<string, unknown> | null {

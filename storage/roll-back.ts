@@ -8,15 +8,17 @@ import { readCatalog } from './state-store.ts';
 import { FROM, ROW_ID, TO, VERSION, columnName, shardSchema } from './names.ts';
 import type { Catalog, Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
+import type { DecodedBlock } from './decoded-block.ts';
 import type { StateStore } from './state-store.ts';
 
-/** Whether blocks after `height` have changed the catalog, as far as this state knows. */
-export function catalogChangedAfter(store: StateStore, height: number): boolean {
-  const count = store.database
-    .prepare('SELECT count(*) FROM main._catalog WHERE stamp>=?')
-    .pluck()
-    .get(stampOf(height + 1, 0));
-  return count !== 0n;
+/**
+ * Whether a block may have changed the catalog. The block is asked and not the state: of two shards the one that
+ * says so, shard 0, may be the one that has lost it.
+ */
+export function mayChangeCatalog({ transactions }: DecodedBlock): boolean {
+  return transactions.some(({ transaction }) =>
+    transaction?.operations.some(({ kind }) => kind === 'catalog'),
+  );
 }
 
 /** Inside the store's open transaction; the store must be reloaded afterwards. */

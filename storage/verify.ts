@@ -30,6 +30,7 @@ import { Executor } from './executor.ts';
 import {
   blockFile,
   indexFile,
+  markerFault,
   markerFile,
   readDataDirectory,
   shardFile,
@@ -228,7 +229,11 @@ class Verification {
   #checkPresent(): void {
     const files = [indexFile(this.#data.path), ...shardsOf(this.#data).map(([, path]) => path)];
     const file = files.find((each) => !existsSync(each));
-    if (file !== undefined) throw new Found({ file, message: 'the file is missing' });
+    if (file === undefined) return;
+    // Unless it is the marker that asks for a file too many.
+    this.#blocks = new BlockStore(this.#data.path, { readonly: true });
+    this.#readGenesis();
+    throw new Found({ file, message: 'the file is missing' });
   }
 
   result(damage: Damage | null): VerifyResult {
@@ -373,8 +378,8 @@ class Verification {
     return foreign === undefined ? null : { file, message: `${foreign} does not belong here` };
   }
 
-  /** Makes the empty scratch state; returns the genesis record. */
-  #openScratch(): Genesis {
+  /** The genesis record, which the marker speaks of. */
+  #readGenesis(): Genesis {
     const blocks = this.#blocks!;
     const first = blocks.read(0);
     if (first === null) {
@@ -392,9 +397,18 @@ class Verification {
       const message = 'block 0 is not the genesis of this chain';
       throw new Found({ file: blocks.fileOf(0), message, height: 0 });
     }
+    const message = markerFault(this.#data, genesis);
+    if (message !== null) throw new Found({ file: markerFile(this.#data.path), message });
+    return genesis;
+  }
+
+  /** Makes the empty scratch state; returns the genesis record. */
+  #openScratch(): Genesis {
+    const blocks = this.#blocks!;
+    const genesis = this.#readGenesis();
     this.#takeMembers(genesis.nodes, 0);
     for (const folder of ['chain', 'state']) mkdirSync(join(this.#scratch, folder));
-    const data = { ...this.#data, path: this.#scratch, stateShards: genesis.stateShards };
+    const data = { ...this.#data, path: this.#scratch };
     const state = StateStore.open(data, { create: true });
     state.database.pragma('synchronous = OFF');
     this.#executor = new Executor(state, nativeCrypto, (hash) => blocks.chunk(hash));

@@ -1,6 +1,6 @@
 // Bit rot: one bit of one file is another one. Shell; run by .ci/run.
 //
-//     node tests/slow/bit-rot.ts [--flips n | --minutes 1] [--seed n]
+//     node tests/slow/bit-rot.ts [--flips n | --minutes 1] [--seed n] [--file identity.sqlite]
 //
 // A ledger with a bit of everything in it, once stopped and once killed, so that journal and logs hold what no other file
 // does. A bit is flipped, what checks a directory at rest looks at it, and the bit is flipped back. Either it is found,
@@ -28,6 +28,7 @@ const { values: flags } = parseArgs({
   options: {
     flips: { type: 'string' },
     minutes: { type: 'string', default: '1' },
+    file: { type: 'string', default: '' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
@@ -71,7 +72,7 @@ async function run(node: NodeProcess, statements: readonly string[]): Promise<vo
 
 function look(data: string, masterKey: Uint8Array): Directory {
   const files = globSync('**/*', { cwd: data })
-    .filter((file) => !NOT_LOOKED_AT.test(file))
+    .filter((file) => !NOT_LOOKED_AT.test(file) && file.includes(flags.file))
     .filter((file) => statSync(path.join(data, file)).isFile())
     .filter((file) => statSync(path.join(data, file)).size > 0);
   return { data, masterKey, files: files.sort(), content: contentOf(data, masterKey) };

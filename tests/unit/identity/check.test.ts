@@ -55,6 +55,17 @@ test('a role whose key and password are there, and roles that need none, are sou
   expect(checkKeyring(keyring, roles, true)).toEqual([]);
 });
 
+test('tables that are not as they were made are a fault, whatever they hold', () => {
+  const database = openDatabase(keyringFile(directory));
+  database.exec('CREATE TABLE more (a)');
+  expect(checkKeyring(keyring, [], true)).toEqual([
+    `${keyringFile(directory)}: its tables are other ones`,
+  ]);
+  database.exec('DROP TABLE more');
+  expect(checkKeyring(keyring, [], true)).toEqual([]);
+  database.close();
+});
+
 test('a missing key and a swapped password are named with their role', () => {
   const publicKey = keyring.makeKey();
   const verifierCommitment = keyring.putVerifier(verifierOfPassword('x'));

@@ -8,6 +8,7 @@ import { StateReader } from '../../../storage/snapshot.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { shardFile } from '../../../storage/data-directory.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
+import { TEXT, column } from './ledger-fixture.ts';
 import { NOTES, insertNote, makeNotes, openNotes } from './notes-fixture.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 
@@ -101,6 +102,42 @@ test.each([0, 1])(
     expect((await verifyLedger(directory)).damage).toBeNull();
     expect(ids(1)).toEqual([4n, 5n, 6n]);
     rmSync(old, { recursive: true });
+  },
+);
+
+/** The shard that knows of a change of the catalog may be the one that has lost it, and the one that has it the other. */
+test.each([0, 1])(
+  'shard %i may be before a change of tables that the other has: the state is made anew',
+  async (lost) => {
+    const ledger = openNotes(directory);
+    ledger.run([insertNote(0, 1n), insertNote(1, 1n)]);
+    ledger.writer.close();
+    const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+    cpSync(directory, old, { recursive: true });
+    const later = openNotes(directory);
+    for (const notes of NOTES) {
+      const columns = [...notes.columns, column(3, 'more', TEXT)];
+      const object = { ...notes, schemaVersion: 2, columns };
+      expect(later.change({ put: 'relation', object }).abort).toBeNull();
+    }
+    const { tip } = later.writer;
+    later.writer.close();
+    cpSync(shardFile(old, lost), shardFile(directory, lost));
+    rmSync(old, { recursive: true });
+    expect((await verifyLedger(directory)).damage).toBeNull();
+    const recovered = openNotes(directory);
+    expect(recovered.writer.tip).toEqual(tip);
+    for (const shard of [0, 1]) {
+      const rows = [[2n, 'note 2', 'more']];
+      const insert = { ...insertNote(shard, 2n), schemaVersion: 2, columns: [1, 2, 3], rows };
+      expect(recovered.run([insert as Operation]).abort).toBeNull();
+    }
+    recovered.writer.close();
+    expect((await verifyLedger(directory)).damage).toBeNull();
+    expect([ids(0), ids(1)]).toEqual([
+      [1n, 2n],
+      [1n, 2n],
+    ]);
   },
 );
 

@@ -273,3 +273,19 @@ test('a marker of another chain is named itself, not the block that is sound', a
   const { damage } = await verifyLedger(ledger.directory);
   expect(damage).toEqual({ file, message: `names chain ${other}, and block 0 is of ${chain}` });
 });
+
+test.each(['9', '3'])(
+  'a marker that says %s shards is named itself, by whoever reads it',
+  async (shards) => {
+    const file = join(ledger.directory, 'trustsql.json');
+    const text = readFileSync(file, 'utf8');
+    const made = String(ledger.writer.data.stateShards);
+    ledger.writer.close();
+    writeFileSync(file, text.replace(`"stateShards": ${made}`, `"stateShards": ${shards}`));
+    const message = `says ${shards} state shards, and block 0 says ${made}`;
+    expect((await verifyLedger(ledger.directory)).damage).toEqual({ file, message });
+    expect(() => new TestLedger(null, {}, ledger.directory)).toThrow(`${file}: ${message}`);
+    writeFileSync(file, text);
+    ledger.reopen();
+  },
+);
