@@ -93,7 +93,7 @@ export class BlockStore {
     this.#firstHeights = [...blockFiles(directory)];
     const fileBytes = journalBytes === undefined ? {} : { fileBytes: journalBytes };
     this.#journal = new Journal(directory, { readonly, ...fileBytes });
-    this.refresh();
+    this.#look(true);
   }
 
   /**
@@ -141,12 +141,22 @@ export class BlockStore {
     return journal ?? blockFile(this.#directory, this.#firstHeightOf(height) ?? height);
   }
 
-  /** Learns of blocks that another process has appended. */
-  refresh(): void {
+  /**
+   * Learns of blocks that another process has appended.
+   *
+   * @param height of a block that must be there: if it is not found behind the ones before it, it is looked for everywhere
+   */
+  refresh(height = -1): void {
+    this.#look(false);
+    if (this.#tip < height) this.#look(true);
+  }
+
+  /** @param everywhere whether also behind records that were changed */
+  #look(everywhere: boolean): void {
     if (this.#readonly) this.#firstHeights = [...blockFiles(this.#directory)];
     // Twice, should blocks be moved between the two looks.
     for (let look = 0; look < 2; look++) {
-      const journal = this.#journal.scan();
+      const journal = everywhere ? this.#journal.scan() : this.#journal.follow();
       this.#moved = this.#newestInFiles();
       this.#gap = null;
       this.#tip = this.#moved;
@@ -226,6 +236,10 @@ export class BlockStore {
     if (found !== null || !this.#readonly) return found;
     // The process that writes may have gone on.
     this.refresh();
+    const later = this.#journal.read(height) ?? this.#readMoved(height);
+    if (later !== null || height > this.#tip) return later;
+    // A record that was there is no more.
+    this.#look(true);
     return this.#journal.read(height) ?? this.#readMoved(height);
   }
 

@@ -35,6 +35,7 @@ const HEAD_BYTES = 28;
 const BYTES_KEPT_MAX = 2 * 1024 * 1024;
 /** The part of a mark. */
 const NONCE_BYTES = 16;
+const MARK_BYTES = HEAD_BYTES + NONCE_BYTES;
 
 export interface JournalOptions {
   readonly readonly?: boolean;
@@ -45,6 +46,18 @@ export interface JournalOptions {
 interface Place {
   readonly file: number;
   readonly offset: number;
+}
+
+/** What a look at a file has found. */
+interface Seen {
+  /** The first bytes, which change when the file is begun anew. */
+  readonly mark: Buffer;
+  /** What it says, -1 where there is none. */
+  readonly settled: number;
+  /** Whether it was changed. */
+  readonly damaged: boolean;
+  /** Where the records found end. */
+  readonly end: number;
 }
 
 export class Journal {
@@ -59,7 +72,7 @@ export class Journal {
   /** The file that is written, and where its next record goes. */
   #active = 0;
   #offset = 0;
-  #damaged: string | null = null;
+  readonly #seen: (Seen | null)[] = Array.from({ length: FILES }, () => null);
   /** The block files hold all blocks up to there; -1 for none. */
   #settled = -1;
   /** Heights in the other file that it must keep: from the first to before the second; null for none. */
@@ -89,15 +102,27 @@ export class Journal {
 
   /** Path of a file whose mark was changed, so that what it holds is not known; null: there is none. */
   get damaged(): string | null {
-    return this.#damaged;
+    const file = this.#seen.findIndex((seen) => seen?.damaged);
+    return this.#paths[file] ?? null;
   }
 
-  /** Looks for records anew. @returns the heights found that are not settled, ascending */
+  /** Looks for records everywhere, which takes some 50 ms. @returns the heights found that are not settled, ascending */
   scan(): readonly number[] {
-    this.#places.clear();
-    this.#settled = -1;
-    this.#damaged = null;
     for (let file = 0; file < FILES; file++) this.#scanFile(file);
+    return this.#unsettled();
+  }
+
+  /**
+   * As `scan` for what was written since, a record behind the other. What lies behind one that is torn or was changed is
+   * not found.
+   */
+  follow(): readonly number[] {
+    for (let file = 0; file < FILES; file++) this.#followFile(file);
+    return this.#unsettled();
+  }
+
+  #unsettled(): readonly number[] {
+    this.#settled = this.#seen.reduce((most, seen) => Math.max(most, seen?.settled ?? -1), -1);
     const heights = [...this.#places.keys()].filter((height) => height > this.#settled);
     return heights.sort((a, b) => a - b);
   }
@@ -106,23 +131,57 @@ export class Journal {
     const handle = this.#handles[file]!;
     const path = this.#paths[file]!;
     if (handle === null) return;
+    for (const [height, place] of this.#places) {
+      if (place.file === file) this.#places.delete(height);
+    }
     const bytes = guarded(path, () => {
       const all = Buffer.allocUnsafe(fstatSync(handle).size);
       return all.subarray(0, readSync(handle, all, 0, all.length, 0));
     });
     const mark = recordIn(bytes, 0, MARK_MAGIC, 0);
     this.#seeds[file] = mark === null ? null : crc32(bytes.subarray(HEAD_BYTES, mark));
+    const seen = Buffer.from(bytes.subarray(0, MARK_BYTES));
     if (mark === null) {
       // A mark is one sector, which a disk writes whole or not at all: only a file never used has none.
-      if (bytes.subarray(0, HEAD_BYTES).some((byte) => byte !== 0)) this.#damaged = path;
+      const damaged = bytes.subarray(0, HEAD_BYTES).some((byte) => byte !== 0);
+      this.#seen[file] = { mark: seen, settled: -1, damaged, end: SECTOR_BYTES };
       return;
     }
-    this.#settled = Math.max(this.#settled, heightIn(bytes, 0));
+    let end = SECTOR_BYTES;
     for (let offset = SECTOR_BYTES; offset + HEAD_BYTES <= bytes.length;) {
       const length = recordIn(bytes, offset, BLOCK_MAGIC, this.#seeds[file]!);
       if (length !== null) this.#places.set(heightIn(bytes, offset), { file, offset });
-      offset += Math.ceil((length ?? 1) / SECTOR_BYTES) * SECTOR_BYTES;
+      offset += inSectors(length ?? 1);
+      if (length !== null) end = offset;
     }
+    this.#seen[file] = { mark: seen, settled: heightIn(bytes, 0), damaged: false, end };
+  }
+
+  #followFile(file: number): void {
+    const handle = this.#handles[file]!;
+    if (handle === null) return;
+    const seen = this.#seen[file]!;
+    const bytesAt = (offset: number, length: number): Buffer => {
+      const bytes = Buffer.alloc(length);
+      return bytes.subarray(0, readSync(handle, bytes, 0, length, offset));
+    };
+    guarded(this.#paths[file]!, () => {
+      if (seen === null || !bytesAt(0, MARK_BYTES).equals(seen.mark)) return this.#scanFile(file);
+      const seed = this.#seeds[file]!;
+      if (seed === null) return;
+      const size = fstatSync(handle).size;
+      let { end } = seen;
+      for (;;) {
+        const head = bytesAt(end, HEAD_BYTES);
+        if (head.length < HEAD_BYTES || head.readUInt32BE(0) !== BLOCK_MAGIC) break;
+        const record = bytesAt(end, Math.min(lengthIn(head, 0), size - end));
+        const length = recordIn(record, 0, BLOCK_MAGIC, seed);
+        if (length === null) break;
+        this.#places.set(heightIn(record, 0), { file, offset: end });
+        end += inSectors(length);
+      }
+      this.#seen[file] = { ...seen, end };
+    });
   }
 
   /** The block of that height, if its record is here. */
@@ -203,7 +262,7 @@ export class Journal {
     const file = this.#active;
     guarded(this.#paths[file]!, () => {
       const nonce = randomBytes(NONCE_BYTES);
-      writeSync(this.#handles[file]!, encodeMark(settled, nonce), 0, HEAD_BYTES + NONCE_BYTES, 0);
+      writeSync(this.#handles[file]!, encodeMark(settled, nonce), 0, MARK_BYTES, 0);
       this.#seeds[file] = crc32(nonce);
     });
     this.#settled = settled;
@@ -252,9 +311,13 @@ function recordLength({ header, body, certificate }: StoredBlock): number {
   return HEAD_BYTES + header.length + body.length + certificate.length;
 }
 
-/** Where a record ends and the next may begin. */
+/** From where a record begins to where the next one may. */
 function recordBytes(block: StoredBlock): number {
-  return Math.ceil(recordLength(block) / SECTOR_BYTES) * SECTOR_BYTES;
+  return inSectors(recordLength(block));
+}
+
+function inSectors(bytes: number): number {
+  return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
 /** The record in parts, so that the body, which may be long, is not copied. */
@@ -273,7 +336,7 @@ function encodeRecord(
 }
 
 function encodeMark(height: number, nonce: Buffer): Buffer {
-  const mark = Buffer.alloc(HEAD_BYTES + NONCE_BYTES);
+  const mark = Buffer.alloc(MARK_BYTES);
   mark.writeUInt32BE(MARK_MAGIC, 0);
   mark.writeBigInt64BE(BigInt(height), 8);
   mark.writeUInt32BE(NONCE_BYTES, 16);

@@ -60,7 +60,7 @@ export class ProofSource {
     checkpointSize: number | null = null,
   ): RowProof | null {
     const newest = this.#reader.height();
-    if (this.#blocks.tip < newest) this.#blocks.refresh();
+    if (this.#blocks.tip < newest) this.#blocks.refresh(newest);
     const anchorHeight = this.#anchor(newest);
     const transaction = this.#transaction(version, anchorHeight);
     if (transaction === null) return null;

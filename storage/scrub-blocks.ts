@@ -197,6 +197,7 @@ export class BlockScrub {
     const roots = new Map<number, Uint8Array>();
     for (let height = from; height <= to + LIMITS.windowMax; height++) {
       const header = this.#header(height);
+      if (header === null && height > to) break;
       if (header !== null) roots.set(header.executed.height, header.executed.receiptsRoot);
     }
     return roots;

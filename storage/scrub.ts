@@ -160,8 +160,8 @@ export class Scrub {
   /** Damage that keeps SQLite from reading is a finding as well. */
   #look(work: () => Finding[]): Finding[] {
     try {
-      this.#store.refresh();
       this.#reader.begin();
+      this.#store.refresh(this.#reader.height());
       return work().slice(0, FINDINGS_MAX);
     } catch (error) {
       if (!isStorageError(error) || error.fault !== 'damaged') throw error;

@@ -12,7 +12,7 @@ export function epochList(dataDirectory: string): (height: number) => readonly E
   return (wanted) => {
     if (wanted > height) {
       blocks ??= new BlockStore(dataDirectory, { readonly: true });
-      if (blocks.tip < wanted) blocks.refresh();
+      if (blocks.tip < wanted) blocks.refresh(wanted);
       known = epochsUpTo(blocks, wanted, known);
       height = wanted;
     }

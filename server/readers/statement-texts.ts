@@ -17,7 +17,7 @@ export function statementTexts(dataDirectory: string): (stamp: bigint) => string
     if (heightOf(stamp) !== height) {
       height = heightOf(stamp);
       blocks ??= new BlockStore(dataDirectory, { readonly: true });
-      if (blocks.tip < height) blocks.refresh();
+      if (blocks.tip < height) blocks.refresh(height);
       const stored = height === 0 ? null : blocks.read(height);
       const bundles = stored === null ? [] : decodeBody(stored.body).bundles;
       transactions = bundles.flatMap((bundle) => bundle.transactions);

@@ -121,6 +121,31 @@ test('a record that was changed before others is damage, named', async () => {
   expect(() => openNotes(copy)).toThrow('block 3 is missing or was changed');
 });
 
+test('who follows finds what is behind a record that was changed, when it knows of it', () => {
+  fill(1, 2);
+  const reader = new BlockStore(ledger.directory, { readonly: true });
+  fill(3, 4);
+  reader.refresh();
+  expect([reader.tip, reader.gap]).toEqual([4, null]);
+  fill(5, 7);
+  const { file, offset } = recordOf(ledger.directory, 6);
+  flip(file, offset + 100);
+  reader.refresh();
+  expect([reader.tip, reader.gap]).toEqual([5, null]);
+  reader.refresh(7);
+  expect([reader.tip, reader.gap, reader.read(6)]).toEqual([5, 6, null]);
+  expect(reader.read(7)?.height).toBe(7);
+  flip(file, offset + 100);
+  reader.refresh(7);
+  expect([reader.tip, reader.gap]).toEqual([7, null]);
+  // One that it has found before.
+  const known = recordOf(ledger.directory, 3);
+  flip(known.file, known.offset + 50);
+  expect([reader.read(3), reader.gap]).toEqual([null, 3]);
+  flip(known.file, known.offset + 50);
+  reader.close();
+});
+
 test('a mark that was changed is damage, named', async () => {
   fill(1, 3);
   const copy = killed();
