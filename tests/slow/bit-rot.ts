@@ -29,7 +29,11 @@ const { values: flags } = parseArgs({
     flips: { type: 'string' },
     minutes: { type: 'string', default: '1' },
     file: { type: 'string', default: '' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    // One and the same in CI, where a finding must not depend on the day.
+    seed: {
+      type: 'string',
+      default: process.env['CI'] === undefined ? String(Date.now() % 1_000_000) : '611',
+    },
   },
 });
 
