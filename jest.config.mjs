@@ -6,8 +6,8 @@ export default {
   testEnvironment: 'node',
   // Of two cores Jest would leave one idle; half of the tests wait for processes.
   maxWorkers: '100%',
-  // A slow machine is no failure: what hangs is found after a minute.
-  testTimeout: 60_000,
+  // A slow machine is no failure: what hangs is found after three minutes.
+  testTimeout: 180_000,
   testMatch: ['<rootDir>/tests/**/*.test.ts'],
   transform: { '\\.ts$': '<rootDir>/tests/strip-types.mjs' },
 };

@@ -5,9 +5,8 @@
 // (`settle`) or has grown: what it holds is durable already, so many blocks may share a commit, as in any database
 // with a log. What is durable and not committed is executed again at the next start. Recovery is that one path:
 //
-// (1) m is the lowest height that a state shard has applied. Shards ahead of m are taken back to m through
-//     their history; if the catalog changed in between, the state is made anew from the chain.
-// (2) Blocks m+1 … tip go through the normal apply. The receipts root of each must be what later headers
+// (1) All state shards are brought to one height, the lowest of theirs (storage/align-shards.ts).
+// (2) Blocks from there to the tip go through the normal apply. The receipts root of each must be what later headers
 //     say; otherwise the data is damaged, and the node does not start.
 
 import { FormatError, StorageError, assert, isFormatError } from '../ledger/error.ts';
@@ -21,6 +20,7 @@ import { equal, hex } from '../ledger/bytes.ts';
 import { chunksIn } from '../ledger/chunks.ts';
 import { stampOf } from '../ledger/operation.ts';
 import { decodeBlock, decoded } from './decoded-block.ts';
+import { alignShards } from './align-shards.ts';
 import { BlockStore } from './block-store.ts';
 import { frontierAt } from './chain-index.ts';
 import {
@@ -34,8 +34,6 @@ import { configAfter, configOf, genesisOf } from './epochs.ts';
 import { Executor } from './executor.ts';
 import { foldState, logsAreLong } from './fold.ts';
 import { StateMender } from './mend.ts';
-import { mayChangeCatalog, rollBackShard } from './roll-back.ts';
-import { removeDatabase, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { checkStored } from './stored-check.ts';
 import { isHeavy } from './weight.ts';
@@ -107,7 +105,7 @@ export class ChainWriter {
   readonly #options: WriterOptions;
   readonly #lock: DirectoryLock | null;
   readonly #chunks: UnnamedChunks;
-  #executor: Executor;
+  readonly #executor: Executor;
   /** Of the newest block admitted. */
   #parent!: CheckedParent;
   /** The newest header executed. */
@@ -168,8 +166,9 @@ export class ChainWriter {
     this.#lock = lock;
     this.blocks = blocks;
     this.#chunks = new UnnamedChunks(data.path);
-    this.#executor = this.#executorOf(state);
-    this.#settleBlocks();
+    this.#settleBlocks(state.heights());
+    const aligned = alignShards(state, blocks, this.#crypto);
+    this.#executor = new Executor(aligned, this.#crypto, (hash) => blocks.chunk(hash));
     this.#recover();
   }
 
@@ -177,9 +176,9 @@ export class ChainWriter {
    * What the journal holds goes into the block files. Chunks that no block names go, where this node alone orders the
    * blocks; a member may have voted for one that does: see server/chunks/keeper.ts.
    */
-  #settleBlocks(): void {
+  #settleBlocks(heights: readonly number[]): void {
     // A block takes its chunks from the list before any shard has committed it.
-    const lowest = Math.min(this.blocks.moved, ...this.#state.heights());
+    const lowest = Math.min(this.blocks.moved, ...heights);
     for (let height = lowest + 1; height <= this.blocks.tip && this.#chunks.any; height++) {
       this.#chunks.name(chunksNamedIn(this.#stored(height).body));
     }
@@ -526,10 +525,6 @@ export class ChainWriter {
     throw new StorageError('damaged', `block ${header.height}: ${problem.what} ${problem.message}`);
   }
 
-  #executorOf(state: StateStore): Executor {
-    return new Executor(state, this.#crypto, (hash) => this.blocks.chunk(hash));
-  }
-
   get #state(): StateStore {
     return this.#executor.state;
   }
@@ -551,52 +546,12 @@ export class ChainWriter {
 
   #recover(): void {
     const tip = this.blocks.tip;
-    const heights = this.#state.heights();
-    const lowest = Math.min(...heights);
-    if (Math.max(...heights) > tip) {
-      const file = shardFile(
-        this.data.path,
-        heights.findIndex((height) => height > tip),
-      );
-      throw new StorageError(
-        'damaged',
-        `${file}: has applied block ${Math.max(...heights)}, but the newest block is ${tip}`,
-      );
-    }
-    if (heights.some((height) => height > lowest)) this.#rollBack(lowest, heights);
     if (this.#index.tip() > tip) this.#index.clear();
     if (Math.min(...this.#state.heights()) < 0) this.#applyGenesis();
     this.#startAt(Math.min(...this.#state.heights()));
     this.#indexMissing();
     for (let height = this.#parent.header.height + 1; height <= tip; height++) this.#replay(height);
     this.settle();
-  }
-
-  #rollBack(lowest: number, heights: readonly number[]): void {
-    if (this.#catalogChanged(lowest, Math.max(...heights))) return this.#makeAnew();
-    this.#state.begin();
-    heights.forEach((height, shard) => {
-      if (height > lowest) rollBackShard(this.#state, shard, lowest);
-    });
-    this.#state.database.exec('COMMIT');
-    this.#state.reload();
-  }
-
-  /** Whether blocks after `from` may have changed the catalog, of which the genesis is the first. */
-  #catalogChanged(from: number, to: number): boolean {
-    for (let height = from + 1; height <= to; height++) {
-      if (height === 0) return true;
-      const block = decodeBlock(this.#crypto, this.#stored(height), this.blocks.fileOf(height));
-      if (mayChangeCatalog(block)) return true;
-    }
-    return false;
-  }
-
-  /** Throws the state away, to be made from the chain. */
-  #makeAnew(): void {
-    this.#state.close();
-    for (const [, file] of shardsOf(this.data)) removeDatabase(file);
-    this.#executor = this.#executorOf(StateStore.open(this.data, { create: true }));
   }
 
   #applyGenesis(): void {
