@@ -4,8 +4,6 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   injectGlobals: false,
   testEnvironment: 'node',
-  // Of two cores Jest would leave one idle; half of the tests wait for processes.
-  maxWorkers: '100%',
   // A slow machine is no failure: what hangs is found after three minutes.
   testTimeout: 180_000,
   testMatch: ['<rootDir>/tests/**/*.test.ts'],
