@@ -517,7 +517,7 @@ export class BlockStore {
     segment = guard(path, () => {
       if (!database.readonly) {
         const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
-        // One that an earlier version was making when it was killed is empty; a file of before has no list: all its chunks stay.
+        // Files of before: one may have been left empty by a kill, others have no list, and all their chunks stay.
         database.exec(tables === 0n ? `BEGIN; ${BLOCK_TABLES} COMMIT` : UNNAMED_TABLE);
       }
       return {

@@ -51,7 +51,7 @@ function chunksIn(firstHeight: number): unknown[] {
 }
 
 /**
- * Runs `work` once, before or after a call of better-sqlite3 whose first argument is `isIt`.
+ * Runs `work` once, before or after a call of better-sqlite3 whose first argument is `isIt`; every call does what it does.
  *
  * @returns whether it has run
  */
