@@ -15,6 +15,8 @@ import { masterKeyFileOf } from '../server/initialise.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
+import { pinsOf } from './pins.ts';
+import type { PinFlags } from './pins.ts';
 import { Progress } from './progress.ts';
 
 export interface BackupFlags {
@@ -26,6 +28,8 @@ export interface FromFlags {
   readonly from: string;
   readonly json?: boolean;
 }
+
+export type CheckFlags = FromFlags & PinFlags;
 
 export interface RestoreFlags extends FromFlags {
   readonly height?: string;
@@ -55,11 +59,12 @@ export function runBackup(data: string, { to, json }: BackupFlags): void {
   );
 }
 
-/** @throws CommandError 1 when damage was found, after it was printed */
-export function runBackupCheck({ from, json }: FromFlags): void {
+/** @throws CommandError 1 when damage was found, after it was printed; 2 for pins that are none */
+export function runBackupCheck({ from, json, ...flags }: CheckFlags): void {
+  const pins = pinsOf(flags);
   const checked = withProgress((onProgress) => {
     try {
-      return checkBackup(from, nativeCrypto, onProgress);
+      return checkBackup({ from, pins, crypto: nativeCrypto, onProgress });
     } catch (error) {
       if (!isStorageError(error) || error.fault !== 'damaged') throw error;
       return error.message;
@@ -70,16 +75,18 @@ export function runBackupCheck({ from, json }: FromFlags): void {
     process.stdout.write(json === true ? jsonText(result) : `DAMAGED: ${checked}\n`);
     throw new CommandError(EXIT.negative, 'the backup is damaged');
   }
-  const { chainId, height, headerHash, time } = checked;
+  const { chainId, height, headerHash, time, evidence } = checked;
   if (json === true) {
-    process.stdout.write(jsonText({ from, ok: true, chainId, height, headerHash, time }));
+    const result = { from, ok: true, chainId, height, headerHash, time, evidence };
+    process.stdout.write(jsonText(result));
     return;
   }
   process.stdout.write(
     `SOUND: chain ${chainId} up to block ${height}\n` +
       `  header ${headerHash}\n` +
       `  made ${time}\n` +
-      '  files, links, certificates and chunks are whole; what executing the blocks gives is checked by trustsql restore\n',
+      '  files, links, certificates and chunks are whole; what executing the blocks gives is checked by trustsql restore\n' +
+      evidence.map((sentence) => `  ${sentence}\n`).join(''),
   );
 }
 

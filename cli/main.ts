@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { flagOf, loadConfig, OPTIONS, variableOf } from '../server/config.ts';
 import type { Config } from '../server/config.ts';
 import { CLUSTER_CONSENSUS, DATABASE } from '../server/founding/genesis.ts';
-import type { BackupFlags, FromFlags, RestoreFlags } from './backup.ts';
+import type { BackupFlags, CheckFlags, RestoreFlags } from './backup.ts';
 import type { GenesisFlags, InitFlags, InviteFlags, JoinFlags, KeyFlags } from './cluster.ts';
 import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
@@ -61,6 +61,16 @@ function withData(command: Command): Command {
 
 function withNode(command: Command): Command {
   return withData(command).option('--url <url>', 'the node (default: <data>/admin.url)');
+}
+
+function withPins(command: Command): Command {
+  return command
+    .option(
+      '--digest <file>',
+      'a digest kept elsewhere: proves that nothing was cut off or rewritten',
+    )
+    .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
+    .option('--node-key <hex...>', 'a node that may sign, as known from elsewhere; no other may');
 }
 
 function dataOf(flags: Flags): string {
@@ -350,15 +360,15 @@ function backupCommands(main: Command): void {
       const { runBackup } = await import('./backup.ts');
       runBackup(dataOf(flags), { ...flags, to });
     });
-  backup
-    .command('check')
-    .description('check every file and every block of a backup, offline')
+  withPins(
+    backup.command('check').description('check every file and every block of a backup, offline'),
+  )
     .requiredOption('--from <directory>', 'the backup')
     .option('--json', 'print JSON')
-    .action(async (_flags: FromFlags, command: Command) => {
+    .action(async (_flags: CheckFlags, command: Command) => {
       const { runBackupCheck } = await import('./backup.ts');
       // --json may have been taken for one of `backup`.
-      runBackupCheck(command.optsWithGlobals<FromFlags>());
+      runBackupCheck(command.optsWithGlobals<CheckFlags>());
     });
   withData(main.command('restore').description('make a new data directory of a backup'))
     .requiredOption('--from <directory>', 'the backup')
@@ -372,14 +382,10 @@ function backupCommands(main: Command): void {
 }
 
 function checkCommands(main: Command): void {
-  withData(main.command('verify').description('check every block and every value, offline'))
+  withPins(
+    withData(main.command('verify').description('check every block and every value, offline')),
+  )
     .option('--key-file <text>', OPTIONS.keyFile.help)
-    .option(
-      '--digest <file>',
-      'a digest kept elsewhere: proves that nothing was cut off or rewritten',
-    )
-    .option('--chain-id <hex>', 'the chain that it must be, as known from elsewhere')
-    .option('--node-key <hex...>', 'a node that may sign, as known from elsewhere; no other may')
     .option('--json', 'print JSON')
     .action(async (flags: VerifyOptions, command: Command) => {
       const { runVerify } = await import('./verify.ts');

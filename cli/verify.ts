@@ -1,11 +1,9 @@
 // `trustsql verify`: checks a data directory from its chain alone, offline. Shell.
 
-import { readFileSync } from 'node:fs';
 import { checkKeyring } from '../identity/check.ts';
 import { Keyring, keyringFile } from '../identity/keyring.ts';
 import { readMasterKey } from '../identity/master-key.ts';
 import { readNodePublicKey } from '../identity/node-key.ts';
-import { HASH_BYTES, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import { memberOf } from '../ledger/epoch.ts';
 import { isStorageError } from '../ledger/error.ts';
 import { systemClock } from '../server/clock.ts';
@@ -17,18 +15,14 @@ import { nativeCrypto } from '../storage/native-crypto.ts';
 import { openDatabase } from '../storage/sqlite.ts';
 import { readCatalog } from '../storage/state-store.ts';
 import { verifyLedger } from '../storage/verify.ts';
-import type { Pins } from '../storage/verify-evidence.ts';
 import type { Damage, VerifyResult } from '../storage/verify.ts';
-import { CommandError, EXIT, hexOf } from './exit.ts';
+import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
+import { pinsOf } from './pins.ts';
+import type { PinFlags } from './pins.ts';
 import { Progress } from './progress.ts';
 
-export interface VerifyOptions {
-  /** File with a digest that was kept elsewhere. */
-  readonly digest?: string;
-  /** Known from elsewhere, 64 hexadecimal digits each. */
-  readonly chainId?: string;
-  readonly nodeKey?: readonly string[];
+export interface VerifyOptions extends PinFlags {
   readonly json?: boolean;
 }
 
@@ -37,9 +31,7 @@ export async function runVerify(config: Config, options: VerifyOptions): Promise
   const write = (text: string): void => void process.stderr.write(text);
   const terminal = process.stderr.isTTY;
   const progress = new Progress({ clock: systemClock, write, terminal });
-  const digest = options.digest === undefined ? undefined : readFileSync(options.digest, 'utf8');
   const ledger = await verifyLedger(config.data, {
-    ...(digest === undefined ? {} : { digest }),
     ...pinsOf(options),
     onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
   });
@@ -48,16 +40,6 @@ export async function runVerify(config: Config, options: VerifyOptions): Promise
   const result = ledger.ok ? withKeyring(ledger, config) : ledger;
   process.stdout.write(options.json === true ? jsonText(result) : textOf(result));
   if (!result.ok) throw new CommandError(EXIT.negative, 'the ledger is damaged');
-}
-
-/** @throws CommandError 2 for what is not 64 hexadecimal digits */
-function pinsOf({ chainId, nodeKey }: VerifyOptions): Pins {
-  return {
-    ...(chainId === undefined ? {} : { chainId: hexOf('--chain-id', chainId, HASH_BYTES) }),
-    ...(nodeKey === undefined
-      ? {}
-      : { nodeKeys: nodeKey.map((key) => hexOf('--node-key', key, PUBLIC_KEY_BYTES)) }),
-  };
 }
 
 /** The result with what the keyring says; without its master key, that it was not checked. */

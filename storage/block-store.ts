@@ -4,17 +4,22 @@
 // (2) When a file of the journal is full its blocks are moved, a few at a time; it is written over when their log
 //     is synced. What both have is the same; the block file counts.
 // (3) A block file that has grown over SEGMENT_BYTES_MAX is sealed before the next blocks are moved: its WAL is folded
-//     in, and it is never written again, but to put a block where it was damaged. One with chunks that no block names yet waits until they are named or gone.
+//     in, and it is never written again, but to put a block where it was damaged. One with chunks that no block names yet
+//     waits until they are named or gone. The next file is made under the write lock of the one that it follows, and is
+//     whole as soon as it has its name: whoever stores a chunk, in another thread, does not see two newest ones.
 // (4) Heights are gapless from 0 over all files, and from there through the journal.
 
 import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
+import { renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StorageError } from '../ledger/error.ts';
 import { hex } from '../ledger/bytes.ts';
 import { blockFile, blockFiles } from './data-directory.ts';
 import { syncFolder } from './durable-file.ts';
 import { Journal } from './journal.ts';
+import { guarded } from './reserved-file.ts';
 import { guard, openDatabase } from './sqlite.ts';
+import { removeDatabase } from './state-files.ts';
 import { UNNAMED_TABLE, hasUnnamed } from './unnamed-chunks.ts';
 import type { Keep } from './mend.ts';
 import type { Database, Statement } from './sqlite.ts';
@@ -471,30 +476,35 @@ export class BlockStore {
     if (last === undefined) throw new StorageError('damaged', `${this.#directory}: no block file`);
     const { database } = this.#segment(last);
     this.#segmentBytes ??= bytesUsed(database);
+    // A first look at the list, because folding costs a sync; the one that counts is under the lock.
     if (this.#segmentBytes <= this.#segmentBytesMax || this.#moved < last || hasUnnamed(database))
       return;
     this.#segmentBytes = bytesUsed(database);
-    if (this.#segmentBytes > this.#segmentBytesMax && this.#seal(last)) this.#make(this.#moved + 1);
+    if (this.#segmentBytes > this.#segmentBytesMax) this.#seal(last);
   }
 
-  /** @returns whether it is sealed: not while somebody reads or writes it */
-  #seal(firstHeight: number): boolean {
+  /** Ends the open file and begins the next, but not while somebody reads or writes it. */
+  #seal(firstHeight: number): void {
     const { database, path } = this.#segment(firstHeight);
-    const [folded] = guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)')) as {
-      busy: bigint;
-    }[];
-    if (folded!.busy !== 0n) return false;
+    const sealed = guard(path, () => {
+      const [folded] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: bigint }[];
+      if (folded!.busy !== 0n) return false;
+      const end = database.transaction(() => {
+        // A chunk may have been stored before the lock was taken.
+        if (hasUnnamed(database) || statSync(`${path}-wal`).size > 0) return false;
+        this.#make(this.#moved + 1);
+        return true;
+      });
+      return end.immediate();
+    });
+    if (!sealed) return;
     database.close();
     this.#open.delete(firstHeight);
-    return true;
   }
 
   #make(height: number): void {
-    const path = blockFile(this.#directory, height);
+    makeBlockFile(blockFile(this.#directory, height));
     this.#firstHeights.push(height);
-    const { database } = this.#segment(height);
-    guard(path, () => database.pragma('wal_checkpoint(TRUNCATE)'));
-    syncFolder(dirname(path));
     this.#segmentBytes = 0;
   }
 
@@ -507,7 +517,7 @@ export class BlockStore {
     segment = guard(path, () => {
       if (!database.readonly) {
         const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
-        // A file of before has no list: all its chunks stay.
+        // Files of before: one may have been left empty by a kill, others have no list, and all their chunks stay.
         database.exec(tables === 0n ? `BEGIN; ${BLOCK_TABLES} COMMIT` : UNNAMED_TABLE);
       }
       return {
@@ -522,6 +532,26 @@ export class BlockStore {
     this.#open.set(firstHeight, segment);
     return segment;
   }
+}
+
+/** Makes an empty block file; it has its name when it is on disk. */
+function makeBlockFile(path: string): void {
+  const draft = `${path}.new`;
+  // Of an attempt that was killed.
+  removeDatabase(draft);
+  const database = openDatabase(draft);
+  try {
+    guard(draft, () => {
+      database.exec(`BEGIN; ${BLOCK_TABLES} COMMIT`);
+      database.pragma('wal_checkpoint(TRUNCATE)');
+    });
+  } finally {
+    database.close();
+  }
+  guarded(path, () => {
+    renameSync(draft, path);
+    syncFolder(dirname(path));
+  });
 }
 
 function lazily<T>(make: () => T): () => T {

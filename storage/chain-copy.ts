@@ -106,9 +106,14 @@ export class ChainCheck {
     if (from > 0) this.#beginAfter(from - 1);
   }
 
-  /** Of the newest block checked; null before block 0. */
-  get hash(): Uint8Array | null {
-    return this.#parent?.hash ?? null;
+  /** The newest block checked; null before block 0. */
+  get newest(): Omit<SoundBlock, 'body'> | null {
+    return this.#parent;
+  }
+
+  /** The rules after the newest block checked; the same object as long as they are the same. */
+  get config(): EpochConfig {
+    return this.#config;
   }
 
   /** @throws StorageError damaged, naming the block */

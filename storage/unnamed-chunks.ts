@@ -6,7 +6,9 @@
 //
 // (1) What a block in the block files names is not in the list, and only what is in the list is ever removed.
 // (2) Equal chunks of two transactions are stored once: the chunk goes when all that stored it have dropped it.
-// (3) After a crash nobody holds a chunk: on a node alone those go that are listed and that no block in the journal
+// (3) A chunk is stored in the newest file, under its write lock, under which that file is sealed too: it is listed there
+//     before the file would be sealed, or goes into the next.
+// (4) After a crash nobody holds a chunk: on a node alone those go that are listed and that no block in the journal
 //     names. In a cluster they stay, held by whoever adopts them: this node may have voted for a block that names them.
 
 import { decodeBody } from '../ledger/encoding.ts';
@@ -54,9 +56,13 @@ export class UnnamedChunks {
     this.#directory = directory;
   }
 
+  get #newest(): number {
+    return blockFiles(this.#directory).at(-1) ?? 0;
+  }
+
   /** The newest block file: one that holds unnamed chunks is not sealed. */
   get #open(): OpenFile {
-    const firstHeight = blockFiles(this.#directory).at(-1) ?? 0;
+    const firstHeight = this.#newest;
     if (this.#file?.firstHeight === firstHeight) return this.#file;
     this.#file?.database.close();
     const path = blockFile(this.#directory, firstHeight);
@@ -80,8 +86,16 @@ export class UnnamedChunks {
 
   /** Runs `work` in a transaction of the open file. @throws StorageError */
   #change<T>(work: (file: OpenFile) => T): T {
-    const file = this.#open;
-    return guard(file.path, () => file.database.transaction(() => work(file)).immediate());
+    for (;;) {
+      const file = this.#open;
+      const { database, firstHeight, path } = file;
+      const change = database.transaction(() => {
+        // It may have been sealed before it was locked.
+        return this.#newest === firstHeight ? { result: work(file) } : null;
+      });
+      const done = guard(path, () => change.immediate());
+      if (done !== null) return done.result;
+    }
   }
 
   /** Whether any chunk is listed. */

@@ -4,51 +4,46 @@
 // files alone cannot show that the newest blocks were cut off, that the holder of the node's key has rewritten the
 // chain, or that another chain lies in its place. What was kept elsewhere can: a digest, the chain id, node keys.
 
-import { equal, hex } from '../ledger/bytes.ts';
+import { hex } from '../ledger/bytes.ts';
 import { signersOf } from '../ledger/checkpoint.ts';
 import { isOfLater } from '../ledger/certificate-check.ts';
 import type { Certificate } from '../ledger/vote.ts';
 import type { Header } from '../ledger/block.ts';
-import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { Crypto } from '../ledger/crypto.ts';
-import type { Member } from '../ledger/epoch.ts';
+import type { PinCheck } from './pins.ts';
 
-/** What whoever asks knows of the ledger, and the files must answer to. */
-export interface Pins {
-  readonly chainId?: Uint8Array;
-  /** Public keys: no other node may sign. */
-  readonly nodeKeys?: readonly Uint8Array[];
-}
-
-/** A ledger in which no damage was found. */
-export interface SoundLedger {
+/** A chain in which no damage was found. */
+export interface SoundChain {
   readonly crypto: Crypto;
-  /** Public keys of all members that there have been, in order. */
-  readonly nodeKeys: readonly Uint8Array[];
   /** Of the newest block. */
   readonly header: Header;
   readonly certificate: Certificate;
+  /** What it was found to agree with. */
+  readonly known: PinCheck;
+}
+
+/** The state of a ledger in which no damage was found. */
+export interface SoundState {
+  /** Of the newest block. */
+  readonly header: Header;
   /** Blocks applied by each state shard, and in the block index. */
   readonly shardHeights: readonly number[];
   readonly indexHeight: number;
-  /** A digest kept elsewhere; the chain was found to agree with it. */
-  readonly checkpoint: Checkpoint | null;
-  readonly pins: Pins;
-}
-
-/** The first member whose key was not pinned; null when there is none, or nothing was pinned. */
-export function unpinnedSigner(members: readonly Member[], { nodeKeys }: Pins): Uint8Array | null {
-  if (nodeKeys === undefined) return null;
-  const keys = members.map(({ publicKey }) => publicKey);
-  return keys.find((node) => !nodeKeys.some((key) => equal(key, node))) ?? null;
 }
 
 /** Sentences without full stop. */
-export function evidenceOf(ledger: SoundLedger): string[] {
-  return [...pinEvidence(ledger), ...heightEvidence(ledger), digestEvidence(ledger)];
+export function chainEvidence(chain: SoundChain): string[] {
+  const { header, certificate } = chain;
+  const sentences = [...pinEvidence(chain), digestEvidence(chain)];
+  if (isOfLater(certificate, header)) {
+    sentences.push(
+      `the newest blocks, up to ${header.height}, were confirmed by votes for a later block, which is not here: nobody vouches for them yet`,
+    );
+  }
+  return sentences;
 }
 
-function pinEvidence({ nodeKeys, header, pins }: SoundLedger): string[] {
+function pinEvidence({ header, known: { nodeKeys, pins } }: SoundChain): string[] {
   const keys = nodeKeys.map((key) => hex(key)).join(', ');
   const named = header.epoch === 0 ? 'that block 0 itself names' : 'that the chain itself names';
   return [
@@ -61,14 +56,9 @@ function pinEvidence({ nodeKeys, header, pins }: SoundLedger): string[] {
   ];
 }
 
-function heightEvidence(ledger: SoundLedger): string[] {
-  const { header, certificate, shardHeights, indexHeight } = ledger;
+/** Sentences without full stop. */
+export function stateEvidence({ header, shardHeights, indexHeight }: SoundState): string[] {
   const sentences: string[] = [];
-  if (isOfLater(certificate, header)) {
-    sentences.push(
-      `the newest blocks, up to ${header.height}, were confirmed by votes for a later block, which is not here: nobody vouches for them yet`,
-    );
-  }
   if (header.executed.height < header.height) {
     sentences.push(
       `no later header covers the results of blocks after ${header.executed.height} yet`,
@@ -92,7 +82,7 @@ function heightEvidence(ledger: SoundLedger): string[] {
   return sentences;
 }
 
-function digestEvidence({ crypto, nodeKeys, checkpoint, pins }: SoundLedger): string {
+function digestEvidence({ crypto, known: { nodeKeys, checkpoint, pins } }: SoundChain): string {
   if (checkpoint === null) {
     const unseen =
       pins.chainId === undefined

@@ -14,8 +14,7 @@ import { existsSync, mkdtempSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asParent, checkBlock, checkGenesis } from '../ledger/block-check.ts';
-import { parseCheckpoint } from '../ledger/checkpoint.ts';
-import { StorageError, isFormatError, isStorageError } from '../ledger/error.ts';
+import { isFormatError, isStorageError } from '../ledger/error.ts';
 import { HistoryTree } from '../ledger/history-tree.ts';
 import { chainIdOf, chunkHash, headerHash } from '../ledger/hash.ts';
 import { decodeBody, decodeGenesis, decodeHeader } from '../ledger/encoding.ts';
@@ -37,20 +36,20 @@ import {
 } from './data-directory.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import { shardSchema } from './names.ts';
+import { PinCheck } from './pins.ts';
 import { StateReader } from './snapshot.ts';
 import { shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { unnamedIn } from './unnamed-chunks.ts';
 import { chunksNamedBy } from '../ledger/chunks.ts';
-import { evidenceOf, unpinnedSigner } from './verify-evidence.ts';
+import { chainEvidence, stateEvidence } from './verify-evidence.ts';
 import { checkIntegrity, compareFile } from './verify-files.ts';
 import type { Catalog } from '../ledger/catalog.ts';
 import type { Bundle } from '../ledger/transaction.ts';
-import type { Checkpoint } from '../ledger/checkpoint.ts';
 import type { CheckedParent } from '../ledger/block-check.ts';
 import type { Executed, Genesis, Header } from '../ledger/block.ts';
 import type { DataDirectory } from './data-directory.ts';
-import type { Pins } from './verify-evidence.ts';
+import type { Pins } from './pins.ts';
 import type { Damage } from './verify-files.ts';
 
 export type { Damage } from './verify-files.ts';
@@ -63,8 +62,6 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions extends Pins {
-  /** A checkpoint note that was kept elsewhere. */
-  readonly digest?: string;
   /** Folder for the scratch state, as big as the live one; the system's folder for temporary files by default. */
   readonly scratch?: string;
   readonly onProgress?: (progress: VerifyProgress) => void;
@@ -108,8 +105,9 @@ export async function verifyLedger(
   options: VerifyOptions = {},
 ): Promise<VerifyResult> {
   const data = readDataDirectory(directory);
+  const known = new PinCheck(options);
   const scratch = mkdtempSync(join(options.scratch ?? tmpdir(), 'trustsql-verify-'));
-  const verification = new Verification(data, scratch, options);
+  const verification = new Verification(data, scratch, known, options.onProgress);
   try {
     await verification.run();
     return verification.result(null);
@@ -136,12 +134,12 @@ function damageIn(error: unknown, directory: string): Damage | null {
 
 class Verification {
   readonly #data: DataDirectory;
-  readonly #options: VerifyOptions;
   readonly #scratch: string;
+  readonly #known: PinCheck;
+  readonly #onProgress: VerifyOptions['onProgress'];
   #blocks: BlockStore | null = null;
   #live: StateReader | null = null;
   #executor: Executor | null = null;
-  #checkpoint: Checkpoint | null = null;
   /** Height of each state shard, by number. */
   #shardHeights: readonly number[] = [];
   #indexHeight = -1;
@@ -153,19 +151,24 @@ class Verification {
   #executed: Executed[] = [];
   /** Hashes in hexadecimal of the chunks that no block may name. */
   #unnamed: ReadonlySet<string> = new Set();
-  /** Public keys of all members that there have been. */
-  readonly #nodeKeys: Uint8Array[] = [];
   #evidence: readonly string[] = [];
 
-  constructor(data: DataDirectory, scratch: string, options: VerifyOptions) {
+  constructor(
+    data: DataDirectory,
+    scratch: string,
+    known: PinCheck,
+    onProgress: VerifyOptions['onProgress'],
+  ) {
     this.#data = data;
     this.#scratch = scratch;
-    this.#options = options;
+    this.#known = known;
+    this.#onProgress = onProgress;
   }
 
   async run(): Promise<void> {
-    this.#readDigest();
-    this.#checkChainId();
+    const { chainId, path } = this.#data;
+    const stranger = this.#known.chainFault(chainId);
+    if (stranger !== null) throw new Found({ file: markerFile(path), message: stranger });
     this.#checkPresent();
     this.#live = StateReader.open(this.#data.path);
     this.#shardHeights = this.#live.beginApart();
@@ -262,34 +265,12 @@ class Verification {
   }
 
   #progress(stage: VerifyProgress['stage'], done: number, total: number | null): void {
-    this.#options.onProgress?.({ stage, done, total });
+    this.#onProgress?.({ stage, done, total });
   }
 
   /** Lets signals and the progress line have their turn. */
   #breathe(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve));
-  }
-
-  #readDigest(): void {
-    const { digest } = this.#options;
-    if (digest === undefined) return;
-    try {
-      this.#checkpoint = parseCheckpoint(digest);
-    } catch (error) {
-      if (!isFormatError(error)) throw error;
-      throw new StorageError('io', `the digest cannot be read: ${error.message}`);
-    }
-    if (!equal(this.#checkpoint.chainId, this.#data.chainId)) {
-      throw new Found({ file: this.#data.path, message: 'the digest is of another chain' });
-    }
-  }
-
-  #checkChainId(): void {
-    const pinned = this.#options.chainId;
-    const { chainId, path } = this.#data;
-    if (pinned === undefined || equal(pinned, chainId)) return;
-    const message = `the chain is ${hex(chainId)}, not the one that was pinned: ${hex(pinned)}`;
-    throw new Found({ file: markerFile(path), message });
   }
 
   /** SQLite's own check of every file, and the chunks of large transactions. */
@@ -417,14 +398,9 @@ class Verification {
 
   /** Members that a block names. */
   #takeMembers(members: readonly Member[], height: number): void {
-    const foreign = unpinnedSigner(members, this.#options);
-    if (foreign !== null) {
-      const message = `node key ${hex(foreign)} of block ${height} is none of those that were pinned`;
-      throw new Found({ file: this.#blocks!.fileOf(height), message, height });
-    }
-    for (const { publicKey } of members) {
-      if (!this.#nodeKeys.some((key) => equal(key, publicKey))) this.#nodeKeys.push(publicKey);
-    }
+    const message = this.#known.membersFault(members, height);
+    if (message === null) return;
+    throw new Found({ file: this.#blocks!.fileOf(height), message, height });
   }
 
   #checkFirst(genesis: Genesis): CheckedParent {
@@ -510,11 +486,8 @@ class Verification {
     this.#height = height;
     this.#blockCount++;
     this.#transactions += transactionCount;
-    const checkpoint = this.#checkpoint;
-    if (checkpoint === null || checkpoint.size !== history.size) return;
-    if (!equal(checkpoint.root, history.root())) {
-      this.#refuse(height, 'the chain up to here is not the one that the digest speaks of');
-    }
+    const fault = this.#known.historyFault(history);
+    if (fault !== null) this.#refuse(height, fault);
   }
 
   /** After the execution of a block: compares where the live state stands, commits now and then. */
@@ -555,22 +528,16 @@ class Verification {
   }
 
   #conclude({ header, certificate }: CheckedParent): void {
-    const checkpoint = this.#checkpoint;
-    if (checkpoint !== null && checkpoint.size > header.height + 1) {
-      const message = `the digest speaks of ${checkpoint.size} blocks, and only ${header.height + 1} are here`;
+    const message = this.#known.endFault(header.height);
+    if (message !== null) {
       const file = this.#blocks!.fileOf(header.height);
       throw new Found({ file, message, height: header.height + 1 });
     }
-    this.#evidence = evidenceOf({
-      crypto: nativeCrypto,
-      nodeKeys: this.#nodeKeys,
-      header,
-      certificate,
-      shardHeights: this.#shardHeights,
-      indexHeight: this.#indexHeight,
-      checkpoint,
-      pins: this.#options,
-    });
+    const shardHeights = this.#shardHeights;
+    this.#evidence = [
+      ...chainEvidence({ crypto: nativeCrypto, header, certificate, known: this.#known }),
+      ...stateEvidence({ header, shardHeights, indexHeight: this.#indexHeight }),
+    ];
   }
 
   #decode<T>(height: number, decode: () => T): T {

@@ -2,34 +2,66 @@
 //
 // Nothing is executed: that the results are those of the chain is proved by whoever restores.
 
-import { join } from 'node:path';
 import type { Crypto } from '../../ledger/crypto.ts';
 import { fromHex, hex } from '../../ledger/bytes.ts';
+import type { EpochConfig } from '../../ledger/epoch.ts';
 import { StorageError } from '../../ledger/error.ts';
+import { HistoryTree } from '../../ledger/history-tree.ts';
 import { ChainCheck, CopiedChain } from '../../storage/chain-copy.ts';
+import { PinCheck } from '../../storage/pins.ts';
+import type { Pins } from '../../storage/pins.ts';
+import { chainEvidence } from '../../storage/verify-evidence.ts';
 import { BackupDirectory, bytesOf } from './directory.ts';
 import type { OnProgress } from './make.ts';
 import type { Manifest } from './manifest.ts';
 
 const MIB = 1024 * 1024;
 
+export interface CheckedBackup extends Manifest {
+  /** What the verdict stands on, and what it cannot see; sentences. */
+  readonly evidence: readonly string[];
+}
+
+export interface CheckOptions {
+  readonly from: string;
+  /** What is known of the ledger from elsewhere. */
+  readonly pins: Pins;
+  readonly crypto: Crypto;
+  readonly onProgress: OnProgress;
+}
+
 /** @throws StorageError foreign: no backup; damaged: names the file or block; io */
-export function checkBackup(from: string, crypto: Crypto, onProgress: OnProgress): Manifest {
+export function checkBackup({ from, pins, crypto, onProgress }: CheckOptions): CheckedBackup {
   const directory = new BackupDirectory(from);
   const manifest = directory.read();
+  const known = new PinCheck(pins);
+  refuse(directory.manifestFile, known.chainFault(fromHex(manifest.chainId)));
   checkFiles(directory, manifest, onProgress);
   const chain = chainOf(directory, manifest);
   try {
     const check = new ChainCheck(crypto, fromHex(manifest.chainId), chain, 0);
+    const history = new HistoryTree(crypto);
+    let config: EpochConfig | null = null;
     for (let height = 0; height <= manifest.height; height++) {
       for (const hash of check.next().chunks) check.chunk(hash);
+      history.append(check.newest!.hash);
+      const file = chain.fileOf(height);
+      refuse(file, known.historyFault(history));
+      if (check.config !== config) refuse(file, known.membersFault(check.config.members, height));
+      ({ config } = check);
       onProgress('blocks', height + 1, manifest.height + 1);
     }
-    checkEnd(directory, manifest, check.hash);
-    return manifest;
+    checkEnd(directory, manifest, check);
+    refuse(directory.manifestFile, known.endFault(manifest.height));
+    const { header, certificate } = check.newest!;
+    return { ...manifest, evidence: chainEvidence({ crypto, header, certificate, known }) };
   } finally {
     chain.close();
   }
+}
+
+function refuse(file: string, fault: string | null): void {
+  if (fault !== null) throw new StorageError('damaged', `${file}: ${fault}`);
 }
 
 /** Each file that a backup consists of is as it was written. @throws StorageError damaged */
@@ -54,13 +86,12 @@ export function chainOf(directory: BackupDirectory, { blocks }: Manifest): Copie
   return new CopiedChain(blocks.map((file) => ({ ...file, path: directory.fileOf(file) })));
 }
 
-/** @param hash  of the header of the newest block. @throws StorageError damaged when the list names another one */
+/** @param check  of all blocks. @throws StorageError damaged when the list names another newest one */
 export function checkEnd(
-  { path }: BackupDirectory,
+  { manifestFile }: BackupDirectory,
   { height, headerHash }: Manifest,
-  hash: Uint8Array | null,
+  check: ChainCheck,
 ): void {
-  if (hash !== null && hex(hash) === headerHash) return;
-  const file = join(path, 'backup.json');
-  throw new StorageError('damaged', `${file}: block ${height} is another one than it says`);
+  if (hex(check.newest!.hash) === headerHash) return;
+  refuse(manifestFile, `block ${height} is another one than it says`);
 }

@@ -142,12 +142,12 @@ function restoreBlocks(
     next = copyBlocks(path, check, { from: next, to: height, bytesMax, onBlock }) + 1;
     onDisk(path, () => sync(path));
   }
-  const hash = check.hash!;
+  const { hash } = check.newest!;
   for (let at = height + 1; at <= manifest.height; at++) {
     check.next();
     onBlock(at);
   }
-  checkEnd(directory, manifest, check.hash);
+  checkEnd(directory, manifest, check);
   onDisk(data, () => syncFolder(join(data, 'chain')));
   return hash;
 }

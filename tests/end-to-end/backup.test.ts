@@ -138,6 +138,8 @@ test(
     }
     expect(second.made!.height).toBeGreaterThan(first.made!.height);
     expect(second.made!.added).toBe(second.made!.height - first.made!.height);
+    const digest = path.join(node.directory, 'digest');
+    await command('digest', '--data', node.data, '--url', await node.adminUrl(), '-o', digest);
     const last = await backUp(node, to);
     expect(chunksIn(to)).toBeGreaterThan(1);
     const source = await paidIds(node);
@@ -182,6 +184,7 @@ test(
 
     const again = await trustsql('restore', '--from', to, ...part.node.flags);
     expect([again.code, again.stderr]).toEqual([3, expect.stringContaining('not empty')]);
+    await pinnedBackup(node, to, digest);
     await damagedBackup(node, to);
   },
   TIMEOUT_MS,
@@ -208,6 +211,27 @@ async function killedBackups(node: NodeProcess, to: string, load: Load): Promise
 async function begun(folder: string, child: { readonly exitCode: number | null }): Promise<void> {
   const listed = readdirSync(folder).length;
   while (child.exitCode === null && readdirSync(folder).length === listed) await delay(2);
+}
+
+/** Holds a backup against what was noted down at the node. */
+async function pinnedBackup(node: NodeProcess, to: string, digest: string): Promise<void> {
+  const { chainId, evidence } = JSON.parse(
+    await command('backup', 'check', '--from', to, '--json', '--digest', digest),
+  ) as { readonly chainId: string; readonly evidence: readonly string[] };
+  expect(evidence.join()).toMatch(/the outside digest of \d+ blocks .* matches/);
+  const sound = await trustsql('backup', 'check', '--from', to, '--chain-id', chainId);
+  expect(sound).toMatchObject({ code: 0, stdout: expect.stringContaining('pinned from outside') });
+  const foreign = ['--chain-id', chainId, '--node-key', '0'.repeat(64)];
+  expect(await trustsql('backup', 'check', '--from', to, ...foreign)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('none of those that were pinned'),
+  });
+  const early = path.join(node.directory, 'early');
+  await command('backup', '--data', path.join(node.directory, 'part'), '--to', early);
+  expect(await trustsql('backup', 'check', '--from', early, '--digest', digest)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('the digest speaks of'),
+  });
 }
 
 /** Changes a byte of each file, and of the list. */

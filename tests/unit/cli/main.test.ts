@@ -84,6 +84,8 @@ describe('mistakes', () => {
     [['backup', '--data', 'nowhere', '--to', 'backup'], 3, 'nowhere: no ledger here'],
     [['backup', 'check', '--from', 'nowhere'], 3, 'nowhere: no backup here'],
     [['backup', 'check'], 2, "required option '--from <directory>' not specified"],
+    [['backup', 'check', '--from', 'x', '--chain-id', 'ab'], 2, '--chain-id: ab is not 64'],
+    [['backup', 'check', '--from', 'x', '--digest', 'nowhere'], 3, 'nowhere: no such file'],
     [['restore', '--data', 'nowhere'], 2, "required option '--from <directory>' not specified"],
     [['restore', '--from', 'nowhere', '--data', 'x'], 3, 'nowhere: no backup here'],
     [['restore', '--from', 'x', '--height', '-1'], 2, '-1 is not the height of a block'],

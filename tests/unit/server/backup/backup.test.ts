@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Keyring } from '../../../../identity/keyring.ts';
 import { makeNodeKey, nodeKeyFile } from '../../../../identity/node-key.ts';
 import { checkBackup } from '../../../../server/backup/check.ts';
+import type { CheckedBackup } from '../../../../server/backup/check.ts';
 import { makeBackup, missingIn } from '../../../../server/backup/make.ts';
 import type { MadeBackup } from '../../../../server/backup/make.ts';
 import type { BackupBlocks } from '../../../../server/backup/manifest.ts';
@@ -17,11 +18,13 @@ import { systemClock } from '../../../../server/clock.ts';
 import { readConfig } from '../../../../server/config.ts';
 import { initialise } from '../../../../server/initialise.ts';
 import { hex } from '../../../../ledger/bytes.ts';
+import { makeCheckpoint } from '../../../../ledger/checkpoint.ts';
 import { headerHash } from '../../../../ledger/hash.ts';
 import { blockFiles, journalFile } from '../../../../storage/data-directory.ts';
+import type { Pins } from '../../../../storage/pins.ts';
 import { StateReader } from '../../../../storage/snapshot.ts';
 import { verifyLedger } from '../../../../storage/verify.ts';
-import { TestLedger, crypto, genesis } from '../../storage/ledger-fixture.ts';
+import { NODE_SEED, TestLedger, crypto, genesis } from '../../storage/ledger-fixture.ts';
 import { insertNote, makeNotes, openNotes } from '../../storage/notes-fixture.ts';
 
 const BYTES_MAX = 32 * 1024;
@@ -59,6 +62,10 @@ function write(blocks: number, into = ledger): void {
 
 function backUp(data = ledger.directory): MadeBackup {
   return makeBackup({ data, to, crypto, clock: systemClock, onProgress, bytesMax: BYTES_MAX });
+}
+
+function check(pins: Pins = {}): CheckedBackup {
+  return checkBackup({ from: to, pins, crypto, onProgress });
 }
 
 function restore(name: string, height: number | null = null): Restored & { data: string } {
@@ -104,7 +111,7 @@ test('takes what the journal holds beside the writer, and is brought up to date'
   expect(readdirSync(path.join(to, 'files')).sort()).toEqual(listed.sort());
 
   expect(backUp()).toMatchObject({ height: 120, added: 0, blocks: second.blocks });
-  expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 120 });
+  expect(check()).toMatchObject({ height: 120 });
 });
 
 test('goes up to the block that was the newest when it began, whatever the writer does meanwhile', () => {
@@ -117,7 +124,7 @@ test('goes up to the block that was the newest when it began, whatever the write
   const options = { data: ledger.directory, to, crypto, clock: systemClock };
   const made = makeBackup({ ...options, onProgress: onEach, bytesMax: BYTES_MAX });
   expect(made).toMatchObject({ height: 60, added: 61 });
-  expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 60 });
+  expect(check()).toMatchObject({ height: 60 });
   expect(ledger.writer.tip.height).toBe(210);
   expect(backUp()).toMatchObject({ height: 210, added: 150 });
   expect(restore('after').headerHash).toBe(hex(ledger.writer.tip.hash));
@@ -164,14 +171,14 @@ test('each changed or missing file is named, and made anew by the next backup', 
       const changed = Buffer.from(content);
       changed[at]! ^= 1;
       writeFileSync(file, changed);
-      expect(() => checkBackup(to, crypto, onProgress)).toThrow(`${file}: was changed`);
+      expect(() => check()).toThrow(`${file}: was changed`);
       expect(() => restore('damaged')).toThrow(`${file}: was changed`);
       expect(existsSync(path.join(folder, 'damaged'))).toBe(false);
     }
     appendFileSync(file, 'x');
-    expect(() => checkBackup(to, crypto, onProgress)).toThrow(`${file}: has ${bytes + 1} bytes`);
+    expect(() => check()).toThrow(`${file}: has ${bytes + 1} bytes`);
     rmSync(file);
-    expect(() => checkBackup(to, crypto, onProgress)).toThrow(`${file}: the file is missing`);
+    expect(() => check()).toThrow(`${file}: the file is missing`);
     writeFileSync(file, content);
   }
   const [, second] = made.blocks;
@@ -180,7 +187,43 @@ test('each changed or missing file is named, and made anew by the next backup', 
   const repaired = backUp();
   expect(repaired.replaced).toEqual([`${file}: has 0 bytes instead of ${second!.bytes}`]);
   expect(repaired).toMatchObject({ height: 60, added: second!.to - second!.from + 1 });
-  expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 60 });
+  expect(check()).toMatchObject({ height: 60 });
+});
+
+test('what is known from elsewhere must be in it, and is named as evidence', () => {
+  write(30);
+  const { chainId } = ledger.writer.data;
+  const digestNow = (): string =>
+    makeCheckpoint(crypto, chainId, notes + 1, ledger.writer.history.root(), NODE_SEED);
+  const digest = digestNow();
+  write(30);
+  const made = backUp();
+  const nodeKey = crypto.publicKeyOf(NODE_SEED);
+  const other = new Uint8Array(32).fill(9);
+
+  expect(check().evidence.join()).toMatch(/directory itself names.*no outside digest/);
+  expect(check({ chainId, nodeKeys: [other, nodeKey], digest }).evidence).toEqual([
+    `the chain id was pinned from outside: ${hex(chainId)}`,
+    `the blocks are signed by node keys that were pinned from outside: ${hex(nodeKey)}`,
+    `the outside digest of 31 blocks (signed by ${hex(nodeKey)}) matches: nothing up to block 30 was cut off or rewritten`,
+  ]);
+
+  const list = path.join(to, 'backup.json');
+  const first = path.join(to, 'files', made.blocks[0]!.name);
+  const message = `the chain is ${hex(chainId)}, not the one that was pinned: ${hex(other)}`;
+  expect(() => check({ chainId: other })).toThrow(`${list}: ${message}`);
+  const unpinned = `node key ${hex(nodeKey)} of block 0 is none of those that were pinned`;
+  expect(() => check({ nodeKeys: [other] })).toThrow(`${first}: ${unpinned}`);
+  const forged = makeCheckpoint(crypto, chainId, 31, other, NODE_SEED);
+  expect(() => check({ digest: forged })).toThrow('not the one that the digest speaks of');
+  const elsewhere = makeCheckpoint(crypto, other, 31, other, NODE_SEED);
+  expect(() => check({ digest: elsewhere })).toThrow(`${list}: the digest is of another chain`);
+  write(1);
+  const later = digestNow();
+  expect(() => check({ digest: later })).toThrow(
+    `${list}: the digest speaks of 62 blocks, and only 61 are here`,
+  );
+  expect(() => check({ digest: 'x' })).toThrow('the digest cannot be read');
 });
 
 test('a backup that was interrupted leaves the one before, and goes with the next', () => {
@@ -190,7 +233,7 @@ test('a backup that was interrupted leaves the one before, and goes with the nex
     writeFileSync(path.join(to, 'files', name), 'half');
   }
   writeFileSync(path.join(to, 'backup.json.new'), '{');
-  expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 30 });
+  expect(check()).toMatchObject({ height: 30 });
   expect(rowsIn(restore('before').data)).toBe(30);
   write(10);
   expect(backUp()).toMatchObject({ height: 40, added: 10 });
@@ -230,7 +273,7 @@ test('a ledger that is damaged is not backed up, and the backup stays as it was'
   damaged[bytes.indexOf('note 32')]! ^= 1;
   writeFileSync(file, damaged);
   expect(() => backUp()).toThrow('block 32 is missing or was changed');
-  expect(checkBackup(to, crypto, onProgress)).toMatchObject({ height: 30 });
+  expect(check()).toMatchObject({ height: 30 });
   writeFileSync(file, bytes);
   expect(backUp()).toMatchObject({ height: 33 });
 });
