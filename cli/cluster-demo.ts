@@ -14,7 +14,8 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../server/clock.ts';
 import { CONFIG_FILE } from '../server/config.ts';
 import type { Config } from '../server/config.ts';
-import { makeLocalCluster } from '../server/founding/local.ts';
+import { requireFreePorts } from '../server/free-ports.ts';
+import { checkPlan, makeLocalCluster } from '../server/founding/local.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { clusterText } from './cluster.ts';
 import type { InitFlags } from './cluster.ts';
@@ -35,13 +36,16 @@ const ERASE_LINE = '\r\x1b[K';
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 const STATE = `
-  SELECT c.mode, c.epoch, c.term, n.member, c.height
-  FROM ledger.consensus c LEFT JOIN ledger.nodes n ON n.public_key = c.leader`;
+  SELECT c.mode, c.epoch, c.term, c.height, c.leader, n.public_key
+  FROM ledger.consensus c CROSS JOIN ledger.nodes n WHERE n.this_node`;
 
-/** Resolves when all nodes have stopped. @throws CommandError 3 when all have ended by themselves */
+/** Resolves when all nodes have stopped. @throws CommandError 3 when all have ended by themselves; of the ports of a new cluster */
 export async function runClusterDemo(config: Config, flags: InitFlags): Promise<void> {
   const folder = config.data;
-  if (!existsSync(join(folder, 'genesis.json'))) makeCluster(config, flags);
+  if (existsSync(join(folder, 'genesis.json'))) {
+    const kept = 'options but --data are for a new one';
+    process.stdout.write(`The cluster in ${folder} goes on as it was made: ${kept}.\n`);
+  } else await makeCluster(config, flags);
   const stop = new AbortController();
   const nodes = foldersOf(folder).map((data) => new DemoNode(data, stop.signal));
   const killAll = (): void => nodes.forEach((node) => node.stop());
@@ -64,8 +68,19 @@ export async function runClusterDemo(config: Config, flags: InitFlags): Promise<
   process.stdout.write(`All nodes have stopped. The ledger is in ${folder}.\n`);
 }
 
-function makeCluster(config: Config, { nodes, ...rest }: InitFlags): void {
+async function makeCluster(config: Config, { nodes, ...rest }: InitFlags): Promise<void> {
   const options = { ...rest, nodes: Number(nodes) };
+  checkPlan(config, options);
+  const places = Array.from({ length: options.nodes }, (_, index) => index);
+  // The addresses of its nodes are in block 0: once it is made, another port is of no help.
+  await requireFreePorts(
+    config.host,
+    places.map((place) => config.port + place),
+  );
+  await requireFreePorts(
+    config.peerHost,
+    places.map((place) => config.peerPort + place),
+  );
   const made = makeLocalCluster(config, nativeCrypto, systemClock, options);
   process.stdout.write(`A new cluster is in ${config.data}.\n${clusterText(made)}`);
 }
@@ -204,12 +219,14 @@ class DemoNode {
   }
 }
 
-function viewOf([mode, epoch, term, member, height]: readonly (string | null)[]): NodeView {
+function viewOf(row: readonly (string | null)[]): NodeView {
+  const [mode, epoch, term, height, leader, key] = row;
   return {
+    key: key!,
     mode: mode!,
     epoch: Number(epoch),
     term: Number(term),
-    leader: member === null || member === undefined ? null : Number(member),
+    leader: leader ?? null,
     height: Number(height),
   };
 }

@@ -4,11 +4,13 @@
 
 /** What a node has answered. */
 export interface NodeView {
+  /** Its own. */
+  readonly key: string;
   readonly mode: string;
   readonly epoch: number;
   readonly term: number;
-  /** Place of the leader among the members, from 0; null while no leader has opened the term. */
-  readonly leader: number | null;
+  /** Its key; null while no leader has opened the term. */
+  readonly leader: string | null;
   readonly height: number;
 }
 
@@ -24,7 +26,9 @@ export function stateLine(nodes: readonly NodeState[]): string {
   const each = nodes.map((node, place) => {
     const name = `node ${place + 1}`;
     if (node.kind !== 'up') return `${name}: ${node.kind}`;
-    return `${name}: block ${node.view.height}${newest?.leader === place ? ', leads' : ''}`;
+    const { key, height } = node.view;
+    // By its key: members change, and the nodes here keep their numbers.
+    return `${name}: block ${height}${newest?.leader === key ? ', leads' : ''}`;
   });
   return [term, ...each].join(' | ');
 }

@@ -95,6 +95,7 @@ export function runNodeAdd(
     if (has(rules.members, newcomer)) {
       throw new CommandError(EXIT.usage, 'this node is a member already');
     }
+    checkAddress(rules, newcomer);
     const voting =
       flags.observer === true
         ? null
@@ -154,10 +155,21 @@ export function runNodeMove(node: string, address: string, flags: ChangeFlags): 
   return onNode(flags, async (connection) => {
     const state = await stateOf(connection);
     const { publicKey } = listedAs(state.rules, node).member;
+    checkAddress(state.rules, { publicKey, address });
     const rules = withNode(state.rules, publicKey, { address });
     if (flags.plan === true) return showPlans([planned(state, rules)], flags);
     showSteps([await carryOut(connection, state, rules, flags)], flags);
   });
+}
+
+/** Two nodes at one address: one of them would be waited for in vain. @throws CommandError 2 */
+function checkAddress({ members, observers }: Rules, node: Member): void {
+  const tenant = [...members, ...observers].find(
+    (each) => each.address === node.address && !isSame(each, node),
+  );
+  if (tenant === undefined) return;
+  const key = hex(tenant.publicKey);
+  throw new CommandError(EXIT.usage, `${node.address} is the address of node ${key}`);
 }
 
 /** Makes a node an observer, waits until it has the blocks, then gives it its vote; what is done already is left out. */

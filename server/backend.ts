@@ -81,6 +81,7 @@ export class NodeBackend implements Backend {
     for (const [name, value] of defaults) settings.setDefault(name, value);
     settings.setFixed('session_authorization', role.name);
     settings.setFixed('is_superuser', role.superuser ? 'on' : 'off');
+    settings.setFixed('in_hot_standby', () => (services.isReadOnly() ? 'on' : 'off'));
     applyStartup(settings, startup);
     opened = true;
     settings.reportAll();

@@ -11,7 +11,7 @@ import { verifierOfPassword } from '../identity/password.ts';
 import type { Catalog, Role } from '../ledger/catalog.ts';
 import { encodeCertificate } from '../ledger/encoding-vote.ts';
 import { isSqlError, SqlError } from '../ledger/error.ts';
-import { ordersAlone } from '../ledger/epoch.ts';
+import { isListed, ordersAlone } from '../ledger/epoch.ts';
 import type { HistoryTree } from '../ledger/history-tree.ts';
 import type { Operation } from '../ledger/operation.ts';
 import { stampOf } from '../ledger/operation.ts';
@@ -335,6 +335,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       await ordering.caughtUp();
       await following;
     },
+    isReadOnly: () => !isListed(ordering.state().config, secrets.nodeKey.publicKey),
     admit: () => repair?.admit(),
     putChunk: (bytes) => ordering.putChunk(bytes),
     dropChunks: (hashes) => ordering.dropChunks(hashes),

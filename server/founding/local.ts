@@ -104,7 +104,8 @@ export function makeLocalCluster(
   const hosts = nodes.map(({ port }) => `${hostOf(config)}:${port}`).join(',');
   const mode = config.tls ? 'require' : 'disable';
   const adminUrlFile = join(folder, 'admin.url');
-  const url = `postgresql://${ADMIN}:${password}@${hosts}/${database}?sslmode=${mode}`;
+  // A node that has been taken out of the cluster still answers: it is passed over.
+  const url = `postgresql://${ADMIN}:${password}@${hosts}/${database}?sslmode=${mode}&target_session_attrs=read-write`;
   writeSecret(adminUrlFile, `${url}\n`);
   return { ...made, nodes, adminUrlFile };
 }
@@ -136,8 +137,8 @@ function makeAllSecrets(
   }
 }
 
-/** @throws ConfigError */
-function checkPlan(
+/** @throws ConfigError for a number of nodes or ports that cannot be */
+export function checkPlan(
   { port, peerPort }: Config,
   { nodes, database }: { readonly nodes: number; readonly database: string },
 ): void {

@@ -391,7 +391,7 @@ export class PeerNetwork {
         failed: (by, code, reason) => {
           if (code !== CLOSE.duplicate && code !== CLOSE.stopping)
             this.#refused(end.address, reason, by);
-          this.#failed(end.expected, `${end.address}: ${reason}`);
+          this.#failed(end.expected, `${end.address}: ${reason}`, code === CLOSE.duplicate);
           end.failed();
         },
       },
@@ -486,9 +486,10 @@ export class PeerNetwork {
     else peer.dialer.wake();
   }
 
-  #failed(expected: string | null, reason: string): void {
+  /** @param connected  there is another connection: no error that an operator should look for */
+  #failed(expected: string | null, reason: string, connected = false): void {
     const peer = expected === null ? undefined : this.#peers.get(expected);
-    if (peer !== undefined) peer.lastError = reason;
+    if (peer !== undefined && !connected) peer.lastError = reason;
     this.#options.log.debug('peer not reached', { peer: expected, reason });
   }
 

@@ -51,6 +51,8 @@ export interface NodeServices {
   agreed: Consensus['agreed'];
   /** Resolves when this node, its catalog too, has everything that was confirmed anywhere before the call. */
   caughtUp: Consensus['caughtUp'];
+  /** Whether this node has no part in the ledger: it can be read, and refuses writes with 25006. */
+  isReadOnly(): boolean;
   /** Called before a statement runs. @throws SqlError 57P03 while the node must not answer */
   admit(): void;
   /** Makes a chunk of operations durable before the transaction that names it; returns its hash. */

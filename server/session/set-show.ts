@@ -178,6 +178,7 @@ export function shown(session: SessionContext, name: string): string {
     case 'transaction_isolation':
       return transaction?.isolationName ?? settings.get('default_transaction_isolation');
     case 'transaction_read_only':
+      if (session.services.isReadOnly()) return 'on';
       return transaction === null
         ? settings.get('default_transaction_read_only')
         : transaction.readOnly

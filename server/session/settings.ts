@@ -271,8 +271,9 @@ export class Settings {
     if (known !== undefined) return known;
     const value = this.tryGet(name);
     if (value === undefined) throw unknownSetting(name);
-    // Only its own name: a name can be written in any number of ways.
-    if (keyOf(name) === name) this.#known.set(name, value);
+    // Only its own name: a name can be written in any number of ways. What a function says may be another the next time.
+    const isKept = keyOf(name) === name && typeof this.#fixed.get(name) !== 'function';
+    if (isKept) this.#known.set(name, value);
     return value;
   }
 

@@ -4,7 +4,8 @@ import { expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
@@ -17,12 +18,14 @@ const NODES = [1, 2, 3, 4];
 
 class Running {
   readonly child: ChildProcess;
+  readonly closed: Promise<unknown>;
   output = '';
 
   constructor(...parameters: string[]) {
     this.child = spawn(process.execPath, [path.join(PROJECT, 'cli/main.ts'), ...parameters], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.closed = once(this.child, 'close');
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => (this.output += text));
     }
@@ -56,6 +59,30 @@ function isThere(pid: number): boolean {
     return false;
   }
 }
+
+test('makes nothing where its ports are in use', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'trustsql-demo-'));
+  const folder = path.join(directory, 'cluster');
+  const port = await freePorts(8);
+  const other = createServer().listen(port + 1, '127.0.0.1');
+  await once(other, 'listening');
+  const ports = ['--port', String(port), '--peer-port', String(port + 4)];
+  const keys = ['--key-file', path.join(directory, 'master.key')];
+  const demo = new Running('cluster', 'demo', '--data', folder, ...ports, ...keys);
+  try {
+    await demo.says(/127\.0\.0\.1:\d+: the port is in use by another program/);
+    await demo.closed;
+    expect([demo.child.exitCode, demo.output]).toEqual([
+      3,
+      expect.stringContaining(`:${port + 1}: `),
+    ]);
+    expect(await readdir(directory)).toEqual([]);
+  } finally {
+    await demo.stop();
+    other.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
 
 test(
   'is a cluster that outlives a node, and leaves no process behind',

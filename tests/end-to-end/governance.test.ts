@@ -5,11 +5,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClusterProcess, query } from './cluster-process.ts';
 import { CrashWorkload, seeded } from './crash-workload.ts';
-import { trustsql } from './process.ts';
+import { findProgram, run, trustsql } from './process.ts';
 import type { Finished, NodeProcess } from './process.ts';
 
 const SEED = 20_261_130;
 const CLIENTS = 4;
+
+const psql = findProgram('psql');
 
 /** What `ledger.rules()` says. */
 interface Rules {
@@ -63,6 +65,24 @@ function atHeight(node: NodeProcess, place: string, height: number): Promise<voi
     const seen = nodes.find(({ key }) => place.startsWith(key));
     return (seen?.height ?? -1) >= height;
   });
+}
+
+/** By what a client tells a node that can be written to from one that cannot. */
+async function standbySigns(node: NodeProcess): Promise<unknown[]> {
+  const settings = ['in_hot_standby', 'transaction_read_only'];
+  const rows = await Promise.all(settings.map((name) => query(node, `SHOW ${name}`)));
+  return rows.map(([row], place) => row![settings[place]!]);
+}
+
+/** The member that psql connects to when it is given two nodes and wants to write. */
+async function writableOf(one: NodeProcess, other: NodeProcess): Promise<string> {
+  const url = (await one.clearUrl()).replace(
+    `:${one.port}/`,
+    `:${one.port},127.0.0.1:${other.port}/`,
+  );
+  const text = 'SELECT member FROM ledger.nodes WHERE this_node';
+  const session = `${url}?target_session_attrs=read-write`;
+  return (await run(psql!, ['-AtX', session, '-c', text])).stdout.trim();
 }
 
 /** Waits until the role of a node's `admin.url` is known there. */
@@ -153,6 +173,9 @@ describe('the rules of a cluster', () => {
     await expect(query(last, 'CREATE TABLE late (id int)')).rejects.toMatchObject({
       code: '25006',
     });
+    expect(await standbySigns(last)).toEqual(['on', 'on']);
+    expect(await standbySigns(first)).toEqual(['off', 'off']);
+    if (psql !== undefined) expect(await writableOf(last, first)).toBe('0');
     await query(first, 'CREATE TABLE after_all (id int PRIMARY KEY)');
     const height = await cluster.agreed([first, second, third]);
     await atHeight(first, fifth.place, height);
@@ -182,6 +205,11 @@ describe('the rules of a cluster', () => {
     await using cluster = await ClusterProcess.start(2, 'adaptive');
     const [first, second] = cluster.nodes as [NodeProcess, NodeProcess];
     const file = path.join(cluster.directory, 'change.json');
+    // A node that could never be reached is not waited for.
+    const taken = (await rulesAt(first)).nodes[1]!.key;
+    const { members } = (await rulesAt(first)).rules as { members: { address: string }[] };
+    const added = await ask(first, 'node', 'add', `${'ab'.repeat(32)}@${members[1]!.address}`);
+    expect([added.code, added.stderr]).toEqual([2, expect.stringContaining(`of node ${taken}`)]);
     const written = await ask(first, 'config', 'set', 'complaints_threshold=9', '--out', file);
     expect([written.code, written.stderr]).toEqual([0, '']);
     const change = JSON.parse(await readFile(file, 'utf8')) as {

@@ -95,7 +95,11 @@ describe('an error', () => {
     [new ConfigError('unknown option --x'), 2, 'unknown option --x'],
     [new StorageError('locked', 'data: in use'), 3, 'data: in use'],
     [new SqlError('42P01', 'no such table'), 1, '42P01: no such table'],
-    [inUse, 3, '::1:5: the port is in use by another program; choose another with --port'],
+    [
+      inUse,
+      3,
+      '::1:5: the port is in use by another program; choose another with --port or --peer-port',
+    ],
   ])('%s ends with its code and one sentence', (error, exitCode, text) => {
     expect(explain(error)).toEqual({ exitCode, text });
   });

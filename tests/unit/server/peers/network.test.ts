@@ -93,6 +93,9 @@ describe('one connection for each pair', () => {
         const roles = [a, b].map((node) => node.network.peers()[0]!.role);
         return roles.includes('initiator') && roles.includes('acceptor');
       });
+      // A sound pair shows no error for the connection that went.
+      const errors = [a, b].map((node) => node.network.peers()[0]!.lastError ?? '');
+      expect(errors.filter((error) => error.includes('there is a connection'))).toEqual([]);
       const logged = [...a.logged, ...b.logged].map(({ reason }) => String(reason));
       if (logged.some((reason) => /connection/.test(reason))) collisions++;
       await stopNodes();
