@@ -537,6 +537,9 @@ const READERS: Readonly<Record<string, Reader>> = {
   VAR: readVar,
   CONST: readConstant,
   PARAM: readParameter,
+  CURRENTOFEXPR: () => {
+    throw unsupported('WHERE CURRENT OF', 'Name the row by its key.');
+  },
   FUNCEXPR: readFunction,
   OPEXPR: readOperator,
   BOOLEXPR: readBoolean,

@@ -103,6 +103,11 @@ const FUNCTIONS: Readonly<Record<string, SessionFunction>> = {
   },
   pg_current_xact_id_if_assigned: () => null,
 
+  pg_notify: () => {
+    throw new SqlError(SQLSTATE.featureNotSupported, 'pg_notify is not supported', {
+      hint: 'Poll ledger.transactions instead.',
+    });
+  },
   pg_sleep: (session, [seconds]) => sleep(session, Number(seconds) * 1_000),
   pg_sleep_for: (session, [interval]) => {
     const micros = intervalSpan(decodeInterval(interval as Uint8Array));

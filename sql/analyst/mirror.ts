@@ -247,7 +247,7 @@ export class Mirror {
     });
   }
 
-  /** Ledger id of a relation by name. */
+  /** Ledger id of a relation by name; 0 when it is one that the catalog does not hold. */
   relationId(schema: string | undefined, name: string, context: AnalysisContext): number {
     return this.#within(context, ({ names }) =>
       relationByName(this.#postgres, names, schema, name),
