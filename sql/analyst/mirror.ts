@@ -83,6 +83,8 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'trustsql.cursors',
   'trustsql.sessions',
   'trustsql.pid',
+  'trustsql.client_addr',
+  'trustsql.client_port',
 ]);
 
 export class Mirror {
