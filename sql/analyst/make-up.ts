@@ -31,7 +31,8 @@ const CATALOGS_OF_15 = {
     'coninhcount::int4, connoinherit, conkey, confkey, conpfeqop, conppeqop, conffeqop, confdelsetcols, ' +
     'conexclop, conbin',
   pg_database:
-    'oid, datname, datdba, encoding, datlocprovider, datistemplate, datallowconn, datconnlimit, ' +
+    'oid, datname, datdba, encoding, datlocprovider, datistemplate, ' +
+    '(datallowconn and not datistemplate) as datallowconn, datconnlimit, ' +
     'datfrozenxid, datminmxid, dattablespace, datcollate, datctype, datlocale as daticulocale, ' +
     'datcollversion, datacl',
   pg_collation:
