@@ -85,7 +85,9 @@ export class NodeBackend implements Backend {
     applyStartup(settings, startup);
     opened = true;
     settings.reportAll();
-    const { remoteAddress: address, remotePort: port, encrypted } = startup;
+    const { remotePort: port, encrypted } = startup;
+    // An IPv4 client of a socket that takes IPv6 too is shown as IPv4.
+    const address = startup.remoteAddress.replace(/^::ffff:/, '');
     const activity = new Activity({ address, port, encrypted }, services.nowMicros());
     const context = new SessionContext(services, settings, this.#processId(), role, activity);
     const session = new Session(context, randomInt(SECRET_MAX), events, (closed) => {

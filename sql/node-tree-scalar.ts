@@ -236,7 +236,7 @@ function pair(node: TreeNode, context: ScalarContext): readonly [Scalar, Scalar]
 function readVar(node: TreeNode, context: ScalarContext): Scalar {
   if (int(node, 'varreturningtype') !== 0) throw unsupported('OLD or NEW in RETURNING');
   const attribute = int(node, 'varattno');
-  if (attribute < 0) throw unsupported('a system column');
+  if (attribute < 0) throw unsupported('a system column', 'See docs/sql.md.');
   const entry = int(node, 'varno');
   const levelsUp = int(node, 'varlevelsup');
   return {
@@ -537,6 +537,9 @@ const READERS: Readonly<Record<string, Reader>> = {
   VAR: readVar,
   CONST: readConstant,
   PARAM: readParameter,
+  CURRENTOFEXPR: () => {
+    throw unsupported('WHERE CURRENT OF', 'Name the row by its key.');
+  },
   FUNCEXPR: readFunction,
   OPEXPR: readOperator,
   BOOLEXPR: readBoolean,

@@ -29,6 +29,8 @@ export interface Token {
   readonly end: number;
   readonly text: string;
   readonly tokenName: string;
+  /** 0: not a keyword. */
+  readonly keywordKind: number;
 }
 
 interface Parser {
@@ -394,6 +396,31 @@ export function parseStatement(text: string): ParsedStatement {
 
 export function scan(text: string): readonly Token[] {
   return guarded(text, () => parser.scanSync(text)).tokens;
+}
+
+/** Keywords after which a statement says of what, not what it does. */
+const COMMAND_ENDS: ReadonlySet<string> = new Set([
+  'for',
+  'from',
+  'if',
+  'on',
+  'reset',
+  'set',
+  'to',
+]);
+/** Words of CREATE TEXT SEARCH CONFIGURATION. */
+const COMMAND_WORDS_MAX = 4;
+
+/** What a statement does, for messages: the keywords it begins with. */
+export function commandName({ text }: ParsedStatement): string {
+  const words = scan(text).slice(0, COMMAND_WORDS_MAX);
+  const end = words.findIndex(
+    ({ keywordKind, text: word }) => keywordKind === 0 || COMMAND_ENDS.has(word.toLowerCase()),
+  );
+  return words
+    .slice(0, end === -1 ? words.length : end)
+    .map(({ text: word }) => word.toUpperCase())
+    .join(' ');
 }
 
 /** Edits by byte offset, blanks filled up so that what follows keeps its position where it can. */

@@ -8,6 +8,7 @@ const QUERY_CHARACTERS_MAX = 1_024;
 
 /** Where a session comes from. */
 export interface Client {
+  /** Empty when the client was gone before it was asked for. */
   readonly address: string;
   readonly port: number;
   readonly encrypted: boolean;
@@ -88,7 +89,7 @@ function details({ activity, statementMicros, transaction }: ActiveSession): obj
     query_start: statementMicros === 0n ? null : String(statementMicros),
     backend_start: String(startedMicros),
     state_change: String(since),
-    client_addr: client.address.replace(/^::ffff:/, '') || null,
+    client_addr: client.address || null,
     client_port: client.port,
     backend_type: 'client backend',
     ssl: client.encrypted,

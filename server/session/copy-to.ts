@@ -40,7 +40,6 @@ async function send(
     // An error in the first rows comes instead of the answer, not inside it.
     let batch = await source.read(0);
     sink.copyOut(format, formats);
-    if (format === 1) sink.copyData(CopyWriter.binaryHeader());
     if (options.header !== false) sink.copyData(writer.header(columns));
     for (;;) {
       // The next rows are made while these are sent.
@@ -62,7 +61,7 @@ async function send(
   } finally {
     source.close();
   }
-  if (format === 1) sink.copyData(CopyWriter.binaryTrailer());
+  if (format === 1) sink.copyData(writer.trailer());
   sink.copyDone();
   return `COPY ${count}`;
 }

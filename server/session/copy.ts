@@ -4,7 +4,7 @@
 // `INSERT INTO t (columns) VALUES …` with the rows read here.
 
 import type { Relation, Table } from '../../ledger/catalog.ts';
-import { isSqlError, SqlError } from '../../ledger/error.ts';
+import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { copyOptions } from '../../sql/copy/options.ts';
 import type { CopyOptions } from '../../sql/copy/options.ts';
@@ -111,15 +111,7 @@ async function relationOf(
   from: boolean,
 ): Promise<Relation | undefined> {
   const { analyst } = session.services;
-  let id: number;
-  try {
-    id = await analyst.relationId(schemaname, relname, session.analysisContext());
-  } catch (error) {
-    // It knows the ledger's relations only. Planning a read of it tells whether there is another one.
-    if (!isSqlError(error) || error.sqlstate !== SQLSTATE.undefinedTable) throw error;
-    await planned(session, `SELECT FROM ${qualified({ schemaname, relname })}`);
-    return undefined;
-  }
+  const id = await analyst.relationId(schemaname, relname, session.analysisContext());
   const relation = session.catalog.relations.get(id);
   if (relation === undefined || relation.kind === 'table') return relation;
   throw new SqlError(

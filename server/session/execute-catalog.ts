@@ -61,5 +61,10 @@ function nodeSettings(session: SessionContext, text: string): Map<string, string
     const rows = session.services.activity(session.currentRole);
     settings.set('trustsql.sessions', JSON.stringify(rows));
   }
+  if (/\binet_client_/i.test(text)) {
+    const { client } = session.activity;
+    settings.set('trustsql.client_addr', client.address);
+    settings.set('trustsql.client_port', String(client.port));
+  }
   return settings;
 }

@@ -31,6 +31,12 @@ export async function lockTables(session: SessionContext, tree: RawNode): Promis
   for (const { RangeVar } of tree['relations'] as readonly NamedTable[]) {
     const { schemaname, relname } = RangeVar;
     const id = await analyst.relationId(schemaname, relname, session.analysisContext());
+    if (id === 0) {
+      throw new SqlError(
+        SQLSTATE.featureNotSupported,
+        `LOCK TABLE of system catalog "${relname}" is not supported`,
+      );
+    }
     demandLock(session, id, mode);
     if (mode < SHARE_UPDATE_EXCLUSIVE) continue;
     const key = `table:${id}`;

@@ -1,6 +1,6 @@
 // Parameter values of a Bind message. Pure.
 
-import { SqlError } from '../../ledger/error.ts';
+import { isSqlError, SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import { fromBinary } from '../../sql/value/binary.ts';
@@ -12,12 +12,14 @@ import { valueContext } from './value-context.ts';
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
+ * @param portal     name of the portal they are bound to, for the context of errors
  * @throws SqlError 08P01 for a wrong number of values or formats, 22P02 and others for a bad text, 22P03 for
  *   bad binary, 22021 for text that is not UTF-8
  */
 export function decodeParameters(
   prepared: Prepared,
   name: string,
+  portal: string,
   values: readonly (Uint8Array | null)[],
   formats: readonly number[],
   session: SessionContext,
@@ -41,10 +43,23 @@ export function decodeParameters(
     if (value === null) return null;
     const type = types[index]!;
     const format = formats.length === 0 ? 0 : formats.length === 1 ? formats[0]! : formats[index]!;
-    if (format === 1) return fromBinary(value, type);
-    if (format === 0) return parseText(decodeUtf8(value), type, context);
+    if (format === 0 || format === 1) {
+      try {
+        return format === 1 ? fromBinary(value, type) : parseText(decodeUtf8(value), type, context);
+      } catch (error) {
+        throw inParameter(error, portal, index, format);
+      }
+    }
     throw new SqlError(SQLSTATE.protocolViolation, `unsupported format code: ${format}`);
   });
+}
+
+/** The value itself is not shown, as with log_parameter_max_length_on_error = 0. */
+function inParameter(error: unknown, portal: string, index: number, format: number): unknown {
+  if (!isSqlError(error)) return error;
+  const bound = portal === '' ? 'unnamed portal' : `portal "${portal}"`;
+  const where = `${bound} parameter $${index + 1}${format === 0 ? " = '...'" : ''}`;
+  return new SqlError(error.sqlstate, error.message, { ...error.fields, where });
 }
 
 function decodeUtf8(bytes: Uint8Array): string {

@@ -118,7 +118,14 @@ export class Session implements WireSession {
       const prepared = this.#statement(statementName);
       this.#checkAllowed(prepared.statement);
       return this.#then(this.current(statementName, prepared), (fresh) => {
-        const parameters = decodeParameters(fresh, statementName, values, formats, this.context);
+        const parameters = decodeParameters(
+          fresh,
+          statementName,
+          portalName,
+          values,
+          formats,
+          this.context,
+        );
         this.portals.get(portalName)?.close();
         this.portals.set(portalName, {
           name: portalName,

@@ -92,7 +92,7 @@ const FUNCTIONS: Readonly<Record<string, SessionFunction>> = {
   pg_postmaster_start_time: () => startedMicros(),
   pg_conf_load_time: () => startedMicros(),
   inet_client_addr: () => null,
-  inet_client_port: () => null,
+  inet_client_port: (session) => BigInt(session.activity.client.port),
   inet_server_addr: () => null,
   inet_server_port: () => null,
   pg_my_temp_schema: () => 0n,
@@ -103,6 +103,11 @@ const FUNCTIONS: Readonly<Record<string, SessionFunction>> = {
   },
   pg_current_xact_id_if_assigned: () => null,
 
+  pg_notify: () => {
+    throw new SqlError(SQLSTATE.featureNotSupported, 'pg_notify is not supported', {
+      hint: 'Poll ledger.transactions instead.',
+    });
+  },
   pg_sleep: (session, [seconds]) => sleep(session, Number(seconds) * 1_000),
   pg_sleep_for: (session, [interval]) => {
     const micros = intervalSpan(decodeInterval(interval as Uint8Array));

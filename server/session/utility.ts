@@ -2,6 +2,8 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import { positionOf } from '../../sql/copy/options.ts';
+import { commandName } from '../../sql/parse.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { SessionContext } from './context.ts';
@@ -89,11 +91,6 @@ export function notSupported(what: string, hint: string): SqlError {
   return new SqlError(SQLSTATE.featureNotSupported, `${what} is not supported`, { hint });
 }
 
-/** The words a statement begins with, for messages. */
-export function commandName(statement: ParsedStatement): string {
-  return /^[a-z]+( [a-z]+)?/i.exec(statement.text)?.[0].toUpperCase() ?? statement.kind;
-}
-
 /**
  * VACUUM and ANALYZE: there are no dead rows and no planner statistics that a user would have to look after,
  * so there is nothing to do; what they name must exist.
@@ -107,9 +104,35 @@ async function maintenance(session: SessionContext, statement: ParsedStatement):
       'VACUUM cannot run inside a transaction block',
     );
   }
+  checkOptions(statement, vacuum ? 'VACUUM' : 'ANALYZE');
   const rels = (statement.tree['rels'] as readonly VacuumRelation[] | undefined) ?? [];
   for (const { VacuumRelation } of rels) await checkMaintained(session, VacuumRelation);
   return vacuum ? 'VACUUM' : 'ANALYZE';
+}
+
+const MAINTENANCE_OPTIONS = {
+  ANALYZE: ['verbose', 'skip_locked'],
+  VACUUM: [
+    ...['verbose', 'skip_locked', 'analyze', 'freeze', 'full', 'disable_page_skipping'],
+    ...['index_cleanup', 'process_toast', 'truncate', 'parallel'],
+  ],
+};
+
+interface MaintenanceOption {
+  readonly DefElem: { readonly defname: string; readonly location?: number };
+}
+
+/** @throws SqlError 42601 */
+function checkOptions(statement: ParsedStatement, command: 'VACUUM' | 'ANALYZE'): void {
+  const options = (statement.tree['options'] as readonly MaintenanceOption[] | undefined) ?? [];
+  for (const { DefElem } of options) {
+    if (MAINTENANCE_OPTIONS[command].includes(DefElem.defname)) continue;
+    throw new SqlError(
+      SQLSTATE.syntaxError,
+      `unrecognized ${command} option "${DefElem.defname}"`,
+      { position: positionOf(statement, DefElem.location ?? 0) },
+    );
+  }
 }
 
 interface VacuumRelation {

@@ -10,7 +10,13 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { SqlError } from '../../ledger/error.ts';
 import type { DdlAnalysis, DdlRecord, RowCheck } from '../analysis.ts';
 import { unsupported } from '../node-tree-scalar.ts';
-import { parseStatement, takeStorageOptions, usingOf, withoutConcurrently } from '../parse.ts';
+import {
+  commandName,
+  parseStatement,
+  takeStorageOptions,
+  usingOf,
+  withoutConcurrently,
+} from '../parse.ts';
 import type { ParsedStatement, RawNode } from '../parse.ts';
 import { readCatalog } from './introspect.ts';
 import { literal } from './make-up.ts';
@@ -53,7 +59,7 @@ const ALLOWED: ReadonlySet<string> = new Set([
 
 const REFUSED: Readonly<Record<string, readonly [string, string]>> = {
   CreateTrigStmt: ['CREATE TRIGGER', 'Use constraints and generated columns.'],
-  CreateFunctionStmt: ['CREATE FUNCTION', 'Keep the logic in the client; contracts come later.'],
+  CreateFunctionStmt: ['CREATE FUNCTION', 'Keep the logic in the client.'],
   DoStmt: ['DO', 'Keep the logic in the client.'],
   RuleStmt: ['CREATE RULE', 'Use a view.'],
   CreatePolicyStmt: ['CREATE POLICY', 'Use grants and views.'],
@@ -63,7 +69,6 @@ const REFUSED: Readonly<Record<string, readonly [string, string]>> = {
   CreateSubscriptionStmt: ['CREATE SUBSCRIPTION', 'See docs/sql.md.'],
   CompositeTypeStmt: ['CREATE TYPE … AS (…)', 'Use a table, or jsonb.'],
   CreateRangeStmt: ['CREATE TYPE … AS RANGE', 'Use two columns.'],
-  DefineStmt: ['CREATE AGGREGATE, OPERATOR, TYPE or COLLATION', 'See docs/sql.md.'],
   CreatedbStmt: ['CREATE DATABASE', 'A node holds one ledger. Use a schema.'],
   DropdbStmt: ['DROP DATABASE', 'A node holds one ledger.'],
   AlterRoleSetStmt: ['ALTER ROLE … SET', 'Set it in the connection string.'],
@@ -129,8 +134,7 @@ function refuse(statement: ParsedStatement): void {
   const { kind, tree } = statement;
   const refused = REFUSED[kind];
   if (refused !== undefined) throw unsupported(...refused);
-  if (!ALLOWED.has(kind))
-    throw unsupported(`${kind.replace(/Stmt$/, '')} statement`, 'See docs/sql.md.');
+  if (!ALLOWED.has(kind)) throw unsupported(commandName(statement), 'See docs/sql.md.');
   refuseReservedName(kind, tree);
   if (kind === 'AlterEnumStmt' && tree['oldVal'] !== undefined) {
     throw unsupported(

@@ -16,6 +16,7 @@ import type { CatalogResolver } from './resolver.ts';
  * Ledger id of a table, view or sequence by name.
  *
  * @param schema  undefined: found by search_path
+ * @returns 0 for what is no relation of the catalog, but there: system catalogs, the views of the ledger, history
  * @throws SqlError 42P01
  */
 export function relationByName(
@@ -26,9 +27,10 @@ export function relationByName(
 ): number {
   const full =
     schema === undefined ? identifier(name) : `${identifier(schema)}.${identifier(name)}`;
-  const { rows } = postgres.run(`select pg_catalog.to_regclass(${literal(full)})::pg_catalog.oid`);
-  const id = names.relations.get(Number(rows[0]?.[0] ?? 0))?.id ?? 0;
-  if (id !== 0) return id;
+  const { rows } = postgres.run(
+    `select oid from pg_catalog.pg_class where oid = pg_catalog.to_regclass(${literal(full)}) and relkind <> 'i'`,
+  );
+  if (rows.length > 0) return names.relations.get(Number(rows[0]![0]))?.id ?? 0;
   const shown = schema === undefined ? name : `${schema}.${name}`;
   throw new SqlError(SQLSTATE.undefinedTable, `relation "${shown}" does not exist`);
 }

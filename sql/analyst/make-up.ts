@@ -31,7 +31,8 @@ const CATALOGS_OF_15 = {
     'coninhcount::int4, connoinherit, conkey, confkey, conpfeqop, conppeqop, conffeqop, confdelsetcols, ' +
     'conexclop, conbin',
   pg_database:
-    'oid, datname, datdba, encoding, datlocprovider, datistemplate, datallowconn, datconnlimit, ' +
+    'oid, datname, datdba, encoding, datlocprovider, datistemplate, ' +
+    '(datallowconn and not datistemplate) as datallowconn, datconnlimit, ' +
     'datfrozenxid, datminmxid, dattablespace, datcollate, datctype, datlocale as daticulocale, ' +
     'datcollversion, datacl',
   pg_collation:
@@ -149,6 +150,10 @@ const SESSION_VIEWS = `
         as held (name text, statement text, is_holdable bool, is_binary bool) $$;
   create or replace function pg_catalog.pg_backend_pid() returns int4 language sql stable
     as $$ select pg_catalog.trustsql_setting('trustsql.pid', true)::int4 $$;
+  create or replace function pg_catalog.inet_client_addr() returns inet language sql stable
+    as $$ select nullif(pg_catalog.trustsql_setting('trustsql.client_addr', true), '')::inet $$;
+  create or replace function pg_catalog.inet_client_port() returns int4 language sql stable
+    as $$ select pg_catalog.trustsql_setting('trustsql.client_port', true)::int4 $$;
   create or replace function pg_catalog.pg_stat_get_activity(pid int4, out datid oid, out pid int4,
       out usesysid oid, out application_name text, out state text, out query text, out wait_event_type text,
       out wait_event text, out xact_start timestamptz, out query_start timestamptz,

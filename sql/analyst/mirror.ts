@@ -83,6 +83,8 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'trustsql.cursors',
   'trustsql.sessions',
   'trustsql.pid',
+  'trustsql.client_addr',
+  'trustsql.client_port',
 ]);
 
 export class Mirror {
@@ -247,7 +249,7 @@ export class Mirror {
     });
   }
 
-  /** Ledger id of a relation by name. */
+  /** Ledger id of a relation by name; 0 when it is one that the catalog does not hold. */
   relationId(schema: string | undefined, name: string, context: AnalysisContext): number {
     return this.#within(context, ({ names }) =>
       relationByName(this.#postgres, names, schema, name),

@@ -177,7 +177,7 @@ function registeredName(fn: FunctionRef, args: readonly Typed[]): string | null 
 export function unknownFunction(fn: FunctionRef, types: readonly SqlType[]): Error {
   return notSupported(
     `function ${fn.name}(${types.map((type) => `${typeName(type.base)}${type.array ? '[]' : ''}`).join(', ')})`,
-    'docs/sql.md lists the functions that are supported.',
+    'docs/sql.md lists what differs.',
   );
 }
 

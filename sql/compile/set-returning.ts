@@ -139,6 +139,13 @@ export function setReturningColumn(node: Call, scope: Scope): string {
       'Put the function in FROM.',
     );
   }
+  // Its value would be a row of all its columns.
+  if (node.type.base === 'record') {
+    throw notSupported(
+      `function ${node.fn.name} in the select list`,
+      `Put the function in FROM: ${node.fn.name}(…) AS f.`,
+    );
+  }
   const alias = scope.selectSets[0]?.alias ?? newAlias(scope.shared, 't');
   scope.selectSets.push({
     alias,

@@ -15,6 +15,12 @@ const BACKSLASH = 0x5c;
 /** Letters of the control characters from backspace to carriage return: \b \t \n \v \f \r. */
 const CONTROL_LETTERS = utf8('btnvfr');
 
+/** The signature, no flags, no extension. */
+const BINARY_HEADER = Uint8Array.of(...SIGNATURE, 0, 0, 0, 0, 0, 0, 0, 0);
+/** In place of a number of fields. */
+const BINARY_TRAILER = Uint8Array.of(0xff, 0xff);
+const NOTHING = new Uint8Array(0);
+
 /** Makes one line (or binary tuple) of COPY data from each DataRow. */
 export class CopyWriter {
   readonly #options: CopyOptions;
@@ -24,6 +30,8 @@ export class CopyWriter {
   readonly #special = new Uint8Array(256);
   #bytes = new Uint8Array(BUFFER_BYTES);
   #size = 0;
+  /** binary: what the next piece of data has in front. Postgres sends it with the first row; psycopg counts on it. */
+  #opening = BINARY_HEADER;
 
   /** @param columns  names, for the header and FORCE_QUOTE */
   constructor(options: CopyOptions, columns: readonly string[]) {
@@ -41,16 +49,9 @@ export class CopyWriter {
     }
   }
 
-  /** What goes before the rows of binary data. */
-  static binaryHeader(): Uint8Array {
-    const bytes = new Uint8Array(SIGNATURE.length + 8);
-    bytes.set(SIGNATURE);
-    return bytes;
-  }
-
-  /** What goes after them. */
-  static binaryTrailer(): Uint8Array {
-    return Uint8Array.of(0xff, 0xff);
+  /** What goes after the rows of binary data. */
+  trailer(): Uint8Array {
+    return this.#opened(BINARY_TRAILER);
   }
 
   /** The header line. The bytes are good until the next call. */
@@ -74,7 +75,7 @@ export class CopyWriter {
    * @param to  where it ends
    */
   row(message: Uint8Array, at: number, to: number): Uint8Array {
-    if (this.#options.format === 'binary') return message.subarray(at, to);
+    if (this.#options.format === 'binary') return this.#opened(message.subarray(at, to));
     this.#size = 0;
     const csv = this.#options.format === 'csv';
     const count = (message[at]! << 8) | message[at + 1]!;
@@ -94,6 +95,15 @@ export class CopyWriter {
     }
     this.#byte(NEWLINE);
     return this.#bytes.subarray(0, this.#size);
+  }
+
+  #opened(piece: Uint8Array): Uint8Array {
+    if (this.#opening.length === 0) return piece;
+    const bytes = new Uint8Array(this.#opening.length + piece.length);
+    bytes.set(this.#opening);
+    bytes.set(piece, this.#opening.length);
+    this.#opening = NOTHING;
+    return bytes;
   }
 
   #textField(source: Uint8Array, start: number, end: number): void {

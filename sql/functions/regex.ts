@@ -197,6 +197,43 @@ function replacement(template: string, found: RegExpExecArray): string {
   });
 }
 
+/** An integer argument. @throws SqlError 22023 when it is less than `least` */
+function bounded(name: string, value: Datum | undefined, least: number): number {
+  const number = Number(value);
+  if (number >= least) return number;
+  throw outside(name, number);
+}
+
+function outside(name: string, value: number): SqlError {
+  return new SqlError(
+    SQLSTATE.invalidParameterValue,
+    `invalid value for parameter "${name}": ${value}`,
+  );
+}
+
+/**
+ * The pattern of a function that has no use for option "g".
+ *
+ * @param name    the function, as its errors name it
+ * @param always  flags of JavaScript
+ * @throws SqlError 22023 when it is given nevertheless
+ */
+function notGlobal(
+  name: string,
+  pattern: Datum | undefined,
+  options: Datum | undefined,
+  always: string,
+  hint?: string,
+): RegExp {
+  const made = regex(text(pattern), text(options), always);
+  if (!text(options).includes('g')) return made;
+  throw new SqlError(
+    SQLSTATE.invalidParameterValue,
+    `${name}() does not support the "global" option`,
+    hint === undefined ? {} : { hint },
+  );
+}
+
 /** @param number  which match to replace, from 1; 0 for all */
 function replace(
   subject: string,
@@ -249,14 +286,15 @@ function replaceArgs(args: readonly Datum[]): Datum {
       flags.includes('g') ? 0 : 1,
     );
   }
-  const start = Number(args[3] ?? 1n);
+  const start = bounded('start', args[3] ?? 1n, 1);
+  const number = bounded('n', args[4] ?? 1n, 0);
   const flags = text(args[5]);
-  const number = args[4] === undefined ? 1 : Number(args[4]);
   return replace(subject, regex(pattern, flags, 'g'), template, start, number);
 }
 
-function* matches(subject: string, pattern: RegExp): Generator<RegExpExecArray> {
-  pattern.lastIndex = 0;
+/** @param from  where to begin, in UTF-16 units; anchors mean the whole subject all the same */
+function* matches(subject: string, pattern: RegExp, from = 0): Generator<RegExpExecArray> {
+  pattern.lastIndex = from;
   for (;;) {
     const found = pattern.exec(subject);
     if (found === null) return;
@@ -297,37 +335,75 @@ function split(subject: string, pattern: RegExp): string[] {
 
 export function* splitRows([subject, pattern, flags]: readonly Datum[]): Iterable<Row> {
   if (subject === null || pattern === null || flags === null) return;
-  for (const part of split(text(subject), regex(text(pattern), text(flags), 'g'))) yield [part];
+  const separator = notGlobal('regexp_split_to_table', pattern, flags, 'g');
+  for (const part of split(text(subject), separator)) yield [part];
 }
 
 const match: EdgeFunction = {
   impl: ([subject, pattern, flags]) => {
-    const found = regex(text(pattern), text(flags)).exec(text(subject));
+    const hint = 'Use the regexp_matches function instead.';
+    const found = notGlobal('regexp_match', pattern, flags, '', hint).exec(text(subject));
     return found === null ? null : groups(found);
   },
 };
 const splitArray: EdgeFunction = {
-  impl: ([subject, pattern, flags]) =>
-    encodeArray(split(text(subject), regex(text(pattern), text(flags), 'g')), 'text'),
+  impl: ([subject, pattern, flags]) => {
+    const separator = notGlobal('regexp_split_to_array', pattern, flags, 'g');
+    return encodeArray(split(text(subject), separator), 'text');
+  },
 };
 const regexLike: EdgeFunction = {
-  impl: ([subject, pattern, flags]) => truth(regex(text(pattern), text(flags)).test(text(subject))),
+  impl: ([subject, pattern, flags]) =>
+    truth(notGlobal('regexp_like', pattern, flags, '').test(text(subject))),
 };
+
+/** Where character `start` of a text is, from 1, in UTF-16 units from 0; behind the end for one that it lacks. */
+function unitAt(subject: string, start: number): number {
+  const before = [...subject].slice(0, start - 1);
+  return before.join('').length + (before.length < start - 1 ? 1 : 0);
+}
 
 /** regexp_count(string, pattern [, start [, flags]]) */
 const count: EdgeFunction = {
   impl: ([subject, pattern, start = 1n, flags]) => {
-    const rest = [...text(subject)].slice(Number(start) - 1).join('');
-    return BigInt([...matches(rest, regex(text(pattern), text(flags), 'g'))].length);
+    const from = unitAt(text(subject), bounded('start', start, 1));
+    const wanted = notGlobal('regexp_count', pattern, flags, 'g');
+    return BigInt([...matches(text(subject), wanted, from)].length);
   },
 };
+
+/** Match `number` from character `start` on. */
+function matchAt(
+  subject: string,
+  pattern: RegExp,
+  start: number,
+  number: number,
+): RegExpExecArray | undefined {
+  return [...matches(subject, pattern, unitAt(subject, start))][number - 1];
+}
 
 /** regexp_substr(string, pattern [, start [, n [, flags [, subexpression]]]]) */
 const substring: EdgeFunction = {
   impl: ([subject, pattern, start = 1n, number = 1n, flags, group = 0n]) => {
-    const rest = [...text(subject)].slice(Number(start) - 1).join('');
-    const found = [...matches(rest, regex(text(pattern), text(flags), 'g'))][Number(number) - 1];
-    return found?.[Number(group)] ?? null;
+    const from = bounded('start', start, 1);
+    const place = bounded('n', number, 1);
+    const part = bounded('subexpr', group, 0);
+    const wanted = notGlobal('regexp_substr', pattern, flags, 'g');
+    return matchAt(text(subject), wanted, from, place)?.[part] ?? null;
+  },
+};
+
+/** regexp_instr(string, pattern [, start [, n [, endoption [, flags [, subexpression]]]]]) */
+const position: EdgeFunction = {
+  impl: ([subject, pattern, start = 1n, number = 1n, end = 0n, flags, group = 0n]) => {
+    const from = bounded('start', start, 1);
+    const place = bounded('n', number, 1);
+    if (end !== 0n && end !== 1n) throw outside('endoption', Number(end));
+    const part = bounded('subexpr', group, 0);
+    const wanted = notGlobal('regexp_instr', pattern, flags, 'gd');
+    const found = matchAt(text(subject), wanted, from, place)?.indices?.[part];
+    if (found === undefined) return 0n;
+    return BigInt([...text(subject).slice(0, found[Number(end)])].length + 1);
   },
 };
 
@@ -383,6 +459,12 @@ export const REGEX: FunctionTable = {
   regexp_count: count,
   regexp_count_no_start: count,
   regexp_count_no_flags: count,
+  regexp_instr: position,
+  regexp_instr_no_start: position,
+  regexp_instr_no_n: position,
+  regexp_instr_no_endoption: position,
+  regexp_instr_no_flags: position,
+  regexp_instr_no_subexpr: position,
   regexp_substr: substring,
   regexp_substr_no_start: substring,
   regexp_substr_no_n: substring,

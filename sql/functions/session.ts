@@ -20,7 +20,7 @@ const SYMBOLS = [
   'pg_advisory_unlock_shared_int8', 'pg_advisory_unlock_shared_int4', 'pg_advisory_unlock_all',
   'current_setting', 'set_config', 'version', 'text_regclass', 'pg_get_serial_sequence',
   'digest', 'proof', 'receipt', 'transaction_status', 'rules', 'approve_rules', 'submit_rules',
-  'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_cancel_backend', 'pg_terminate_backend',
+  'pg_notify', 'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_cancel_backend', 'pg_terminate_backend',
 ];
 
 /** Called with NULL arguments too. */

@@ -66,6 +66,9 @@ describe('node-postgres', () => {
     await expect(
       pool.query(`UPDATE e2e_pg.account SET balance = -1 WHERE owner = $1`, ['bob']),
     ).rejects.toMatchObject({ code: '23514', constraint: 'account_balance_check' });
+    await expect(
+      pool.query(`SELECT owner FROM e2e_pg.account WHERE owner = $1 AND id = $2`, ['bob', 'one']),
+    ).rejects.toMatchObject({ code: '22P02', where: "unnamed portal parameter $2 = '...'" });
   });
 
   test('a transaction is all or nothing, and only its own session sees it before COMMIT', async () => {

@@ -6,6 +6,7 @@ import { findProgram, run } from './process.ts';
 import { serve, testWith } from './setting.ts';
 
 const test = testWith('pg_dump', 'psql', 'PGTEST_URL');
+const toolTest = testWith('pg_dumpall', 'vacuumdb');
 
 const SCHEMA = `
 CREATE SCHEMA shop;
@@ -25,6 +26,34 @@ CREATE VIEW shop.open AS SELECT c.name, count(*) AS items FROM shop.customer c
   JOIN shop.item i ON i.customer = c.id GROUP BY c.name;
 COMMENT ON TABLE shop.customer IS 'who buys';
 COMMENT ON COLUMN shop.item.price IS 'of one piece'`;
+
+describe('tools that go through all databases', () => {
+  const server = serve();
+
+  async function tool(name: string, ...flags: string[]): Promise<string> {
+    const url = new URL(server.adminUrl());
+    // pg_dumpall does not hand the password of its URL on to pg_dump.
+    const env = { PGPASSWORD: decodeURIComponent(url.password) };
+    const ended = await run(findProgram(name) ?? name, [...flags, '-d', url.href], { env });
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    return ended.stdout;
+  }
+
+  toolTest(
+    'pg_dumpall and vacuumdb find the ledger, its catalogs, and nothing else',
+    async () => {
+      const client = new pg.Client({ connectionString: server.url() });
+      await client.connect();
+      await client.query('CREATE TABLE IF NOT EXISTS dumped_by_all (a int)');
+      await client.end();
+      const dumped = await tool('pg_dumpall', '-l', 'ledger');
+      expect(dumped).toContain('CREATE TABLE public.dumped_by_all');
+      expect(dumped.match(/^\\connect .*/gm)).toEqual(['\\connect ledger']);
+      await tool('vacuumdb', '--analyze', '--quiet');
+    },
+    120_000,
+  );
+});
 
 describe('pg_dump --schema-only', () => {
   const server = serve();
