@@ -292,6 +292,7 @@ function read(text: string, pattern: string): Fields {
   const list = tokens(pattern);
   let at = 0;
   for (const [position, token] of list.entries()) {
+    if (at >= text.length) break;
     if (token.literal) {
       const separator = /[^A-Za-z0-9]/.test(token.text);
       if (
@@ -304,7 +305,6 @@ function read(text: string, pattern: string): Fields {
       continue;
     }
     while (/\s/.test(text[at] ?? '')) at += 1;
-    if (at >= text.length) break;
     const next = list[position + 1];
     const adjacent = next !== undefined && !next.literal && numericKeyword(next.text);
     at += take(token.text, text.slice(at), adjacent, fields);
@@ -425,8 +425,9 @@ function outOfRange(text: string): SqlError {
 /** Days since 2000-01-01 of what was read. */
 function daysOf(fields: Fields, text: string): number {
   if (fields.julian !== undefined) return fields.julian - JULIAN_EPOCH;
-  const year = fields.beforeChrist === true ? 1 - (fields.year ?? 1) : (fields.year ?? 0);
-  // Without a year PostgreSQL means 1 BC.
+  // Without a year PostgreSQL means 1 BC; and -44 BC is 44.
+  const signed = (fields.year ?? 0) * (fields.beforeChrist === true ? -1 : 1);
+  const year = signed < 0 ? signed + 1 : signed;
   if (fields.dayOfYear !== undefined) return daysFromCivil(year, 1, 1) + fields.dayOfYear - 1;
   const month = fields.month ?? 1;
   const day = fields.day ?? 1;
