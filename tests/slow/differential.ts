@@ -44,7 +44,8 @@ interface Episode {
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, types: { getTypeParser: () => String } });
   await client.connect();
-  for (const statement of [...SETUP, ...CHANGES_SETUP, ...CHANGES_RESET]) await client.query(statement);
+  for (const statement of [...SETUP, ...CHANGES_SETUP, ...CHANGES_RESET])
+    await client.query(statement);
   return client;
 }
 
@@ -115,7 +116,10 @@ class Comparison {
   async run({ statements, exact }: Episode): Promise<void> {
     for (const [at, text] of statements.entries()) {
       this.asked += 1;
-      const [answer, expected] = await Promise.all([ask(this.#ours, text), ask(this.#theirs, text)]);
+      const [answer, expected] = await Promise.all([
+        ask(this.#ours, text),
+        ask(this.#theirs, text),
+      ]);
       if (same(answer, expected, exact)) continue;
       if (answer.code === '0A000') {
         const [message = ''] = answer.text.split('\n');
