@@ -101,12 +101,12 @@ export async function resolveConflicts(
     } else {
       if (rowId === null || touched.has(rowId)) throw secondTime();
       if (transaction.overlay.writtenSince(table.id, rowId)) throw secondTime();
-      touched.add(rowId);
       const row = await lockedRow(session, edge, rowId);
       if (row === null) throw deletedMeanwhile();
       refuseUnseen(session, transaction, row);
       const after = await updated(session, plan, conflict, edge, row.values, values, parameters);
       if (after === null) continue;
+      touched.add(rowId);
       changes.push({ row, values: after });
       shown.push(after);
     }

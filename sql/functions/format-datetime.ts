@@ -244,6 +244,15 @@ function format(moment: Moment, pattern: string): string {
     .join('');
 }
 
+/** An interval has no names of days or months, and no time zone. @throws SqlError 22007 */
+function refuseCalendar(pattern: string): void {
+  const calendar = /^(?:A\.?D\.?|B\.?C\.?|MONTH|MON|DAY|DY|D|ID|TZ|TZH|TZM|OF)$/i;
+  if (!tokens(pattern).some(({ literal, text }) => !literal && calendar.test(text))) return;
+  throw new SqlError('22007', 'invalid format specification for an interval value', {
+    hint: 'Intervals are not tied to specific calendar dates.',
+  });
+}
+
 function momentOf(local: bigint, zone: Moment['zone']): Moment {
   const { days, time } = splitTimestamp(local);
   const { day, month, year } = civilFromDays(days);
@@ -473,6 +482,7 @@ export const FORMAT_DATETIME: FunctionTable = {
   interval_to_char: {
     impl: ([value, pattern]) => {
       if (pattern === '') return null;
+      refuseCalendar(pattern as string);
       const { months, days, micros } = decodeInterval(value as Uint8Array);
       const moment: Moment = {
         year: Math.trunc(months / 12),

@@ -171,7 +171,7 @@ const GRAMMAR: Readonly<Record<string, readonly string[]>> = {
   shift: ['<<', '>>'],
   test: ['=', '<', '>=', '<>'],
   function: ['abs', 'sign', 'ceil', 'floor', 'round', 'trunc', 'sqrt', 'scale', 'min_scale', 'trim_scale', 'factorial', 'radians'],
-  aggregate: ['sum({number})', 'avg({number})', 'min({number})', 'max({number})', 'min({moment})', 'max({string})', 'max(ia)', 'min(ta)', 'count({column})', 'count(DISTINCT {column})', 'variance({whole})', 'stddev({whole})', 'bool_and(b)', 'sum(iv)', 'avg(iv)', 'array_agg({column} ORDER BY id)', `string_agg({string}, '/' ORDER BY id)`, 'bit_and({whole})', 'bit_or({whole})', 'bit_xor({whole})', 'jsonb_agg({column} ORDER BY id)', 'jsonb_object_agg(id, {column})', 'sum(DISTINCT {number})', 'percentile_disc(0.5) WITHIN GROUP (ORDER BY {number})', 'percentile_cont(0.5) WITHIN GROUP (ORDER BY {number})', 'mode() WITHIN GROUP (ORDER BY {column})'],
+  aggregate: ['sum({number})', 'avg({number})', 'min({number})', 'max({number})', 'min({moment})', 'max({string})', 'max(ia)', 'min(ta)', 'count({column})', 'count(DISTINCT {column})', 'variance({whole})', 'stddev({whole})', 'bool_and(b)', 'sum(iv)', 'avg(iv)', 'array_agg({number} ORDER BY id)', 'array_agg({string} ORDER BY id)', `string_agg({string}, '/' ORDER BY id)`, 'bit_and({whole})', 'bit_or({whole})', 'bit_xor({whole})', 'jsonb_agg({column} ORDER BY id)', 'jsonb_object_agg(id, {column})', 'sum(DISTINCT {number})', 'percentile_disc(0.5) WITHIN GROUP (ORDER BY {number})', 'percentile_cont(0.5) WITHIN GROUP (ORDER BY {number})', 'mode() WITHIN GROUP (ORDER BY {column})'],
 }; // prettier-ignore
 
 /** Makes changes, one or a transaction of them at a time, from a source of numbers in [0, 1). */

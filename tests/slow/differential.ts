@@ -67,9 +67,9 @@ function printResult(text: string, result: pg.QueryArrayResult): string {
   const lines = result.rows.map((row) => row.map((value) => value ?? '∅').join('|'));
   // The order is open where nothing says it.
   if (!text.includes('ORDER BY')) lines.sort();
-  const heads = result.fields.map(({ name, dataTypeID, dataTypeModifier }) => {
-    const type = dataTypeID < USER_OID_MIN ? String(dataTypeID) : 'user';
-    return `${name}:${type}:${dataTypeModifier}`;
+  // The modifier of a type is left out: it depends on how much of an expression was computed beforehand.
+  const heads = result.fields.map(({ name, dataTypeID }) => {
+    return `${name}:${dataTypeID < USER_OID_MIN ? dataTypeID : 'user'}`;
   });
   return [heads.join('|'), ...lines, `${result.command} ${result.rowCount ?? ''}`].join('\n');
 }
