@@ -40,7 +40,7 @@ export function formatFloat4(value: Float): string {
 
 /** The value to so many digits where it lies half-way and the digit below is even: toPrecision takes the one above. */
 function halfToEven(value: number, digits: number): string | null {
-  const [mantissa = '', exponent = ''] = value.toExponential(100).split('e');
+  const [mantissa = '', exponent = ''] = value.toExponential(20).split('e');
   const [kept, rest] = [mantissa.slice(0, digits + 1), mantissa.slice(digits + 1)];
   const text = `${kept}e${exponent}`;
   const even = /^50*$/.test(rest) && /[02468]\.?$/.test(kept);
