@@ -350,12 +350,13 @@ export function makeDate(year: bigint, month: bigint, day: bigint): bigint {
 
 /** make_time(). @throws SqlError 22008 */
 export function makeTime(hour: bigint, minute: bigint, second: number): bigint {
-  const micros = BigInt(Math.round(second * 1e6));
-  const total = (hour * 60n + minute) * 60_000_000n + micros;
+  // NaN is in no range.
   const inRange =
-    hour >= 0n && minute >= 0n && minute <= 59n && second >= 0 && second <= 60 &&
-    hour <= 24n && total <= datetime.MICROS_PER_DAY; // prettier-ignore
-  if (inRange) return total;
+    hour >= 0n && hour <= 24n && minute >= 0n && minute <= 59n && second >= 0 && second <= 60;
+  if (inRange) {
+    const total = (hour * 60n + minute) * 60_000_000n + BigInt(Math.round(second * 1e6));
+    if (total <= datetime.MICROS_PER_DAY) return total;
+  }
   const seconds = String(Number(second.toPrecision(6))).padStart(2, '0');
   throw new SqlError(
     SQLSTATE.datetimeFieldOverflow,

@@ -32,9 +32,19 @@ export function formatFloat4(value: Float): string {
   if (single === Infinity || single === 0) return restyle(value, String(single));
   for (let digits = 1; digits < 9; digits++) {
     const text = single.toPrecision(digits);
-    if (Math.fround(Number(text)) === single) return restyle(value, shortestForm(text), 6);
+    if (Math.fround(Number(text)) === single)
+      return restyle(value, shortestForm(halfToEven(single, digits) ?? text), 6);
   }
   return restyle(value, shortestForm(single.toPrecision(9)), 6);
+}
+
+/** The value to so many digits where it lies half-way and the digit below is even: toPrecision takes the one above. */
+function halfToEven(value: number, digits: number): string | null {
+  const [mantissa = '', exponent = ''] = value.toExponential(20).split('e');
+  const [kept, rest] = [mantissa.slice(0, digits + 1), mantissa.slice(digits + 1)];
+  const text = `${kept}e${exponent}`;
+  const even = /^50*$/.test(rest) && /[02468]\.?$/.test(kept);
+  return even && Math.fround(Number(text)) === value ? text : null;
 }
 
 function shortestForm(text: string): string {

@@ -504,7 +504,9 @@ export function doubleToDecimal(value: number | 'NaN', digits: 15 | 6): Decimal 
   if (value === 'NaN') return 'NaN';
   if (value === Infinity) return 'Infinity';
   if (value === -Infinity) return '-Infinity';
-  return parseNumeric(String(Number(value.toPrecision(digits))));
+  // Not by way of a number, which would make the digits of a subnormal one fewer.
+  const text = value.toPrecision(digits);
+  return parseNumeric(text.includes('.') ? text.replace(/\.?0*(?=e|$)/, '') : text);
 }
 
 export function integerToDecimal(value: bigint): FiniteDecimal {

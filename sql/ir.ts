@@ -117,7 +117,13 @@ export type Scalar =
       readonly upper: readonly (Scalar | null)[];
       readonly slice: boolean;
     }
-  | { readonly kind: 'row'; readonly type: SqlType; readonly args: readonly Scalar[] }
+  /** ROW(…); `names` of its fields where it stands for the row of a table, else null: f1, f2, … */
+  | {
+      readonly kind: 'row';
+      readonly type: SqlType;
+      readonly args: readonly Scalar[];
+      readonly names: readonly string[] | null;
+    }
   /** (a,b) < (c,d); `equal` when op is = or <>. */
   | {
       readonly kind: 'rowCompare';

@@ -596,6 +596,7 @@ const READERS: Readonly<Record<string, Reader>> = {
     kind: 'row',
     type: context.resolver.type(RECORD, -1),
     args: readScalars(node, 'args', context),
+    names: null,
   }),
   ROWCOMPAREEXPR: readRowCompare,
   FIELDSELECT: (node, context) => ({

@@ -141,10 +141,13 @@ function keyText(key: readonly Datum[]): string {
     .join('\0');
 }
 
-/** Checks every foreign key of one row against the tables it refers to. */
+/** Checks every foreign key of one row against the tables it refers to; those that Postgres checks at COMMIT come last. */
 export function checkChild(store: StateStore, child: TableStore, values: readonly Datum[]): void {
-  for (const foreignKey of child.table.foreignKeys) {
-    checkReference(store, child, foreignKey, values);
+  for (const deferred of [false, true]) {
+    for (const foreignKey of child.table.foreignKeys) {
+      if (foreignKey.initiallyDeferred === deferred)
+        checkReference(store, child, foreignKey, values);
+    }
   }
 }
 

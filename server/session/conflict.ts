@@ -10,7 +10,7 @@ import type { OnConflict, Scalar } from '../../sql/ir.ts';
 import { ledgerExpression } from '../../sql/to-expression.ts';
 import { mayRunLong } from '../../sql/unbounded.ts';
 import type { SessionContext } from './context.ts';
-import { compileEdge, valueOf } from './edge-expression.ts';
+import { compileEdge, NULL_EXPRESSION, valueOf } from './edge-expression.ts';
 import type { Surroundings } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import type { EdgeTable } from './edge-table.ts';
@@ -19,6 +19,8 @@ import { lockInserted, uniqueKeys } from './key-locks.ts';
 import { mapScalar } from './map-scalar.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { InsertPlan } from './plan-insert.ts';
+import { returnedRows } from './returning.ts';
+import { spellRows } from './whole-row.ts';
 import { lockedRow, changeRows, insertRows } from './write-rows.ts';
 import type { RowChange } from './write-rows.ts';
 
@@ -99,19 +101,20 @@ export async function resolveConflicts(
     } else {
       if (rowId === null || touched.has(rowId)) throw secondTime();
       if (transaction.overlay.writtenSince(table.id, rowId)) throw secondTime();
-      touched.add(rowId);
       const row = await lockedRow(session, edge, rowId);
       if (row === null) throw deletedMeanwhile();
       refuseUnseen(session, transaction, row);
       const after = await updated(session, plan, conflict, edge, row.values, values, parameters);
       if (after === null) continue;
+      touched.add(rowId);
       changes.push({ row, values: after });
       shown.push(after);
     }
   }
+  const returned = await returnedRows(session, plan, parameters, shown);
   if (inserted.length > 0) await insertRows(session, transaction, table, inserted);
   await changeRows(session, transaction, table, changes);
-  return { count: shown.length, rows: shown };
+  return { count: shown.length, returned };
 }
 
 /** What a transaction does above READ COMMITTED may not depend on a row that its snapshot has not, or has otherwise. */
@@ -159,7 +162,8 @@ async function updated(
 ): Promise<Datum[] | null> {
   const { target } = plan.query;
   const evaluate = (scalar: Scalar): Datum | Promise<Datum> => {
-    const merged = mapScalar(scalar, (node, depth) =>
+    const spelt = spellRows(spellRows(scalar, target, plan.table), conflict.excluded, plan.table);
+    const merged = mapScalar(spelt, (node, depth) =>
       node.kind === 'var' && node.entry === conflict.excluded && node.levelsUp === depth
         ? { ...node, entry: target, column: EXCLUDED_COLUMNS + node.column }
         : undefined,
@@ -176,7 +180,11 @@ async function updated(
   if (conflict.where !== null && (await evaluate(conflict.where)) !== 1n) return null;
   const after = [...before];
   for (const assignment of conflict.set) {
-    after[edge.position(assignment.assign)!] = await evaluate(assignment.expression);
+    const { assign, expression } = assignment;
+    const byDefault = plan.defaults.get(assign) ?? NULL_EXPRESSION;
+    after[edge.position(assign)!] = await (expression.kind === 'default'
+      ? valueOf(byDefault, { session, parameters })
+      : evaluate(expression));
   }
   return after;
 }

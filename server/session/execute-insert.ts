@@ -6,11 +6,9 @@ import { conflictClause, resolveConflicts } from './conflict.ts';
 import type { OperationOf } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum, Row } from '../../ledger/type.ts';
-import { rulesOf } from '../../storage/constraints.ts';
 import type { SessionContext } from './context.ts';
 import { valuesOf } from './edge-expression.ts';
 import type { Surroundings } from './edge-expression.ts';
-import { EdgeTables } from './edge-table.ts';
 import type { Outcome } from './execute.ts';
 import { retried } from './execute-modify.ts';
 import { readValues } from './execute-read.ts';
@@ -19,7 +17,7 @@ import { locked, takesLocks } from './lock-rows.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import type { Prepared } from './plan.ts';
-import { returningOutcome } from './returning.ts';
+import { returnedRows, returningOutcome } from './returning.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { inOwnTransaction, submit } from './transaction-commands.ts';
 import { insertRows } from './write-rows.ts';
@@ -40,29 +38,13 @@ export async function executeInsert(
       : await insertInside(session, transaction, plan, parameters);
   const tag = `INSERT 0 ${inserted.count}`;
   if (plan.returning.length === 0) return { kind: 'complete', tag };
-  const returned = await returnedRows(session, plan, parameters, inserted.rows);
-  return returningOutcome(session, prepared, formats, returned, tag);
-}
-
-/** Values of RETURNING, row by row. */
-export async function returnedRows(
-  session: SessionContext,
-  plan: InsertPlan,
-  parameters: readonly Datum[],
-  rows: readonly Row[],
-): Promise<Row[]> {
-  const returned: Row[] = [];
-  for (const row of rows) {
-    const values = returningRow(session, plan, parameters, row);
-    returned.push(values instanceof Promise ? await values : values);
-  }
-  return returned;
+  return returningOutcome(session, prepared, formats, inserted.returned, tag);
 }
 
 export interface Inserted {
   readonly count: number;
-  /** Full rows inserted (or updated by ON CONFLICT), when RETURNING wants them. */
-  readonly rows: readonly Row[];
+  /** What RETURNING makes of the rows inserted (or updated by ON CONFLICT): made before they are written, so that none is when it fails. */
+  readonly returned: readonly Row[];
 }
 
 async function insertAlone(
@@ -81,15 +63,13 @@ async function insertAlone(
     );
   const made = makeRows(session, plan, parameters);
   const rows = made instanceof Promise ? await made : made;
-  if (rows.length === 0) return { count: 0, rows };
-  if (plan.returning.length > 0) {
-    const rules = rulesOf(new EdgeTables(session).table(plan.table), session.catalog);
-    for (const row of rows) rules.complete(row);
-  }
+  if (rows.length === 0) return { count: 0, returned: [] };
+  const returned =
+    plan.returning.length > 0 ? await returnedRows(session, plan, parameters, rows) : [];
   const written = submit(session, [insertOperation(plan, rows, clause)], prepared.text);
   const { counts } = await session.services.locks.unlocked.track(plan.table.id, written);
   const count = counts.reduce((sum, { inserted, updated }) => sum + inserted + updated, 0);
-  return { count, rows };
+  return { count, returned };
 }
 
 function isConstrained({ indexes, foreignKeys }: Table): boolean {
@@ -110,8 +90,9 @@ export async function insertInside(
     await showProgramsOf(session, transaction, [plan.table.id]);
   if (plan.conflict !== null) return resolveConflicts(session, transaction, plan, rows, parameters);
   await lockInserted(session, plan.table, rows);
+  const returned = await returnedRows(session, plan, parameters, rows);
   if (rows.length > 0) await insertRows(session, transaction, plan.table, rows);
-  return { count: rows.length, rows };
+  return { count: rows.length, returned };
 }
 
 export function insertOperation(
@@ -215,15 +196,4 @@ export function reserve(
     if (wait !== undefined) waits.push(wait);
   }
   return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
-}
-
-function returningRow(
-  session: SessionContext,
-  plan: InsertPlan,
-  parameters: readonly Datum[],
-  row: Row,
-): Row | Promise<Row> {
-  const position = new Map(plan.table.columns.map((column, i) => [column.id, i]));
-  const surroundings = { session, parameters, row: (id: number) => row[position.get(id)!] ?? null };
-  return valuesOf(plan.returning, surroundings);
 }

@@ -15,7 +15,7 @@ import type { OverlayImage } from '../readers/query-runner.ts';
 import { allRows } from '../readers/row-source.ts';
 import type { SessionContext } from './context.ts';
 import type { Outcome } from './execute.ts';
-import { insertInside, returnedRows } from './execute-insert.ts';
+import { insertInside } from './execute-insert.ts';
 import { modifyInside, retried } from './execute-modify.ts';
 import { executeRead, readValues } from './execute-read.ts';
 import { locked, takesLocks } from './lock-rows.ts';
@@ -146,9 +146,8 @@ async function write(
     const { count, returned } = await modifyInside(session, transaction, plan, parameters);
     return { count, rows: returned };
   }
-  const { count, rows } = await insertInside(session, transaction, plan, parameters);
-  if (plan.returning.length === 0) return { count, rows: [] };
-  return { count, rows: await returnedRows(session, plan, parameters, rows) };
+  const { count, returned } = await insertInside(session, transaction, plan, parameters);
+  return { count, rows: returned };
 }
 
 /** Rows of a part as they are laid beside the queries that read them. */

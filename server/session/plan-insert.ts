@@ -13,6 +13,7 @@ import { compileEdge, NULL_EXPRESSION } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { mapScalar } from './map-scalar.ts';
 import type { ReadPlan } from './plan.ts';
+import { spellRows } from './whole-row.ts';
 
 /** Where a column's value comes from when rows are read from a query: one of its columns, or an expression. */
 export type ColumnSource = number | EdgeExpression;
@@ -29,6 +30,8 @@ export interface InsertPlan {
     readonly columns: readonly (ColumnSource | null)[];
   } | null;
   readonly conflict: OnConflict | null;
+  /** What DEFAULT stands for in DO UPDATE, by column id. */
+  readonly defaults: ReadonlyMap<number, EdgeExpression>;
   readonly returning: readonly EdgeExpression[];
   /** Sequences drawn from, by id, with the number of draws a row (INSERT … SELECT) or in all (VALUES). */
   readonly sequences: ReadonlyMap<number, number>;
@@ -53,6 +56,14 @@ export async function planInsert(query: Query, session: SessionContext): Promise
       table.columns.map((column) => count(expressionFor(column, targets, defaults, query, scope))),
     );
   } else source = sourceOf(query, table, defaults, catalog, count);
+  for (const target of query.onConflict?.set ?? []) {
+    refuseFixedUpdate(
+      table.columns.find(({ id }) => id === target.assign)!,
+      target,
+    );
+    if (target.expression.kind !== 'default') continue;
+    for (const _ of valueRows ?? [target]) count(defaults.get(target.assign) ?? null);
+  }
   return {
     kind: 'insert',
     query,
@@ -60,8 +71,12 @@ export async function planInsert(query: Query, session: SessionContext): Promise
     values,
     source,
     conflict: query.onConflict,
+    defaults,
     returning: query.returning.map((target) =>
-      compileEdge(target.expression, { ...scope, entry: query.target }),
+      compileEdge(spellRows(target.expression, query.target, table), {
+        ...scope,
+        entry: query.target,
+      }),
     ),
     sequences,
     scope,
@@ -171,6 +186,18 @@ function refuseFixed(column: Column, query: Query): void {
     : new SqlError(SQLSTATE.generatedAlways, message, {
         detail: `Column "${column.name}" is a generated column.`,
       });
+}
+
+/** What UPDATE and DO UPDATE may not assign to. @throws SqlError 428C9 */
+export function refuseFixedUpdate(column: Column, { expression }: Target): void {
+  const always = column.identity === 'always';
+  if (expression.kind === 'default' || (column.generated === null && !always)) return;
+  const kind = always ? 'an identity column defined as GENERATED ALWAYS' : 'a generated column';
+  throw new SqlError(
+    SQLSTATE.generatedAlways,
+    `column "${column.name}" can only be updated to DEFAULT`,
+    { detail: `Column "${column.name}" is ${kind}.` },
+  );
 }
 
 /** DEFAULT, perhaps under a coercion that analysis has put around it. */

@@ -4,8 +4,6 @@
 // the session sees, it tells which rows change and how.
 
 import type { Catalog, Table } from '../../ledger/catalog.ts';
-import { SqlError } from '../../ledger/error.ts';
-import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { numericScale, sqlType } from '../../ledger/type.ts';
 import type { SqlType } from '../../ledger/type.ts';
 import { keyIndex } from '../../sql/compile/point-read.ts';
@@ -19,9 +17,10 @@ import type { SessionContext } from './context.ts';
 import { compileEdge, NULL_EXPRESSION } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { takesLocks } from './lock-rows.ts';
-import { defaultsOf, targetTable } from './plan-insert.ts';
+import { defaultsOf, refuseFixedUpdate, targetTable } from './plan-insert.ts';
 import type { ReadPlan } from './plan.ts';
 import { Template } from './template.ts';
+import { spellRows } from './whole-row.ts';
 
 /** SQLite's own limit (SQLITE_MAX_COLUMN), which cannot be raised while it runs. */
 const RESULT_COLUMNS_MAX = 2_000;
@@ -72,8 +71,7 @@ export async function planModify(query: Query, session: SessionContext): Promise
   const assigned = targets.map((target) => {
     const column = table.columns.find(({ id }) => id === target.assign)!;
     const byDefault = target.expression.kind === 'default';
-    if (column.generated !== null && !byDefault) throw generatedUpdate(column.name);
-    if (column.identity === 'always' && !byDefault) throw identityUpdate(column.name);
+    refuseFixedUpdate(column, target);
     let made: EdgeExpression | null = null;
     if (byDefault) made = defaults.get(column.id) ?? NULL_EXPRESSION;
     else if (wide && !readsOthers(target.expression, query.target)) {
@@ -83,7 +81,8 @@ export async function planModify(query: Query, session: SessionContext): Promise
   });
   const extra: Target[] = [];
   const returning = query.returning.map((target) => {
-    if (!readsOthers(target.expression, query.target)) return compileEdge(target.expression, scope);
+    if (!readsOthers(target.expression, query.target))
+      return compileEdge(spellRows(target.expression, query.target, table), scope);
     extra.push({ ...target, hidden: false, assign: 0 });
     return extra.length - 1;
   });
@@ -97,26 +96,6 @@ export async function planModify(query: Query, session: SessionContext): Promise
     assigned,
     returning,
   };
-}
-
-function generatedUpdate(column: string): SqlError {
-  return new SqlError(
-    SQLSTATE.generatedAlways,
-    `column "${column}" can only be updated to DEFAULT`,
-    {
-      detail: `Column "${column}" is a generated column.`,
-    },
-  );
-}
-
-function identityUpdate(column: string): SqlError {
-  return new SqlError(
-    SQLSTATE.generatedAlways,
-    `column "${column}" can only be updated to DEFAULT`,
-    {
-      detail: `Column "${column}" is an identity column defined as GENERATED ALWAYS.`,
-    },
-  );
 }
 
 function readsOthers(scalar: Scalar, entry: number): boolean {

@@ -1,10 +1,14 @@
-// The answer of a write with RETURNING. Pure but for the codecs.
+// What a write with RETURNING answers. Shell.
 
-import type { Row } from '../../ledger/type.ts';
+import type { Datum, Row } from '../../ledger/type.ts';
+import { rulesOf } from '../../storage/constraints.ts';
 import { dataRowEncoder } from '../../sql/value/data-row.ts';
 import { BufferedRows } from '../readers/row-source.ts';
 import type { SessionContext } from './context.ts';
+import { valuesOf } from './edge-expression.ts';
+import { EdgeTables } from './edge-table.ts';
 import type { Outcome } from './execute.ts';
+import type { InsertPlan } from './plan-insert.ts';
 import type { Prepared } from './plan.ts';
 import { valueContext } from './value-context.ts';
 
@@ -24,4 +28,32 @@ export function returningOutcome(
     source: new BufferedRows(encoder.take(), rows.length),
     tag: () => tag,
   };
+}
+
+/**
+ * Values of an INSERT's RETURNING, row by row. It must be asked before the rows are written: it sees the tables as they
+ * were, and what fails fails the statement.
+ *
+ * @param rows  full ones; their generated columns are filled in
+ */
+export async function returnedRows(
+  session: SessionContext,
+  plan: InsertPlan,
+  parameters: readonly Datum[],
+  rows: readonly Datum[][],
+): Promise<Row[]> {
+  if (plan.returning.length === 0) return [];
+  const rules = rulesOf(new EdgeTables(session).table(plan.table), session.catalog);
+  const position = new Map(plan.table.columns.map((column, i) => [column.id, i]));
+  const returned: Row[] = [];
+  for (const row of rows) {
+    rules.complete(row);
+    const values = valuesOf(plan.returning, {
+      session,
+      parameters,
+      row: (id) => row[position.get(id)!] ?? null,
+    });
+    returned.push(values instanceof Promise ? await values : values);
+  }
+  return returned;
 }

@@ -31,7 +31,7 @@ export function recordText(node: Row, scope: Scope): string {
 /** Fields of ROW(…) or of a whole-row reference; null for any other scalar. */
 function fieldsOf(node: Scalar, scope: Scope): Fields | null {
   if (node.kind === 'row') {
-    const names = node.args.map((_, position) => `f${position + 1}`);
+    const names = node.names ?? node.args.map((_, position) => `f${position + 1}`);
     return { names, values: node.args.map((arg) => typed(arg, scope)), presence: null };
   }
   if (node.kind !== 'var' || node.column !== 0) return null;

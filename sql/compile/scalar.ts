@@ -21,6 +21,13 @@ import type { Scope, Typed } from './scope.ts';
 
 type Of<K extends Scalar['kind']> = ScalarOf<K>;
 
+/** The same value under another type. A text that becomes char(n) loses the blanks at its end, which do not count in one. */
+function relabelled(value: Typed, type: SqlType): string {
+  const text = represent(value, type);
+  const trims = type.base === 'bpchar' && value.type.base !== 'bpchar' && !type.array;
+  return trims ? `rtrim(${text}, ' ')` : text;
+}
+
 /** @throws SqlError 0A000 for what cannot be compiled */
 export function scalar(node: Scalar, scope: Scope): string {
   switch (node.kind) {
@@ -35,7 +42,7 @@ export function scalar(node: Scalar, scope: Scope): string {
     case 'viaText':
       return viaText(node, scope);
     case 'relabel':
-      return represent(typed(node.arg, scope), node.type);
+      return relabelled(typed(node.arg, scope), node.type);
     case 'toDomain':
       return toDomain(node, scope);
     case 'and':

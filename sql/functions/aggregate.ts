@@ -105,8 +105,8 @@ function checked(value: number, ...inputs: readonly number[]): Float {
 }
 
 function averageFloats(values: readonly Datum[]): Float {
-  const sum = sumFloats(values, false);
-  return sum === 'NaN' ? sum : sum / values.length;
+  const { count, sumX } = moments(values.map((value) => [value]));
+  return toFloat(sumX / count);
 }
 
 function sumIntervals(values: readonly Datum[]): Datum {
@@ -158,18 +158,22 @@ function complete(rows: readonly Row[]): readonly Row[] {
 
 type Moments = { count: number; sumX: number; sumXX: number };
 
-/** Youngs and Cramer, as float8_accum. */
+/** Youngs and Cramer, as float8_accum. @throws SqlError 22003 where finite values overflow, in the squares as well */
 function moments(rows: readonly Row[]): Moments {
   let count = 0;
   let sumX = 0;
   let sumXX = 0;
   for (const [raw] of rows) {
     const value = raw === 'NaN' ? NaN : (raw as number);
+    const before = sumX;
     count += 1;
     sumX += value;
     if (count > 1) {
       const delta = value * count - sumX;
       sumXX += (delta * delta) / (count * (count - 1));
+      const infinite = [before, value].some((one) => Math.abs(one) === Infinity);
+      for (const sum of [sumX, sumXX]) floatResult(sum, infinite, true);
+      if (!Number.isFinite(sumX) || !Number.isFinite(sumXX)) sumXX = NaN;
     } else if (!Number.isFinite(value)) sumXX = NaN;
   }
   return { count, sumX, sumXX };
@@ -194,7 +198,8 @@ function numericVariance(rows: readonly Row[], sample: boolean, root: boolean): 
   if (typeof numerator !== 'string' && numerator.coefficient <= 0n) return encodeNumeric(ZERO);
   const divisor = integerToDecimal(sample ? count * (count - 1n) : count * count);
   const variance = divideDecimal(numerator, divisor);
-  return encodeNumeric(root ? squareRoot(variance) : variance);
+  if (!root || typeof variance === 'string') return encodeNumeric(variance);
+  return encodeNumeric(squareRoot(variance, variance.scale));
 }
 
 function variance(sample: boolean, root: boolean): Final {

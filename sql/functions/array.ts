@@ -150,9 +150,21 @@ export function splitText(
   return parts.map((part) => (part === nullText ? null : part));
 }
 
+/** As MaxArraySize of Postgres. */
+const ELEMENTS_MAX = 134_217_727;
+
+/** @throws SqlError 22004, 54000 */
 function fill(value: Datum, lengths: readonly Datum[], base: BaseType): Datum {
+  if (lengths.includes(null))
+    throw new SqlError(SQLSTATE.nullValueNotAllowed, 'dimension values cannot be null');
   const sizes = lengths.map(Number);
   const count = sizes.reduce((product, size) => product * size, sizes.length === 0 ? 0 : 1);
+  if (count > ELEMENTS_MAX || sizes.some((size) => size < 0)) {
+    throw new SqlError(
+      SQLSTATE.programLimitExceeded,
+      `array size exceeds the maximum allowed (${ELEMENTS_MAX})`,
+    );
+  }
   const flat = Array.from<Datum>({ length: count }).fill(value);
   return encodeArray(count === 0 ? [] : unflatten(flat, sizes), base);
 }
@@ -333,9 +345,16 @@ export const ARRAY: FunctionTable = {
         ? null
         : fill(value!, flatten(decodeArray(lengths as string, 'int4')), type!.base),
   },
-  trim_array: overArray(([array], base, [, count]) =>
-    encodeArray(array!.slice(0, Math.max(array!.length - Number(count), 0)), base),
-  ),
+  trim_array: overArray(([array], base, [, count]) => {
+    const { length } = array!;
+    if ((count as bigint) < 0n || (count as bigint) > BigInt(length)) {
+      throw new SqlError(
+        SQLSTATE.arraySubscriptError,
+        `number of elements to trim must be between 0 and ${length}`,
+      );
+    }
+    return encodeArray(array!.slice(0, length - Number(count)), base);
+  }),
   arraycontains: overArrays((left, right, type) => truth(containsAll(left, right, type))),
   arraycontained: overArrays((left, right, type) => truth(containsAll(right, left, type))),
   arrayoverlap: overArrays((left, right, type) => {

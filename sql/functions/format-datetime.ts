@@ -244,6 +244,15 @@ function format(moment: Moment, pattern: string): string {
     .join('');
 }
 
+/** An interval has no names of days or months, and no time zone. @throws SqlError 22007 */
+function refuseCalendar(pattern: string): void {
+  const calendar = /^(?:A\.?D\.?|B\.?C\.?|MONTH|MON|DAY|DY|D|ID|TZ|TZH|TZM|OF)$/i;
+  if (!tokens(pattern).some(({ literal, text }) => !literal && calendar.test(text))) return;
+  throw new SqlError('22007', 'invalid format specification for an interval value', {
+    hint: 'Intervals are not tied to specific calendar dates.',
+  });
+}
+
 function momentOf(local: bigint, zone: Moment['zone']): Moment {
   const { days, time } = splitTimestamp(local);
   const { day, month, year } = civilFromDays(days);
@@ -292,6 +301,7 @@ function read(text: string, pattern: string): Fields {
   const list = tokens(pattern);
   let at = 0;
   for (const [position, token] of list.entries()) {
+    if (at >= text.length) break;
     if (token.literal) {
       const separator = /[^A-Za-z0-9]/.test(token.text);
       if (
@@ -304,7 +314,6 @@ function read(text: string, pattern: string): Fields {
       continue;
     }
     while (/\s/.test(text[at] ?? '')) at += 1;
-    if (at >= text.length) break;
     const next = list[position + 1];
     const adjacent = next !== undefined && !next.literal && numericKeyword(next.text);
     at += take(token.text, text.slice(at), adjacent, fields);
@@ -425,8 +434,9 @@ function outOfRange(text: string): SqlError {
 /** Days since 2000-01-01 of what was read. */
 function daysOf(fields: Fields, text: string): number {
   if (fields.julian !== undefined) return fields.julian - JULIAN_EPOCH;
-  const year = fields.beforeChrist === true ? 1 - (fields.year ?? 1) : (fields.year ?? 0);
-  // Without a year PostgreSQL means 1 BC.
+  // Without a year PostgreSQL means 1 BC; and -44 BC is 44.
+  const signed = (fields.year ?? 0) * (fields.beforeChrist === true ? -1 : 1);
+  const year = signed < 0 ? signed + 1 : signed;
   if (fields.dayOfYear !== undefined) return daysFromCivil(year, 1, 1) + fields.dayOfYear - 1;
   const month = fields.month ?? 1;
   const day = fields.day ?? 1;
@@ -472,6 +482,7 @@ export const FORMAT_DATETIME: FunctionTable = {
   interval_to_char: {
     impl: ([value, pattern]) => {
       if (pattern === '') return null;
+      refuseCalendar(pattern as string);
       const { months, days, micros } = decodeInterval(value as Uint8Array);
       const moment: Moment = {
         year: Math.trunc(months / 12),

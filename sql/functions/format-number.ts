@@ -11,6 +11,7 @@ import {
   parseNumeric,
   roundDecimal,
 } from '../../ledger/numeric.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Decimal } from '../../ledger/numeric.ts';
 import type { Float } from '../../ledger/float.ts';
 import type { EdgeFunction, FunctionTable } from './function.ts';
@@ -30,6 +31,7 @@ interface Pattern {
 }
 
 const TOKEN = /"[^"]*"|FM|EEEE|PR|MI|PL|SG|RN|TH|[90.,DGSLVB]|[\s\S]/gi;
+const KEYWORD = /^(?:FM|EEEE|PR|MI|PL|SG|RN|TH|[90.,DGSLVB])$/i;
 const cache = new Map<string, Pattern>();
 const CACHE_MAX = 200;
 
@@ -45,7 +47,9 @@ function read(text: string): Pattern {
     if (upper === 'RN') roman = token;
     return token.startsWith('"') || upper === 'TH' ? token : upper;
   });
+  const seen = new Set<string>();
   for (const token of tokens) {
+    refuseToken(token, seen);
     if (token === '9' || token === '0') {
       if (shifting) shift += 1;
       if (fraction) fractionDigits += 1;
@@ -73,6 +77,36 @@ function read(text: string): Pattern {
   if (cache.size >= CACHE_MAX) cache.clear();
   cache.set(text, pattern);
   return pattern;
+}
+
+/** What may not stand together. @throws SqlError 42601 */
+function refuseToken(token: string, seen: Set<string>): void {
+  const has = (...others: readonly string[]): boolean => others.some((other) => seen.has(other));
+  const refuse = (message: string, detail?: string): never => {
+    throw new SqlError(SQLSTATE.syntaxError, message, detail === undefined ? {} : { detail });
+  };
+  if (token === 'EEEE') {
+    if (has('EEEE')) refuse('cannot use "EEEE" twice');
+    if (has('B', 'FM', 'S', 'PR', 'MI', 'PL', 'SG', 'RN', 'V')) {
+      const detail = '"EEEE" may only be used together with digit and decimal point patterns.';
+      refuse('"EEEE" is incompatible with other formats', detail);
+    }
+  } else if (has('EEEE') && KEYWORD.test(token)) refuse('"EEEE" must be the last pattern used');
+  if ((token === '9' || token === '0') && has('PR')) refuse(`"${token}" must be ahead of "PR"`);
+  if (token === '.' || token === 'D') {
+    if (has('.', 'D')) refuse('multiple decimal points');
+    if (has('V')) refuse('cannot use "V" and decimal point together');
+  }
+  if (token === 'V' && has('.', 'D')) refuse('cannot use "V" and decimal point together');
+  if (token === 'S') {
+    if (has('S')) refuse('cannot use "S" twice');
+    if (has('PL', 'MI', 'SG', 'PR')) refuse('cannot use "S" and "PL"/"MI"/"SG"/"PR" together');
+  }
+  if (['PL', 'MI', 'SG'].includes(token) && has('S'))
+    refuse(`cannot use "S" and "${token}" together`);
+  if (token === 'PR' && has('S', 'PL', 'MI', 'SG'))
+    refuse('cannot use "PR" and "S"/"PL"/"MI"/"SG" together');
+  seen.add(token);
 }
 
 const ROMAN: readonly (readonly [number, string])[] = [
@@ -242,7 +276,11 @@ function float(): EdgeFunction {
 
 /** to_number: digits, point and sign of a text; the pattern says where to stop. */
 function toNumber(text: string, pattern: string): Uint8Array {
-  const { fractionDigits, integerDigits, shift } = read(pattern);
+  const { exponent, fractionDigits, integerDigits, roman, shift } = read(pattern);
+  if (exponent || roman !== null) {
+    const what = exponent ? 'EEEE' : 'RN';
+    throw new SqlError(SQLSTATE.featureNotSupported, `"${what}" not supported for input`);
+  }
   const negative = /-|<.*>/.test(text);
   const [whole = '', fraction = ''] = text.replace(/[^0-9.]/g, '').split('.');
   const digits = whole.slice(0, integerDigits) || '0';

@@ -271,9 +271,15 @@ function set(args: readonly Datum[], mode: Mode): Datum {
   const parsed = parseJson(target as string);
   if (parsed === null || (!isJsonArray(parsed) && !isJsonObject(parsed)))
     throw scalarError('set path in scalar');
+  if (isEmpty(parsed) && !mode.create && mode.insert === null) return formatJson(parsed);
   nullStep(keys);
   const next = parseJson(value as string);
   return formatJson(changed(parsed, keys as readonly string[], () => next, mode));
+}
+
+/** In an empty one Postgres does not look for a path, nor at it. */
+function isEmpty(value: JsonValue): boolean {
+  return isJsonArray(value) ? value.length === 0 : isJsonObject(value) && value.size === 0;
 }
 
 function nullStep(keys: readonly Datum[]): void {
@@ -287,6 +293,7 @@ function deletePath(target: string, steps: readonly Datum[]): Datum {
   const parsed = parseJson(target);
   if (parsed === null || (!isJsonArray(parsed) && !isJsonObject(parsed)))
     throw scalarError('delete path in scalar');
+  if (isEmpty(parsed) || steps.length === 0) return formatJson(parsed);
   nullStep(steps);
   const gone: Change = () => undefined;
   return formatJson(

@@ -70,14 +70,27 @@ function terminated(bytes: Uint8Array): Uint8Array {
   return Uint8Array.from(out);
 }
 
-/** Object > array > boolean > number > string > null; larger containers above smaller ones. */
+/**
+ * Object > array > boolean > number > string > null; larger containers above smaller ones. An empty array is below
+ * everything at the top, for historical reasons.
+ */
 export function jsonbKey(text: string): Uint8Array {
+  const value = parseJson(text);
+  if (isJsonArray(value) && value.length === 0) return Uint8Array.of(ORDER.emptyAtTop);
   const parts: Uint8Array[] = [];
-  pushJson(parseJson(text), parts);
+  pushJson(value, parts);
   return concat(...parts);
 }
 
-const ORDER = { null: 1, string: 2, number: 3, boolean: 4, array: 5, object: 6 } as const;
+const ORDER = {
+  emptyAtTop: 0,
+  null: 1,
+  string: 2,
+  number: 3,
+  boolean: 4,
+  array: 5,
+  object: 6,
+} as const;
 
 function pushJson(value: JsonValue, parts: Uint8Array[]): void {
   if (value === null) parts.push(Uint8Array.of(ORDER.null));

@@ -9,8 +9,8 @@ const SIGNIFICANT_DIGITS_MIN = 16;
 const DISPLAY_SCALE_MAX = 1000;
 const BASE_DIGITS = 4;
 
-/** @throws SqlError 2201F for a negative number */
-export function squareRoot(value: Decimal): Decimal {
+/** @param resultScale  of the result; without it, what numeric_sqrt chooses. @throws SqlError 2201F for a negative number */
+export function squareRoot(value: Decimal, resultScale?: number): Decimal {
   if (value === '-Infinity' || (typeof value !== 'string' && value.coefficient < 0n)) {
     throw new SqlError(
       SQLSTATE.invalidArgumentForPower,
@@ -24,7 +24,7 @@ export function squareRoot(value: Decimal): Decimal {
   const weight = coefficient === 0n ? 0 : Math.ceil(digits / BASE_DIGITS) - 1;
   const sweight = Math.trunc(((weight + 1) * BASE_DIGITS) / 2) - 1;
   const wanted = Math.max(SIGNIFICANT_DIGITS_MIN - sweight, scale, 0);
-  const places = Math.min(wanted, DISPLAY_SCALE_MAX);
+  const places = resultScale ?? Math.min(wanted, DISPLAY_SCALE_MAX);
   const exact = coefficient * pow10(2 * places + 2) * (scale % 2 === 0 ? 1n : 10n);
   const shifted = integerRoot(exact / pow10(scale % 2 === 0 ? scale : scale + 1));
   return { coefficient: (shifted + 5n) / 10n, scale: places };

@@ -140,13 +140,19 @@ export function* tableRows([text, separator, nullText]: readonly Datum[]): Itera
   for (const part of parts) yield [part];
 }
 
-const quotedLiteral: EdgeFunction = { impl: ([text]) => quoteLiteral(text as string) };
-const anyLiteral: EdgeFunction = {
-  typed: true,
-  nullable: true,
-  impl: ([value], session, { args }) =>
-    value === null ? null : quoteLiteral(formatText(value!, args[0]!, session.values)),
-};
+/** quote_literal and quote_nullable of any type: what its cast to text gives, which says true and false. */
+function anyLiteral(ofNull: string | null): EdgeFunction {
+  return {
+    typed: true,
+    nullable: true,
+    impl: ([value], session, { args: [type] }) => {
+      if (value === null) return ofNull;
+      const bool = type!.base === 'bool' && !type!.array;
+      const text = bool ? String(value === 1n) : formatText(value!, type!, session.values);
+      return quoteLiteral(text);
+    },
+  };
+}
 
 export const TEXT: FunctionTable = {
   padded: { impl: ([text, typmod]) => padBlank(text as string, Number(typmod)) },
@@ -161,14 +167,8 @@ export const TEXT: FunctionTable = {
   text_format: { typed: true, nullable: true, impl: format },
   text_format_nv: { typed: true, nullable: true, impl: format },
   quote_ident: { impl: ([name]) => quoteIdentifier(name as string) },
-  quote_literal: quotedLiteral,
-  quote_literal_1: anyLiteral,
-  quote_nullable: {
-    typed: true,
-    nullable: true,
-    impl: ([value], session, { args }) =>
-      value === null ? 'NULL' : quoteLiteral(formatText(value!, args[0]!, session.values)),
-  },
+  quote_literal: anyLiteral(null),
+  quote_nullable: anyLiteral('NULL'),
   md5_text: { impl: ([text]) => Buffer.from(digest('md5', text!)).toString('hex') },
   md5_bytea: { impl: ([bytes]) => Buffer.from(digest('md5', bytes!)).toString('hex') },
   sha224_bytea: { impl: ([bytes]) => digest('sha224', bytes!) },

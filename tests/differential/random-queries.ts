@@ -164,7 +164,7 @@ const FORMS: Readonly<Record<Kind, readonly string[]>> = {
     `date_trunc('day', {zoned})`, `date_trunc('week', {zoned}, 'America/New_York')`, 'greatest({zoned}, {zoned})',
   ],
   span: [
-    '{span} + {span}', '{span} * 2', '{span} / 3', '-({span})', '{stamp} - {stamp}', 'justify_hours({span})', 'justify_days({span})', 'age({stamp}, {stamp})',
+    '{span} + {span}', '{span} * 2', '{span} / 3', '-({span})', 'greatest({stamp}, timestamp \'2020-01-01\') - greatest({stamp}, timestamp \'2020-01-01\')', 'justify_hours({span})', 'justify_days({span})', 'age(greatest({stamp}, timestamp \'2020-01-01\'), greatest({stamp}, timestamp \'2020-01-01\'))',
     'justify_interval({span})', 'make_interval(hours => {int} % 50, mins => {int} % 7)', '{time} - {time}', `date_trunc('hour', {span})`, '{time}::interval',
   ],
   time: ['{time} + {span}', '{stamp}::time', 'make_time(abs({int} % 24), 5, 7.5)', '{span}::time', `date_trunc('minute', {time}::interval)::time`],
@@ -183,6 +183,11 @@ const FORMS: Readonly<Record<Kind, readonly string[]>> = {
   ],
   bytes: ['{bytes} || {bytes}', `convert_to({text}, 'UTF8')`, 'substr({bytes}, 2)', `decode(md5({text}), 'hex')`, 'sha256({bytes})', `'\\x0102'::bytea || {bytes}`],
 }; // prettier-ignore
+
+/** One of the choices. */
+export function pick<T>(random: () => number, choices: readonly T[]): T {
+  return choices[Math.floor(random() * choices.length)]!;
+}
 
 /** Makes queries from a source of numbers in [0, 1). */
 export class QueryGenerator {
@@ -386,6 +391,6 @@ export class QueryGenerator {
   }
 
   #pick<T>(choices: readonly T[]): T {
-    return choices[Math.floor(this.#random() * choices.length)]!;
+    return pick(this.#random, choices);
   }
 }
