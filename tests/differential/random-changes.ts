@@ -82,7 +82,7 @@ const GRAMMAR: Readonly<Record<string, readonly string[]>> = {
   ],
   conflictset: [
     'v = excluded.v', 'v = p.v + 1', 'n = p.n + excluded.n', 'k = excluded.k', '(w, c) = (excluded.c, p.w)', 'v = DEFAULT, n = DEFAULT', 'b = p.b * 2',
-    `w = p.w || 'z'`, 'v = (SELECT max(v) FROM p)', 'm = excluded.m, o = excluded.o', 'id = excluded.id', 'id = p.id + 10', 'twice = {twice}', 'm = DEFAULT, w = DEFAULT', 'w = left(to_jsonb(p)::text, 5)', 'w = right(excluded::text, 4)',
+    `w = p.w || 'z'`, 'v = (SELECT max(v) FROM p)', 'm = excluded.m, o = excluded.o', 'id = excluded.id', 'id = p.id + 10', 'twice = 4', 'm = DEFAULT, w = DEFAULT', 'w = left(to_jsonb(p)::text, 5)', 'w = right(excluded::text, 4)',
   ],
   compare: ['<', '<=', '=', '<>', 'IS DISTINCT FROM'],
   returning: ['', ' RETURNING *', ' RETURNING id', ` RETURNING id, {value} AS r`, ' RETURNING p.*, v IS NULL', ' RETURNING count(*)'],
@@ -150,7 +150,7 @@ const GRAMMAR: Readonly<Record<string, readonly string[]>> = {
   column: ['{number}', '{moment}', '{string}', 'b', 'y', 'u', 'j', 'ia', 'ta'],
   type: ['int2', 'int4', 'int8', 'numeric', 'numeric(5,2)', 'numeric(20,0)', 'float4', 'float8', 'text', 'varchar(3)', 'char(3)', 'bool', 'bytea', 'date', 'time', 'timestamp', 'timestamptz', 'interval', 'timestamp(0)', 'time(1)', 'interval(0)', 'uuid', 'jsonb', 'int[]', 'text[]', 'oid'],
   constant: ['0', '1', '-1', '2', '32767', '2147483647', '-9223372036854775808', '0.5', '1e10', '31', '64', '100'],
-  span: [`interval '1 month'`, `interval '-1 day'`, `interval '100 years'`, `interval '0.000001 seconds'`, `interval '178000000 years'`],
+  span: [`interval '1 month'`, `interval '-1 day'`, `interval '100 years'`, `interval '0.000001 seconds'`, `interval '170000 years'`],
   unit: ['microseconds', 'second', 'minute', 'hour', 'day', 'dow', 'doy', 'isodow', 'week', 'isoyear', 'month', 'quarter', 'year', 'decade', 'century', 'millennium', 'epoch', 'julian'],
   operation: [
     '{number} {arithmetic} {number}', '{number} {arithmetic} {number}', '{number} {arithmetic} {constant}', '{constant} {arithmetic} {number}', '{whole} {bits} {whole}', '{whole} {shift} {constant}::int', '{number} {test} {number}', '{number} {test} {constant}', '- {number}', '~ {whole}',
