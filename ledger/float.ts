@@ -19,23 +19,59 @@ export function compareFloat(left: Float, right: Float): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** Shortest decimal that reads back as the same float8, printed as Postgres 12+ prints it. */
+/**
+ * Shortest decimal that reads back as the same float8, printed as Postgres 12+ prints it: one that lies half-way to a
+ * neighbour does not count, because not every reader takes the even one of the two.
+ */
 export function formatFloat8(value: Float): string {
   if (value === 'NaN') return 'NaN';
-  return restyle(value, String(Math.abs(value)));
+  const size = Math.abs(value);
+  let text = String(size);
+  // Of smaller numbers no decimal of 17 digits is half-way.
+  if (size >= 2 ** 53 && size < Infinity) {
+    for (let digits = 16; isHalfWay8(size, text); digits++) text = size.toPrecision(digits);
+  }
+  return restyle(value, text);
 }
 
-/** Shortest decimal that reads back as the same float4. */
+/** As `formatFloat8` for a float4. */
 export function formatFloat4(value: Float): string {
   if (value === 'NaN') return 'NaN';
   const single = Math.abs(Math.fround(value));
   if (single === Infinity || single === 0) return restyle(value, String(single));
   for (let digits = 1; digits < 9; digits++) {
-    const text = single.toPrecision(digits);
-    if (Math.fround(Number(text)) === single)
-      return restyle(value, shortestForm(halfToEven(single, digits) ?? text), 6);
+    const rounded = single.toPrecision(digits);
+    if (Math.fround(Number(rounded)) !== single) continue;
+    const text = shortestForm(halfToEven(single, digits) ?? rounded);
+    if (!isHalfWay4(single, text)) return restyle(value, text, 6);
   }
   return restyle(value, shortestForm(single.toPrecision(9)), 6);
+}
+
+const scratch = new DataView(new ArrayBuffer(8));
+
+function isHalfWay4(single: number, text: string): boolean {
+  const decimal = Number(text);
+  if (decimal === single) return false;
+  scratch.setFloat32(0, single);
+  scratch.setUint32(0, scratch.getUint32(0) + (decimal > single ? 1 : -1));
+  return decimal * 2 === single + scratch.getFloat32(0);
+}
+
+/** @param size  a whole number */
+function isHalfWay8(size: number, text: string): boolean {
+  const [decimal, exact] = [wholeNumber(text), BigInt(size)];
+  if (decimal === exact) return false;
+  scratch.setFloat64(0, size);
+  scratch.setBigUint64(0, scratch.getBigUint64(0) + (decimal > exact ? 1n : -1n));
+  const neighbour = scratch.getFloat64(0);
+  return neighbour !== Infinity && decimal * 2n === exact + BigInt(neighbour);
+}
+
+function wholeNumber(text: string): bigint {
+  const [mantissa = '', exponent = '0'] = text.split('e');
+  const [whole = '', fraction = ''] = mantissa.split('.');
+  return BigInt((whole + fraction).padEnd(whole.length + Number(exponent), '0'));
 }
 
 /** The value to so many digits where it lies half-way and the digit below is even: toPrecision takes the one above. */
