@@ -74,7 +74,9 @@ function bodyText(scope: Scope): string {
   if (needsWrapper(query)) return wrapped(plainSelect(scope, query.targets, ''), scope);
   const distinct = query.distinct.length > 0 ? 'DISTINCT ' : '';
   const select = plainSelect(scope, visibleTargets(query), distinct);
-  const order = query.sort.map((ref) => {
+  // One row needs no order.
+  const sorted = oneGroup(scope, visibleTargets(query)) ? [] : query.sort;
+  const order = sorted.map((ref) => {
     const target = query.targets[ref.target]!;
     return `${sortTerm(target, ref.target, scope)} ${sortDirection(ref, target, scope)}`;
   });
@@ -129,17 +131,22 @@ export function plainSelect(scope: Scope, targets: readonly Target[], distinct: 
   const where = query.where === null ? '' : ` WHERE ${condition(query.where, scope)}`;
   const sources = [from, setReturningFrom(scope)].filter((item) => item !== '').join(', ');
   const tail = `${sources === '' ? '' : ` FROM ${sources}`}${where}${groupText(scope)}`;
-  if (!oneGroup(scope)) return `SELECT ${distinct}${list.join(', ')}${tail}`;
+  if (!oneGroup(scope, targets)) return `SELECT ${distinct}${list.join(', ')}${tail}`;
   // One row for all rows, also for none: SQLite wants to see an aggregate among the columns for that.
   const names = targets.map((_, at) => `c${at + 1}`).join(', ');
   return `SELECT ${names} FROM (SELECT ${[...list, 'count(*) AS n'].join(', ')}${tail})`;
 }
 
-/** HAVING or GROUP BY () without keys makes a query an aggregate one. */
-function oneGroup(scope: Scope): boolean {
+/** Whether all rows are one group by what the columns do not show: HAVING, GROUP BY (), an aggregate in a hidden one. */
+function oneGroup(scope: Scope, targets: readonly Target[]): boolean {
   const { query } = scope;
   const keys = scope.grouping === null ? query.group.length : scope.grouping.size;
-  return keys === 0 && (query.having !== null || scope.grouping !== null);
+  if (keys > 0) return false;
+  if (query.having !== null || scope.grouping !== null) return true;
+  const shown = targets.some(({ expression }) =>
+    contains(expression, (node) => 'kind' in node && node.kind === 'aggregate'),
+  );
+  return query.aggregates && !shown;
 }
 
 function groupText(scope: Scope): string {
