@@ -7,8 +7,21 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import { timeZoneSetting } from '../../sql/value/time-zone.ts';
 import { roleKey } from './role-key.ts';
+import {
+  bool,
+  clientEncoding,
+  dateStyle,
+  duration,
+  durationMs,
+  integer,
+  isolation,
+  memory,
+  messageLevel,
+  oneOf,
+  real,
+  timeZone,
+} from './setting-values.ts';
 
 interface Definition {
   /** Name as SHOW prints it in its column header. */
@@ -21,135 +34,6 @@ interface Definition {
   /** Fixed for a running server. */
   readonly fixed?: boolean;
 }
-
-const ON = ['on', 'true', 'yes', '1', 't', 'y'];
-const OFF = ['off', 'false', 'no', '0', 'f', 'n'];
-
-function bool(value: string, name: string): string {
-  const lower = value.toLowerCase();
-  if (ON.includes(lower)) return 'on';
-  if (OFF.includes(lower)) return 'off';
-  throw new SqlError(
-    SQLSTATE.invalidParameterValue,
-    `parameter "${name}" requires a Boolean value`,
-  );
-}
-
-function oneOf(...values: readonly string[]) {
-  return (value: string, name: string): string => {
-    const found = values.find((candidate) => candidate === value.toLowerCase());
-    if (found !== undefined) return found;
-    throw invalidValue(name, value, `Available values: ${values.join(', ')}.`);
-  };
-}
-
-function integer(min: number, max: number) {
-  return (value: string, name: string): string => {
-    if (!/^[+-]?\d+$/.test(value.trim())) throw invalidValue(name, value);
-    const number = Number(value);
-    if (number < min || number > max) {
-      throw new SqlError(
-        SQLSTATE.invalidParameterValue,
-        `${number} is outside the valid range for parameter "${name}" (${min} .. ${max})`,
-      );
-    }
-    return String(number);
-  };
-}
-
-const DURATION_UNITS: Readonly<Record<string, number>> = {
-  us: 0.001,
-  ms: 1,
-  s: 1000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** Milliseconds with an optional unit; canonical text in the largest unit that fits exactly, 0 without unit. */
-function duration(value: string, name: string): string {
-  const match = /^\s*([+-]?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*$/.exec(value);
-  if (match === null) {
-    // Postgres speaks of units only after something that is a number.
-    const hint = 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".';
-    throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? hint : undefined);
-  }
-  const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!);
-  if (ms < 0 || ms > 2_147_483_647) {
-    throw new SqlError(
-      SQLSTATE.invalidParameterValue,
-      `${ms} ms is outside the valid range for parameter "${name}" (0 .. 2147483647)`,
-    );
-  }
-  if (ms === 0) return '0';
-  for (const unit of ['d', 'h', 'min', 's'] as const) {
-    if (ms % DURATION_UNITS[unit]! === 0) return `${ms / DURATION_UNITS[unit]!}${unit}`;
-  }
-  return `${ms}ms`;
-}
-
-/** Milliseconds of a duration setting's canonical text. */
-function durationMs(text: string): number {
-  const match = /^(\d+)(ms|s|min|h|d)?$/.exec(text);
-  return match === null ? 0 : Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!;
-}
-
-function dateStyle(value: string, name: string): string {
-  let style = 'ISO';
-  let order = 'MDY';
-  for (const word of value
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(Boolean)) {
-    if (word === 'iso') style = 'ISO';
-    else if (word === 'sql') style = 'SQL';
-    else if (word.startsWith('postgres')) style = 'Postgres';
-    else if (word === 'german') style = 'German';
-    else if (word === 'ymd') order = 'YMD';
-    else if (word === 'dmy' || word.startsWith('euro')) order = 'DMY';
-    else if (word === 'mdy' || word === 'us' || word.startsWith('noneuro')) order = 'MDY';
-    else if (word === 'default') [style, order] = ['ISO', 'MDY'];
-    else throw invalidValue(name, value);
-  }
-  return `${style}, ${order}`;
-}
-
-function timeZone(value: string, name: string): string {
-  const zone = timeZoneSetting(value);
-  if (zone === undefined) throw invalidValue(name, value);
-  return zone;
-}
-
-function clientEncoding(value: string, name: string): string {
-  const word = value.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
-  if (word === 'utf8' || word === 'unicode') return 'UTF8';
-  if (word === 'sqlascii') return 'SQL_ASCII';
-  throw new SqlError(
-    SQLSTATE.featureNotSupported,
-    `invalid value for parameter "${name}": "${value}"`,
-    {
-      detail: 'Conversion between this encoding and UTF8 is not supported.',
-      hint: 'Use client_encoding UTF8.',
-    },
-  );
-}
-
-const isolation = oneOf('serializable', 'repeatable read', 'read committed', 'read uncommitted');
-const messageLevel = oneOf(
-  'debug5',
-  'debug4',
-  'debug3',
-  'debug2',
-  'debug1',
-  'debug',
-  'log',
-  'info',
-  'notice',
-  'warning',
-  'error',
-  'fatal',
-  'panic',
-);
 
 const LIST: readonly Definition[] = [
   { name: 'application_name', initial: '', reported: true },
@@ -211,7 +95,6 @@ const LIST: readonly Definition[] = [
   { name: 'transaction_isolation', initial: 'read committed', check: isolation },
   { name: 'transaction_read_only', initial: 'off', check: bool },
   { name: 'vacuum_freeze_min_age', initial: '50000000', check: integer(0, 1_000_000_000) },
-  { name: 'work_mem', initial: '4MB' },
   { name: 'xmloption', initial: 'content', check: oneOf('content', 'document') },
   { name: 'ledger.as_of', initial: '' },
   { name: 'ledger.role_key', initial: '', check: roleKey },
@@ -225,19 +108,51 @@ const LIST: readonly Definition[] = [
   { name: 'ledger.last_block', initial: '', fixed: true },
 ];
 
+const INTEGER_MAX = 2_147_483_647;
+const COST_MAX = Number.MAX_VALUE;
+
+/** Those by which Postgres plans: they are kept and shown, so that programs that set them run, and mean nothing here. */
+const WITHOUT_EFFECT: readonly Definition[] = [
+  ...[
+    ...['async_append', 'bitmapscan', 'gathermerge', 'hashagg', 'hashjoin', 'incremental_sort'],
+    ...['indexonlyscan', 'indexscan', 'material', 'memoize', 'mergejoin', 'nestloop', 'seqscan'],
+    ...['parallel_append', 'parallel_hash', 'partition_pruning', 'sort', 'tidscan'],
+  ].map((plan) => ({ name: `enable_${plan}`, initial: 'on', check: bool })),
+  { name: 'enable_partitionwise_aggregate', initial: 'off', check: bool },
+  { name: 'enable_partitionwise_join', initial: 'off', check: bool },
+  { name: 'constraint_exclusion', initial: 'partition', check: oneOf('partition', 'on', 'off') },
+  { name: 'cpu_index_tuple_cost', initial: '0.005', check: real(0, COST_MAX) },
+  { name: 'cpu_operator_cost', initial: '0.0025', check: real(0, COST_MAX) },
+  { name: 'cpu_tuple_cost', initial: '0.01', check: real(0, COST_MAX) },
+  { name: 'cursor_tuple_fraction', initial: '0.1', check: real(0, 1) },
+  { name: 'default_statistics_target', initial: '100', check: integer(1, 10_000) },
+  { name: 'effective_cache_size', initial: '4GB', check: memory(1, 8) },
+  { name: 'from_collapse_limit', initial: '8', check: integer(1, INTEGER_MAX) },
+  { name: 'geqo', initial: 'on', check: bool },
+  { name: 'hash_mem_multiplier', initial: '2', check: real(1, 1_000) },
+  { name: 'join_collapse_limit', initial: '8', check: integer(1, INTEGER_MAX) },
+  { name: 'maintenance_work_mem', initial: '64MB', check: memory(1_024) },
+  { name: 'max_parallel_maintenance_workers', initial: '2', check: integer(0, 1_024) },
+  { name: 'max_parallel_workers', initial: '8', check: integer(0, 1_024) },
+  { name: 'max_parallel_workers_per_gather', initial: '2', check: integer(0, 1_024) },
+  { name: 'parallel_setup_cost', initial: '1000', check: real(0, COST_MAX) },
+  { name: 'parallel_tuple_cost', initial: '0.1', check: real(0, COST_MAX) },
+  {
+    name: 'plan_cache_mode',
+    initial: 'auto',
+    check: oneOf('auto', 'force_generic_plan', 'force_custom_plan'),
+  },
+  { name: 'random_page_cost', initial: '4', check: real(0, COST_MAX) },
+  { name: 'seq_page_cost', initial: '1', check: real(0, COST_MAX) },
+  { name: 'temp_buffers', initial: '8MB', check: memory(100, 8, INTEGER_MAX >> 1) },
+  { name: 'work_mem', initial: '4MB', check: memory(64) },
+];
+
 const DEFINITIONS: ReadonlyMap<string, Definition> = new Map(
-  LIST.map((definition) => [definition.name.toLowerCase(), definition]),
+  [...LIST, ...WITHOUT_EFFECT].map((definition) => [definition.name.toLowerCase(), definition]),
 );
 /** Names that Postgres spells in two ways. */
 const ALIASES: ReadonlyMap<string, string> = new Map([['time zone', 'timezone']]);
-
-function invalidValue(name: string, value: string, hint?: string): SqlError {
-  return new SqlError(
-    SQLSTATE.invalidParameterValue,
-    `invalid value for parameter "${name}": "${value}"`,
-    hint === undefined ? {} : { hint },
-  );
-}
 
 type Undo = { readonly key: string; readonly before: string | undefined; readonly local: boolean };
 
