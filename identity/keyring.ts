@@ -216,7 +216,7 @@ export class Keyring {
    */
   check(): readonly string[] {
     const faults: string[] = [];
-    const tables = this.#texts(
+    const tables = this.#column(
       'SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid',
     );
     if (tables.join() !== TABLES.join()) faults.push(`${this.#path}: its tables are other ones`);
@@ -279,12 +279,12 @@ export class Keyring {
     return (row as { box: Uint8Array } | undefined)?.box;
   }
 
-  #texts(sql: string): readonly string[] {
-    return guard(this.#path, () => this.#database.prepare(sql).pluck().all()) as string[];
+  #names(sql: string): readonly Uint8Array[] {
+    return this.#column(sql) as Uint8Array[];
   }
 
-  #names(sql: string): readonly Uint8Array[] {
-    return guard(this.#path, () => this.#database.prepare(sql).pluck().all()) as Uint8Array[];
+  #column(sql: string): readonly unknown[] {
+    return guard(this.#path, () => this.#database.prepare(sql).pluck().all());
   }
 }
 

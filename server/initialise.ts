@@ -33,6 +33,7 @@ import { createLedger } from '../storage/create-ledger.ts';
 import { isDataDirectory, readDataDirectory } from '../storage/data-directory.ts';
 import type { DataDirectory } from '../storage/data-directory.ts';
 import { makeFolder, replaceFile } from '../storage/durable-file.ts';
+import { removeDatabase } from '../storage/state-files.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { ADMIN, DATABASE, makeGenesis } from './founding/genesis.ts';
@@ -266,9 +267,7 @@ function clearLeftovers(directory: string): void {
     if (existsSync(join(directory, 'chain')) && tipOf(directory) > 0) {
       throw new StorageError('foreign', `${directory}: there are blocks here, but no marker file`);
     }
-    for (const suffix of ['', '-wal', '-shm']) {
-      rmSync(`${keyringFile(directory)}${suffix}`, { force: true });
-    }
+    removeDatabase(keyringFile(directory));
     rmSync(nodeKeyFile(directory), { force: true });
   });
 }

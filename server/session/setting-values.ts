@@ -6,6 +6,9 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { timeZoneSetting } from '../../sql/value/time-zone.ts';
 
+/** Largest value of a setting that Postgres keeps in 32 bits. */
+export const INTEGER_MAX = 2_147_483_647;
+
 const ON = ['on', 'true', 'yes', '1', 't', 'y'];
 const OFF = ['off', 'false', 'no', '0', 'f', 'n'];
 
@@ -32,10 +35,7 @@ export function integer(min: number, max: number) {
     if (!/^[+-]?\d+$/.test(value.trim())) throw invalidValue(name, value);
     const number = Number(value);
     if (number < min || number > max) {
-      throw new SqlError(
-        SQLSTATE.invalidParameterValue,
-        `${number} is outside the valid range for parameter "${name}" (${min} .. ${max})`,
-      );
+      throw outOfRange(name, number, min, max);
     }
     return String(number);
   };
@@ -59,11 +59,8 @@ export function duration(value: string, name: string): string {
     throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? hint : undefined);
   }
   const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!);
-  if (ms < 0 || ms > 2_147_483_647) {
-    throw new SqlError(
-      SQLSTATE.invalidParameterValue,
-      `${ms} ms is outside the valid range for parameter "${name}" (0 .. 2147483647)`,
-    );
+  if (ms < 0 || ms > INTEGER_MAX) {
+    throw outOfRange(name, `${ms} ms`, 0, INTEGER_MAX);
   }
   if (ms === 0) return '0';
   for (const unit of ['d', 'h', 'min', 's'] as const) {
@@ -146,10 +143,7 @@ export function real(min: number, max: number) {
     if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value)) throw invalidValue(name, value);
     const number = Number(value);
     if (number >= min && number <= max) return String(number);
-    throw new SqlError(
-      SQLSTATE.invalidParameterValue,
-      `${number} is outside the valid range for parameter "${name}" (${min} .. ${short(max)})`,
-    );
+    throw outOfRange(name, number, min, short(max));
   };
 }
 
@@ -157,9 +151,6 @@ export function real(min: number, max: number) {
 function short(number: number): string {
   return String(Number(number.toPrecision(6)));
 }
-
-/** Largest value of a setting that Postgres keeps in 32 bits. */
-const INTEGER_MAX = 2_147_483_647;
 
 const MEMORY_UNITS: Readonly<Record<string, number>> = {
   B: 1 / 1024,
@@ -180,10 +171,7 @@ export function memory(min: number, unit: 1 | 8 = 1, max = INTEGER_MAX) {
     const kib = Number(match[1]) * (match[2] === undefined ? unit : MEMORY_UNITS[match[2]]!);
     const units = Math.round(kib / unit);
     if (units < min || units > max) {
-      throw new SqlError(
-        SQLSTATE.invalidParameterValue,
-        `${units} ${unit === 1 ? '' : unit}kB is outside the valid range for parameter "${name}" (${min} .. ${max})`,
-      );
+      throw outOfRange(name, `${units} ${unit === 1 ? '' : unit}kB`, min, max);
     }
     for (const name of ['TB', 'GB', 'MB'] as const) {
       if ((units * unit) % MEMORY_UNITS[name]! === 0)
@@ -191,6 +179,18 @@ export function memory(min: number, unit: 1 | 8 = 1, max = INTEGER_MAX) {
     }
     return `${units * unit}kB`;
   };
+}
+
+function outOfRange(
+  name: string,
+  shown: number | string,
+  min: number,
+  max: number | string,
+): SqlError {
+  return new SqlError(
+    SQLSTATE.invalidParameterValue,
+    `${shown} is outside the valid range for parameter "${name}" (${min} .. ${max})`,
+  );
 }
 
 export function invalidValue(name: string, value: string, hint?: string): SqlError {

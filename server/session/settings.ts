@@ -9,6 +9,7 @@ import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { roleKey } from './role-key.ts';
 import {
+  INTEGER_MAX,
   bool,
   clientEncoding,
   dateStyle,
@@ -108,7 +109,6 @@ const LIST: readonly Definition[] = [
   { name: 'ledger.last_block', initial: '', fixed: true },
 ];
 
-const INTEGER_MAX = 2_147_483_647;
 const COST_MAX = Number.MAX_VALUE;
 
 /** Those by which Postgres plans: they are kept and shown, so that programs that set them run, and mean nothing here. */

@@ -143,10 +143,10 @@ function oneGroup(scope: Scope, targets: readonly Target[]): boolean {
   const keys = scope.grouping === null ? query.group.length : scope.grouping.size;
   if (keys > 0) return false;
   if (query.having !== null || scope.grouping !== null) return true;
-  const shown = targets.some(({ expression }) =>
+  if (!query.aggregates) return false;
+  return !targets.some(({ expression }) =>
     contains(expression, (node) => 'kind' in node && node.kind === 'aggregate'),
   );
-  return query.aggregates && !shown;
 }
 
 function groupText(scope: Scope): string {

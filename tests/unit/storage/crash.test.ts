@@ -66,6 +66,13 @@ test.each(['durable', 'executed', 'committed', 'tidied'])(
   60_000,
 );
 
+/** A copy of the directory as it is now, for what a power loss takes back. */
+function kept(): string {
+  const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
+  cpSync(directory, old, { recursive: true });
+  return old;
+}
+
 /** Puts the shard file of an earlier moment back, as a power loss may. */
 test.each([0, 1])(
   'shard %i may be several blocks behind: the other is taken back and replayed',
@@ -73,8 +80,7 @@ test.each([0, 1])(
     const ledger = openNotes(directory);
     for (let id = 1n; id <= 3n; id++) ledger.run([insertNote(0, id), insertNote(1, id)]);
     ledger.writer.close();
-    const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
-    cpSync(directory, old, { recursive: true });
+    const old = kept();
     const later = openNotes(directory);
     for (let id = 4n; id <= 6n; id++) {
       later.run([
@@ -112,8 +118,7 @@ test.each([0, 1])(
     const ledger = openNotes(directory);
     ledger.run([insertNote(0, 1n), insertNote(1, 1n)]);
     ledger.writer.close();
-    const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
-    cpSync(directory, old, { recursive: true });
+    const old = kept();
     const later = openNotes(directory);
     for (const notes of NOTES) {
       const columns = [...notes.columns, column(3, 'more', TEXT)];
@@ -147,8 +152,7 @@ test.each([0, 1])(
     const ledger = openNotes(directory);
     ledger.run([insertNote(0, 1n), insertNote(1, 1n)]);
     ledger.writer.close();
-    const old = mkdtempSync(join(tmpdir(), 'trustsql-old-'));
-    cpSync(directory, old, { recursive: true });
+    const old = kept();
     const later = openNotes(directory);
     later.run([insertNote(0, 2n), insertNote(1, 2n)]);
     later.writer.close();
