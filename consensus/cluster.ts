@@ -250,7 +250,8 @@ export class Cluster implements Consensus {
   }
 
   async stop(): Promise<void> {
-    if (this.#state === 'open' || this.#state === 'ended') this.#state = 'stopping';
+    // One that has ended stays so: what comes while it is stopped is for its successor.
+    if (this.#state === 'open') this.#state = 'stopping';
     const end = this.#options.monotonic() + STOP_MS_MAX;
     while (this.#waiting.size > 0 && this.#options.monotonic() < end) await this.#nextExecuted();
     clearInterval(this.#ticker);

@@ -144,8 +144,9 @@ export class Solo implements Consensus {
 
   /** @throws SqlError 57P03 or of a halted ledger; HandedOver */
   #checkOpen(): void {
+    // It is stopped after it has ended: what comes in between is for its successor as well.
+    if (this.#ended && !this.#failed) throw new HandedOver();
     if (this.#failed || this.#stopping) throw stoppedError(this.#failed);
-    if (this.#ended) throw new HandedOver();
   }
 
   get #ended(): boolean {

@@ -51,6 +51,7 @@ export class Ordering implements Consensus {
   #changing: Promise<void> = Promise.resolve();
   #leavesSolo = false;
   #failed = false;
+  #stopping = false;
 
   private constructor(options: OrderingOptions) {
     this.#options = options;
@@ -116,9 +117,13 @@ export class Ordering implements Consensus {
     return this.#through((consensus) => consensus.caughtUp());
   }
 
+  /** A change under way is made first; one that comes while the part at work stops is left to the next start. */
   async stop(): Promise<void> {
     await this.#changing;
+    this.#stopping = true;
     if (!this.#failed) await this.#part.stop();
+    this.#next.promise.catch(() => undefined);
+    this.#next.reject(stoppedError(this.#failed));
   }
 
   /** Asks the part at work, and the one after it when that one has ended. */
@@ -136,7 +141,7 @@ export class Ordering implements Consensus {
 
   async #open(): Promise<void> {
     this.#part = await this.#options.open(() => {
-      this.#changing = this.#change();
+      if (!this.#stopping) this.#changing = this.#change();
     });
     this.#leavesSolo = false;
   }

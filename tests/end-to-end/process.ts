@@ -20,6 +20,8 @@ const NODE_FLAGS = ['--use-largepages=silent'];
 /** A start or a stop that takes longer, in ms, has failed. */
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
+/** Characters. */
+const ACCOUNT_LENGTH_MAX = 8_000;
 
 /** What a command left behind. `code` is null when a signal ended it. */
 export interface Finished {
@@ -153,6 +155,14 @@ export class NodeProcess {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** Whether it runs, or how it ended by itself, and the end of what it has written: for whoever looks for the reason of a fault. */
+  get account(): string {
+    const { exitCode = null, signalCode = null } = this.#child ?? {};
+    const ended = exitCode ?? signalCode;
+    const fate = ended === null ? 'runs' : `ended with ${ended}`;
+    return `the node ${fate}:\n${this.#output.slice(-ACCOUNT_LENGTH_MAX)}`;
   }
 
   /** Ends it as a power cut would end the process: SIGKILL. Resolves when it is gone. */

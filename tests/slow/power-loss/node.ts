@@ -27,6 +27,7 @@ const START_EVERY = 40;
 const START_EVERY_UNMADE = 20;
 /** Transactions of a page fill the journal of 16 MiB, so that it turns. */
 const PAGES = 50;
+const LAST_WORDS_MS = 1_000;
 
 function nodeOn(root: string, port: number): NodeProcess {
   return NodeProcess.on(root, path.join(root, 'data'), port, [
@@ -55,6 +56,10 @@ async function record({ root, log, env }: Recording, seed: number): Promise<void
     await node.kill();
     await node.start();
     await load.run(await node.clearUrl(), 4, 60);
+  } catch (error) {
+    // A signal is known a moment after the connections are gone.
+    await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+    throw new Error(node.account, { cause: error });
   } finally {
     await node.kill();
     marker.close();

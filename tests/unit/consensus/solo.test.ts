@@ -123,6 +123,9 @@ describe('solo', () => {
     expect(calls.handovers).toBe(1);
     await expect(solo.propose(proposal)).rejects.toMatchObject({ name: 'HandedOver' });
     await expect(solo.prove()).resolves.toBeUndefined();
+    // Also while its successor is made.
+    await solo.stop();
+    await expect(solo.propose(proposal)).rejects.toMatchObject({ name: 'HandedOver' });
     expect(ledger.ordered.map(({ block }) => block.system.length)).toEqual([0, 1]);
   });
 
