@@ -62,6 +62,8 @@ class Reader {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [
         `--max-old-space-size=${options.memoryMib}`,
+        // As cli/main.ts does.
+        '--no-wasm-code-gc',
         '--disable-warning=ExperimentalWarning',
       ],
     });

@@ -2,10 +2,12 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { NodeProcess, trustsql, type Finished } from './process.ts';
+import { NodeProcess, freePort, trustsql, type Finished } from './process.ts';
 
 const TIMEOUT_MS = 120_000;
 
@@ -101,3 +103,26 @@ describe('a node', () => {
     expect(refused.code).toBe(2);
   });
 });
+
+test(
+  'V8 frees no WebAssembly code while it runs',
+  async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'trustsql-test-'));
+    await using node = NodeProcess.on(
+      directory,
+      path.join(directory, 'data'),
+      await freePort(),
+      [],
+    );
+    node.nodeFlags = [...node.nodeFlags, '--trace-wasm-code-gc'];
+    await node.start();
+    const client = new pg.Client({ connectionString: await node.clearUrl() });
+    await client.connect();
+    // Compiled anew, because it is much used: what it was before would be freed.
+    for (let i = 0; i < 20; i += 1) await client.query(`CREATE TABLE t${i} (id int PRIMARY KEY)`);
+    await client.end();
+    await node.stop();
+    expect(node.output).not.toContain('[wasm-gc]');
+  },
+  TIMEOUT_MS,
+);

@@ -67,7 +67,8 @@ test('any other error is left as it is', async () => {
   await expect(gateway.submit(10, [], 'one')).rejects.toBe(error);
 });
 
-test('what comes while others are on their way leaves together, also when they are late', async () => {
+/** A gateway whose flights are answered by hand. */
+function departuresOf() {
   const departed: number[] = [];
   const waiting: ((error: Error) => void)[] = [];
   const gateway = gatewayOver(({ ids }) => {
@@ -83,6 +84,11 @@ test('what comes while others are on their way leaves together, also when they a
   const departures = async (count: number): Promise<void> => {
     while (departed.length < count) await setImmediate();
   };
+  return { departed, waiting, answers, submit, departures };
+}
+
+test('what comes while others are on their way leaves together, also when they are late', async () => {
+  const { departed, waiting, answers, submit, departures } = departuresOf();
   submit(2);
   await departures(1);
   submit(2);
@@ -103,4 +109,20 @@ test('what comes while others are on their way leaves together, also when they a
   expect(departed).toEqual([2, 3, 4, 1]);
   waiting.pop()!(new Error('answered'));
   await Promise.all(answers);
+});
+
+test('two groups of sessions become one', async () => {
+  const { departed, waiting, submit, departures } = departuresOf();
+  submit(5);
+  await departures(1);
+  submit(4);
+  waiting.shift()!(new Error('answered'));
+  // The five come again, one in each turn.
+  for (let session = 0; session < 5; session += 1) {
+    await setImmediate();
+    submit(1);
+  }
+  await departures(2);
+  expect(departed).toEqual([5, 9]);
+  waiting.shift()!(new Error('answered'));
 });
