@@ -57,9 +57,9 @@ type Pending = {
 /**
  * Turns of the event loop that a flight waits while open transactions go on: a block costs as much as several
  * transactions, and where many sessions are at work more commits are near. A turn that brings nothing ends the wait,
- * unless those that left together before, and have their answers, are still to come: nine in ten of them.
+ * unless those that have just got their answers are still to come: nine in ten of them and of those who wait.
  */
-const BOARDING_TURNS_MAX = 20;
+const BOARDING_TURNS_MAX = 60;
 const BOARDING_SHARE = 0.9;
 
 /** A flight that takes longer, in ms, no longer keeps the next one waiting: it may lack what only others can bring. */
@@ -80,8 +80,8 @@ export class Gateway {
   /** The newest of them is late. */
   #late = false;
   #lateTimer: NodeJS.Timeout | null = null;
-  /** Transactions of the newest flight. */
-  #lastSize = 0;
+  /** Transactions that may be expected for the next flight. */
+  #expected = 0;
   #scheduled = false;
   /** Statements begun so far in open transactions of all sessions. */
   #statements = 0;
@@ -144,7 +144,7 @@ export class Gateway {
 
   #board(begun: number, turns: number): void {
     setImmediate(() => {
-      const awaited = this.#lastSize * BOARDING_SHARE;
+      const awaited = this.#expected * BOARDING_SHARE;
       const more = this.#statements !== begun || this.#pending.length < awaited;
       if (more && turns > 1) return this.#board(this.#statements, turns - 1);
       this.#scheduled = false;
@@ -161,11 +161,13 @@ export class Gateway {
     if (!this.#mayDepart()) return;
     const flight = this.#pending;
     this.#pending = [];
-    this.#lastSize = flight.length;
     this.#flights += 1;
     this.#watch();
     await Promise.all(byAuthor(flight).map((list) => this.#propose(list)));
     this.#flights -= 1;
+    // Whoever has an answer now may come again, and ought to leave with those who wait: else there are two groups for
+    // good, and twice the blocks.
+    this.#expected = flight.length + this.#pending.length;
     if (this.#flights === 0) this.#watch();
     this.#schedule();
   }
