@@ -15,8 +15,8 @@ export interface ConsensusLog {
   isFull(records: readonly Uint8Array[]): boolean;
   /** Resolves when they are on disk. */
   append(records: readonly Uint8Array[]): Promise<void>;
-  /** Forgets all but these. */
-  restart(records: readonly Uint8Array[]): void;
+  /** Forgets all but these; resolves when they are on disk. Nothing is appended meanwhile. */
+  restart(records: readonly Uint8Array[]): Promise<void>;
 }
 
 type Step =
@@ -106,7 +106,7 @@ export class DurableOrder {
       records.push(...step.records);
     }
     this.#keep(records);
-    if (log.isFull(records)) log.restart(this.#kept());
+    if (log.isFull(records)) await log.restart(this.#kept());
     else await log.append(records);
     onDurable(token);
   }

@@ -4,9 +4,7 @@
 
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { BundlePool } from '../consensus/bundle-pool.ts';
 import { Cluster } from '../consensus/cluster.ts';
 import type { ClusterOptions, Lane, Network } from '../consensus/cluster.ts';
@@ -17,7 +15,7 @@ import { latestTimeMs, validator } from '../consensus/validate.ts';
 import { checkBody } from '../ledger/block-check.ts';
 import { remembering } from '../consensus/verified.ts';
 import { markNodeKeyUsed } from '../identity/node-key.ts';
-import { base64, fromHex, hex, tryFromBase64 } from '../ledger/bytes.ts';
+import { fromHex, hex } from '../ledger/bytes.ts';
 import { decodeHeader } from '../ledger/encoding.ts';
 import { decodeQuestion, encodeAnswer } from '../ledger/encoding-repair.ts';
 import { decodeCertificate } from '../ledger/encoding-vote.ts';
@@ -37,6 +35,7 @@ import { systemClock } from './clock.ts';
 import { flagOf } from './config.ts';
 import type { Config } from './config.ts';
 import type { NodeSecrets } from './initialise.ts';
+import { KnownAddresses } from './known-addresses.ts';
 import { PEER_FAREWELL_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { OrderingPart } from './ordering.ts';
@@ -280,7 +279,7 @@ function startNetwork(
   const own = hex(secrets.nodeKey.publicKey);
   const listed = [...epoch.members, ...epoch.observers];
   const member = listed.find(({ publicKey }) => hex(publicKey) === own);
-  const known = announcementsIn(config.data);
+  const known = new KnownAddresses(config.data);
   return PeerNetwork.start({
     chainId: secrets.data.chainId,
     nodeKey: secrets.nodeKey,
@@ -295,11 +294,8 @@ function startNetwork(
     addresses: [],
     proxy: peers.proxy,
     members: membersOf(epoch, peers),
-    announcements: [...known.values()],
-    store: (key, announcement) => {
-      known.set(key, announcement);
-      keepAnnouncements(config.data, known);
-    },
+    announcements: known.announcements,
+    store: (key, announcement) => known.keep(key, announcement),
     onMessage: (key, _traffic, bytes) => handlers.onMessage(key, bytes),
     onPeer: (key, state) => log.info('peer', { key, state }),
     onRequest: handlers.onRequest,
@@ -375,32 +371,4 @@ function membersOf(config: EpochConfig, peers: PeerOptions): PeerMember[] {
     key: hex(member.publicKey),
     addresses: addressesOfMember(peers, member),
   }));
-}
-
-/** Where peers have said they are, so that they are found again when all addresses have changed. */
-function announcementsFile(directory: string): string {
-  return join(directory, 'consensus', 'addresses.json');
-}
-
-function announcementsIn(directory: string): Map<string, Uint8Array> {
-  const known = new Map<string, Uint8Array>();
-  const file = announcementsFile(directory);
-  if (!existsSync(file)) return known;
-  try {
-    const entries = Object.entries(JSON.parse(readFileSync(file, 'utf8')) as object);
-    for (const [key, text] of entries) {
-      const bytes = tryFromBase64(String(text));
-      if (bytes !== null) known.set(key, bytes);
-    }
-  } catch {
-    // A convenience: peers tell again, and what they say is signed.
-  }
-  return known;
-}
-
-function keepAnnouncements(directory: string, known: ReadonlyMap<string, Uint8Array>): void {
-  const file = announcementsFile(directory);
-  const entries = Array.from(known, ([key, bytes]) => [key, base64(bytes)]);
-  writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(entries)), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }

@@ -10,8 +10,7 @@
 // (3) What was changed on disk, and not torn, is found: a batch behind a damaged one, or a damaged mark. The log is not
 //     to be trusted then, and the member must not vote by it.
 
-import { closeSync, fdatasyncSync, fstatSync } from 'node:fs';
-import { readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -137,28 +136,47 @@ export class VoteLog {
     this.#writing = false;
   }
 
-  /** Begins anew in the other file with the records that say all that counts. @throws StorageError as `append` */
-  restart(records: readonly Uint8Array[]): void {
+  /**
+   * Begins anew in the other file with the records that say all that counts; resolves when they are on disk. A disk that
+   * has other work takes its time for three syncs, and the node has more to do than to wait for them.
+   *
+   * @throws StorageError as `append`
+   */
+  async restart(records: readonly Uint8Array[]): Promise<void> {
     assert(!this.#writing, 'a log is not begun anew while it is written');
+    this.#writing = true;
+    try {
+      for (const { handle, path } of this.#beginAnew(records)) await syncSoon(handle, path);
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  /** As `restart` with no records, for a command that does nothing meanwhile. */
+  begin(): void {
+    for (const { handle, path } of this.#beginAnew([])) guarded(path, () => fdatasyncSync(handle));
+  }
+
+  /** Yields the file when what was written so far must be on disk before it goes on. */
+  *#beginAnew(records: readonly Uint8Array[]): Generator<File> {
     const next = this.#turn === 0 ? this.#active : FILES - 1 - this.#active;
     const nonce = randomBytes(MARK_BYTES - NONCE_AT);
-    const { path, handle } = this.#files[next]!;
+    const file = this.#files[next]!;
+    const writeMark = (mark: Uint8Array): void => {
+      guarded(file.path, () => writeSync(file.handle, mark, 0, mark.length, 0));
+    };
     // Whoever reads meanwhile must not take the old mark for the new content.
-    guarded(path, () => {
-      writeSync(handle, Buffer.alloc(SECTOR_BYTES), 0, SECTOR_BYTES, 0);
-      fdatasyncSync(handle);
-    });
+    writeMark(Buffer.alloc(SECTOR_BYTES));
+    yield file;
     this.#active = next;
     this.#turn += 1;
     this.#seed = crc32(nonce);
     this.#batches = 0;
     this.#end = SECTOR_BYTES;
     this.#put(records);
-    guarded(path, () => {
-      fdatasyncSync(handle);
-      writeSync(handle, encodeMark(this.#turn, nonce), 0, MARK_BYTES, 0);
-      fdatasyncSync(handle);
-    });
+    yield file;
+    writeMark(encodeMark(this.#turn, nonce));
+    yield file;
   }
 
   #put(records: readonly Uint8Array[]): void {
@@ -264,6 +282,6 @@ function recordsIn(batch: Buffer): Uint8Array[] {
 /** Makes the log of a member whose log was lost: its replica must not vote before it knows that to be past. */
 export function makeForgottenLog(directory: string): void {
   const log = new VoteLog(directory);
-  if (!log.begun) log.restart([]);
+  if (!log.begun) log.begin();
   log.close();
 }

@@ -61,9 +61,11 @@ class Disk implements ConsensusLog {
     this.notes.push('on disk');
   }
 
-  restart(records: readonly Uint8Array[]): void {
+  async restart(records: readonly Uint8Array[]): Promise<void> {
     this.notes.push(`restart ${records.length}`);
+    await new Promise((resolve) => setImmediate(resolve));
     this.restarted = records;
+    this.notes.push('begun anew');
   }
 }
 
@@ -110,7 +112,7 @@ describe('what must be durable', () => {
     order.persist(3, [stateRecord(3)]);
     await order.idle();
     expect(disk.restarted).toEqual([blockRecord(2), stateRecord(3)]);
-    expect(disk.notes.slice(-2)).toEqual(['restart 2', 'durable 3']);
+    expect(disk.notes.slice(-3)).toEqual(['restart 2', 'begun anew', 'durable 3']);
   });
 
   test('nothing more is written or said after a block that the node does not wait for', async () => {

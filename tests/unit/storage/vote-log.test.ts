@@ -33,7 +33,7 @@ function texts({ records }: VoteLog): string[] {
 /** A log with `count` batches of two records each behind the one it began with. */
 async function filled(count: number): Promise<string[]> {
   const log = open();
-  log.restart([utf8('begun')]);
+  await log.restart([utf8('begun')]);
   const all = ['begun'];
   for (let i = 0; i < count; i++) {
     const records = [`vote ${i}`, `block ${i} ${'x'.repeat(i * 100)}`];
@@ -81,7 +81,7 @@ describe('a log of votes', () => {
     await filled(3);
     const log = open();
     for (let turn = 0; turn < 5; turn++) {
-      log.restart([utf8(`turn ${turn}`)]);
+      await log.restart([utf8(`turn ${turn}`)]);
       await log.append([utf8(`after ${turn}`)]);
     }
     log.close();
@@ -92,7 +92,7 @@ describe('a log of votes', () => {
 
   test('says when it is full before it is', async () => {
     const log = open();
-    log.restart([utf8('begun')]);
+    await log.restart([utf8('begun')]);
     const record = new Uint8Array(3_000);
     let appended = 0;
     while (!log.isFull([record])) {
@@ -148,7 +148,7 @@ describe('a log of votes', () => {
   test('does not take over before its mark is on disk', async () => {
     const all = await filled(2);
     const log = open();
-    log.restart([utf8('next')]);
+    await log.restart([utf8('next')]);
     log.close();
     const next = readFileSync(file(1));
     next.fill(0, 0, SECTOR_BYTES);
