@@ -46,7 +46,8 @@ function withConfig(command: Command): Command {
       );
       continue;
     }
-    const flag = new Option(`${flagOf(name)} <${option.kind}>`, `${option.help}${initial}`);
+    const value = option.kind === 'integer' ? option.kind : option.of;
+    const flag = new Option(`${flagOf(name)} <${value}>`, `${option.help}${initial}`);
     command.addOption(option.kind === 'choice' ? flag.choices(option.choices) : flag);
   }
   return command.addHelpText('after', ORDER);
@@ -63,7 +64,7 @@ function configOf(command: Command): Config {
 
 /** The data directory alone, for commands that need nothing else. */
 function withData(command: Command): Command {
-  return command.option('--data <text>', `data directory (default: ${OPTIONS.data.initial})`);
+  return command.option('--data <directory>', `data directory (default: ${OPTIONS.data.initial})`);
 }
 
 function withNode(command: Command): Command {
@@ -212,14 +213,14 @@ function demoCommand(cluster: Command): void {
   cluster
     .command('demo')
     .description('run a whole cluster on this machine, made if it is not there; Ctrl-C stops it')
-    .option('--data <folder>', 'folder of the cluster', './cluster')
+    .option('--data <directory>', 'directory of the cluster', './cluster')
     .option('--nodes <number>', 'how many, of a new cluster', '4')
     .option('--port <integer>', `client port of the first node (default: ${OPTIONS.port.initial})`)
     .option(
       '--peer-port <integer>',
       `peer port of the first node (default: ${OPTIONS.peerPort.initial})`,
     )
-    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option('--key-file <file>', OPTIONS.keyFile.help)
     .addOption(consensusOption())
     .addOption(databaseOption())
     .action(async ({ data, port, peerPort, keyFile, ...flags }: DemoFlags) => {
@@ -247,7 +248,8 @@ function clientCommands(main: Command): void {
     main.command('digest').description('the signed digest of the ledger, to be kept elsewhere'),
   )
     .option('-o, --out <file>', 'write it to a file')
-    .action(async (flags: { out?: string; url?: string }) => {
+    .option('--json', 'print JSON: the note, and what it says')
+    .action(async (flags: { out?: string; json?: boolean; url?: string }) => {
       const { runDigest } = await import('./digest.ts');
       await runDigest(rest(flags));
     });
@@ -345,7 +347,7 @@ function memberCommands(node: Command): void {
       .description('a new signing key for the node of --data, which is started again then'),
   )
     .option('--config <file>', 'configuration file (default: trustsql.config.json, if there)')
-    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option('--key-file <file>', OPTIONS.keyFile.help)
     .option(...OUT)
     .action(async (flags: ChangeFlags, command: Command) => {
       const { runRotateKey } = await import('./rotate-key.ts');
@@ -379,7 +381,7 @@ function backupCommands(main: Command): void {
     });
   withData(main.command('restore').description('make a new data directory of a backup'))
     .requiredOption('--from <directory>', 'the backup')
-    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option('--key-file <file>', OPTIONS.keyFile.help)
     .option('--height <number>', 'restore up to this block, not to the newest; one node only')
     .option('--json', 'print JSON')
     .action(async (flags: RestoreFlags, command: Command) => {
@@ -392,7 +394,7 @@ function checkCommands(main: Command): void {
   withPins(
     withData(main.command('verify').description('check every block and every value, offline')),
   )
-    .option('--key-file <text>', OPTIONS.keyFile.help)
+    .option('--key-file <file>', OPTIONS.keyFile.help)
     .option('--json', 'print JSON')
     .action(async (flags: VerifyOptions, command: Command) => {
       const { runVerify } = await import('./verify.ts');

@@ -19,7 +19,7 @@ export async function runStart(config: Config): Promise<void> {
       // Whoever asks twice does not want to wait.
       if (before) process.exit(signal === 'SIGINT' ? 130 : 143);
       before = true;
-      process.stderr.write('Stopping …\n');
+      process.stderr.write('Stopping … (a second time ends at once)\n');
       resolve();
     };
     process.on('SIGTERM', stop);

@@ -34,11 +34,12 @@ export interface Config {
 }
 
 type Kind =
-  | { readonly kind: 'text' }
+  | { readonly kind: 'text'; readonly of: string }
   | { readonly kind: 'boolean' }
   | { readonly kind: 'integer'; readonly min: number; readonly max: number }
-  | { readonly kind: 'choice'; readonly choices: readonly string[] };
+  | { readonly kind: 'choice'; readonly of: string; readonly choices: readonly string[] };
 
+/** `of` says in a word what the value is, for --help. */
 export type Option<T = unknown> = Kind & {
   readonly initial: T;
   /** One line for --help: what it does, with its unit. */
@@ -49,18 +50,25 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 export const OPTIONS: { readonly [K in keyof Config]: Option<Config[K]> } = {
-  data: { kind: 'text', initial: './data', help: 'data directory' },
-  host: { kind: 'text', initial: '127.0.0.1', help: 'address to listen on' },
+  data: { kind: 'text', of: 'directory', initial: './data', help: 'data directory' },
+  host: { kind: 'text', of: 'address', initial: '127.0.0.1', help: 'address to listen on' },
   port: integer(5433, 0, 65_535, 'port to listen on; 0 takes a free one'),
-  peerHost: { kind: 'text', initial: '127.0.0.1', help: 'cluster: address to listen on for peers' },
+  peerHost: {
+    kind: 'text',
+    of: 'address',
+    initial: '127.0.0.1',
+    help: 'cluster: address to listen on for peers',
+  },
   peerPort: integer(5533, 0, 65_535, 'cluster: port to listen on for peers; 0 takes a free one'),
   peers: {
     kind: 'text',
+    of: 'list',
     initial: '',
     help: 'cluster: where peers are, as key@host:port,…; counts before what the chain says',
   },
   peerProxy: {
     kind: 'text',
+    of: 'url',
     initial: '',
     help: 'cluster: http://host:port through which peers are dialled',
   },
@@ -112,24 +120,28 @@ export const OPTIONS: { readonly [K in keyof Config]: Option<Config[K]> } = {
   shutdownTimeoutMs: integer(10_000, 0, HOUR_MS, 'time to drain at SIGTERM, in ms'),
   keyFile: {
     kind: 'text',
+    of: 'file',
     initial: '',
     help: 'master key file; default ~/.config/trustsql/<chain>.key',
   },
   tls: { kind: 'boolean', initial: true, help: 'offer TLS' },
   tlsCertificate: {
     kind: 'text',
+    of: 'file',
     initial: '',
     help: 'PEM certificate; default a self-signed one in <data>/keys',
   },
-  tlsKey: { kind: 'text', initial: '', help: 'PEM private key of tlsCertificate' },
+  tlsKey: { kind: 'text', of: 'file', initial: '', help: 'PEM private key of tlsCertificate' },
   logLevel: {
     kind: 'choice',
+    of: 'level',
     choices: ['error', 'warn', 'info', 'debug'],
     initial: 'info',
     help: 'least level that is logged',
   },
   logFormat: {
     kind: 'choice',
+    of: 'format',
     choices: ['auto', 'human', 'json'],
     initial: 'auto',
     help: 'auto: human on a terminal, else json',
@@ -216,9 +228,21 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
   if (named === undefined && !existsSync(name)) {
     return readConfig({ flags: options, environment, file: null });
   }
+  let text: string;
+  try {
+    text = readFileSync(name, 'utf8');
+  } catch (error) {
+    const place = flagged === undefined ? CONFIG_VARIABLE : '--config';
+    throw new ConfigError(
+      (error as NodeJS.ErrnoException).code === 'ENOENT'
+        ? `${place}: there is no file ${name}`
+        : `the configuration file ${name} cannot be read: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(name, 'utf8'));
+    content = JSON.parse(text);
   } catch (error) {
     throw new ConfigError(`${name}: ${(error as Error).message}`, { cause: error });
   }

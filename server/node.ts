@@ -134,7 +134,10 @@ export async function startNode(config: Config): Promise<RunningNode> {
       firstStart,
       failed: core.failed,
       stop: async () => {
-        await listener.close(config.shutdownTimeoutMs);
+        const atMostMs = config.shutdownTimeoutMs;
+        await listener.close(atMostMs, (sessions) =>
+          log.info('waiting for statements that run', { sessions, atMostMs }),
+        );
         await core.close();
         log.info('stopped');
       },

@@ -233,10 +233,17 @@ function pair(node: TreeNode, context: ScalarContext): readonly [Scalar, Scalar]
   return [left, right];
 }
 
+/** Attribute number of xmax, the only system column that a statement may name. */
+export const XMAX_ATTRIBUTE = -4;
+
+export function systemColumn(): SqlError {
+  return unsupported('a system column', 'See docs/sql.md.');
+}
+
 function readVar(node: TreeNode, context: ScalarContext): Scalar {
   if (int(node, 'varreturningtype') !== 0) throw unsupported('OLD or NEW in RETURNING');
   const attribute = int(node, 'varattno');
-  if (attribute < 0) throw unsupported('a system column', 'See docs/sql.md.');
+  if (attribute < 0 && attribute !== XMAX_ATTRIBUTE) throw systemColumn();
   const entry = int(node, 'varno');
   const levelsUp = int(node, 'varlevelsup');
   return {

@@ -101,10 +101,12 @@ export class Connection implements ChannelOwner, SessionEvents {
     }
   }
 
-  /** Ends the connection: now if it is idle, else after the command in work. */
-  shutdown(error: SqlError): void {
+  /** Ends the connection: now if it is idle, else after the command in work. @returns whether there is one */
+  shutdown(error: SqlError): boolean {
     this.#ending ??= error;
-    if (this.#state !== 'busy') this.#fatal(this.#ending);
+    if (this.#state === 'busy') return true;
+    this.#fatal(this.#ending);
+    return false;
   }
 
   // ── Of the channel ──

@@ -83,8 +83,10 @@ export class Listener {
   /**
    * Sends everyone away with 57P01: idle sessions at once, busy ones after their command, and all of them when
    * the time is up. Resolves when all sessions are closed.
+   *
+   * @param onBusy  hears how many sessions are busy, if any is
    */
-  async close(deadlineMs: number): Promise<void> {
+  async close(deadlineMs: number, onBusy: (sessions: number) => void = () => {}): Promise<void> {
     this.#draining = true;
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const error = new SqlError(
@@ -92,7 +94,8 @@ export class Listener {
       'terminating connection due to administrator command',
     );
     for (const channel of this.#strangers) sendFatal(channel, shuttingDown(), this.#options.log);
-    for (const connection of this.#connections) connection.shutdown(error);
+    const busy = [...this.#connections].filter((connection) => connection.shutdown(error));
+    if (busy.length > 0) onBusy(busy.length);
     const timer = setTimeout(() => {
       for (const connection of this.#connections) connection.terminate(error);
     }, deadlineMs);

@@ -3,7 +3,7 @@
 import { SqlError } from '../../ledger/error.ts';
 import type { ConflictClause } from '../../ledger/operation.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
-import type { Datum } from '../../ledger/type.ts';
+import type { Datum, Row } from '../../ledger/type.ts';
 import { rulesOf } from '../../storage/constraints.ts';
 import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
 import type { OnConflict, Scalar } from '../../sql/ir.ts';
@@ -20,7 +20,7 @@ import { mapScalar } from './map-scalar.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import { returnedRows } from './returning.ts';
-import { spellRows } from './whole-row.ts';
+import { spellRows, spellXmax, XMAX } from './whole-row.ts';
 import { lockedRow, changeRows, insertRows } from './write-rows.ts';
 import type { RowChange } from './write-rows.ts';
 
@@ -85,6 +85,7 @@ export async function resolveConflicts(
   const inserted: Datum[][] = [];
   const changes: RowChange[] = [];
   const shown: Datum[][] = [];
+  const updates = new Set<Row>();
   for (const values of rows) {
     rules.complete(values);
     await lockInserted(session, table, [values]);
@@ -109,9 +110,10 @@ export async function resolveConflicts(
       touched.add(rowId);
       changes.push({ row, values: after });
       shown.push(after);
+      updates.add(after);
     }
   }
-  const returned = await returnedRows(session, plan, parameters, shown);
+  const returned = await returnedRows(session, plan, parameters, shown, updates);
   if (inserted.length > 0) await insertRows(session, transaction, table, inserted);
   await changeRows(session, transaction, table, changes);
   return { count: shown.length, returned };
@@ -162,7 +164,8 @@ async function updated(
 ): Promise<Datum[] | null> {
   const { target } = plan.query;
   const evaluate = (scalar: Scalar): Datum | Promise<Datum> => {
-    const spelt = spellRows(spellRows(scalar, target, plan.table), conflict.excluded, plan.table);
+    const taken = spellXmax(scalar, target, XMAX.taken);
+    const spelt = spellRows(spellRows(taken, target, plan.table), conflict.excluded, plan.table);
     const merged = mapScalar(spelt, (node, depth) =>
       node.kind === 'var' && node.entry === conflict.excluded && node.levelsUp === depth
         ? { ...node, entry: target, column: EXCLUDED_COLUMNS + node.column }

@@ -13,7 +13,7 @@ import type { CopyOptions } from '../../sql/copy/options.ts';
 import { CopyReader } from '../../sql/copy/row-reader.ts';
 import { scan } from '../../sql/parse.ts';
 import type { ParsedStatement, RawNode } from '../../sql/parse.ts';
-import { rulesOf } from '../../storage/constraints.ts';
+import { rulesOf, uniqueError } from '../../storage/constraints.ts';
 import { CHUNK_BYTES, COPY_OVERLAY_ROWS_MAX, COPY_ROWS_HELD_MAX } from '../limits.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { SessionContext } from './context.ts';
@@ -23,11 +23,13 @@ import type { EdgeExpression } from './edge-expression.ts';
 import { EdgeTables } from './edge-table.ts';
 import { insertOperation, reserve } from './execute-insert.ts';
 import type { Outcome } from './execute.ts';
+import { uniqueKeys } from './key-locks.ts';
 import type { InsertPlan } from './plan-insert.ts';
 import type { Prepared } from './plan.ts';
 import { showProgramsOf } from './show-programs.ts';
 import { Spool } from './spool.ts';
 import { submit } from './transaction-commands.ts';
+import { turns } from './turns.ts';
 import { valueContext } from './value-context.ts';
 import { insertRows } from './write-rows.ts';
 
@@ -172,7 +174,7 @@ async function receive(
     table.columns.length,
     options,
     context,
-    (values) => load.take(values),
+    (values, line) => load.take(values, line),
   );
   const format = options.format === 'binary' ? 1 : 0;
   const input = sink.copyIn(
@@ -214,6 +216,8 @@ class Load {
   /** By column id, for WHERE. */
   readonly #positions: ReadonlyMap<number, number>;
   #rows: Datum[][] = [];
+  /** The lines that #rows end in. */
+  #lines: number[] = [];
   /** Bytes of data that #rows came from. */
   #bytes = 0;
   #count = 0;
@@ -243,7 +247,7 @@ class Load {
   }
 
   /** A row as it was read: its defaults are filled in and its own constraints checked. */
-  take(values: Datum[]): void {
+  take(values: Datum[], line: number): void {
     const session = this.#session;
     const surroundings = { session, parameters: [] };
     for (const { position, value } of this.#defaults)
@@ -254,6 +258,7 @@ class Load {
     }
     this.#complete(values);
     this.#rows.push(values);
+    this.#lines.push(line);
     this.#count += 1;
   }
 
@@ -275,6 +280,7 @@ class Load {
     this.#spool ??= new Spool(this.#session.chunks.put);
     const rows = this.#rows;
     this.#rows = [];
+    this.#lines = [];
     this.#bytes = 0;
     if (rows.length > 0) await this.#spool.add(insertOperation(this.#plan, rows, null));
     return this.#spool;
@@ -288,15 +294,43 @@ class Load {
     if (transaction !== null) transaction.texts.push(text);
     if (this.#count === 0) return 0;
     if (this.#spool === null && transaction === null) {
-      await submit(session, [insertOperation(this.#plan, this.#rows, null)], text);
+      const written = submit(session, [insertOperation(this.#plan, this.#rows, null)], text);
+      await written.catch(async (error: unknown) => {
+        throw await this.#found(error);
+      });
     } else if (this.#spool === null && !transaction!.spooled.has(table.id)) {
       await showProgramsOf(session, transaction!, [table.id]);
-      await insertRows(session, transaction!, table, this.#rows);
+      await insertRows(session, transaction!, table, this.#rows, (error, row) =>
+        this.#inLine(error, row),
+      );
     } else {
       const operation = (await (await this.#relieveNow()).take())!;
       if (transaction === null) await submit(session, [operation], text);
       else transaction.pushSpooled(table.id, operation);
     }
     return this.#count;
+  }
+
+  /** A key that was found taken when the rows were applied, with the line it is in: the first that has it once more. */
+  async #found(error: unknown): Promise<unknown> {
+    if (!isSqlError(error) || error.sqlstate !== SQLSTATE.uniqueViolation) return error;
+    const { catalog } = this.#session;
+    const edge = new EdgeTables(this.#session).table(this.#plan.table);
+    const pause = turns(this.#session);
+    const before = new Set<string>();
+    for (const [row, values] of this.#rows.entries()) {
+      const keys = uniqueKeys(edge, values);
+      if (keys.some((key) => before.has(key)) || uniqueError(edge, catalog, values, null) !== null)
+        return this.#inLine(error, row);
+      for (const key of keys) before.add(key);
+      const wait = pause();
+      if (wait !== undefined) await wait;
+    }
+    return error;
+  }
+
+  #inLine({ sqlstate, message, fields }: SqlError, row: number): SqlError {
+    const where = `COPY ${this.#plan.table.name}, line ${this.#lines[row]}`;
+    return new SqlError(sqlstate, message, { ...fields, where });
   }
 }

@@ -6,7 +6,8 @@
 // becomes a SELECT without FROM, the row at hand as further parameters: on the main thread's connection when
 // it is sure to take few steps (sql/unbounded.ts), else in a reader process.
 
-import { AssertionError } from '../../ledger/error.ts';
+import { AssertionError, SqlError } from '../../ledger/error.ts';
+import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { compileExpression } from '../../ledger/evaluate.ts';
 import type { Expression } from '../../ledger/expression.ts';
 import type { Catalog } from '../../ledger/catalog.ts';
@@ -192,11 +193,16 @@ function throughSqlite(scalar: Scalar, scope: EdgeScope): Source {
 
 /** The scalar with parameters for the columns of the row at hand. */
 function overParameters(scalar: Scalar, { entry }: EdgeScope): Scalar {
-  return mapScalar(scalar, (node, depth) =>
-    node.kind === 'var' && node.entry === entry && node.levelsUp === depth
-      ? { kind: 'param', type: node.type, number: ROW_PARAMETERS + node.column }
-      : undefined,
-  );
+  return mapScalar(scalar, (node, depth) => {
+    if (node.kind !== 'var' || node.entry !== entry || node.levelsUp !== depth) return undefined;
+    if (node.column < 0) {
+      throw new SqlError(
+        SQLSTATE.featureNotSupported,
+        'cannot retrieve a system column in this context',
+      );
+    }
+    return { kind: 'param', type: node.type, number: ROW_PARAMETERS + node.column };
+  });
 }
 
 /** The parameters, and those that stand for columns. */

@@ -49,7 +49,7 @@ export async function executeCatalogQuery(
   }
 }
 
-/** What the analyst does not know of the sessions, as settings of ours for the functions that ask for it. */
+/** What the analyst does not know of the node and its sessions, as settings of ours for the functions that ask for it. */
 function nodeSettings(session: SessionContext, text: string): Map<string, string> {
   const settings = new Map<string, string>();
   if (/\bpg_(cursors?|prepared_statements?)\b/i.test(text)) {
@@ -60,6 +60,9 @@ function nodeSettings(session: SessionContext, text: string): Map<string, string
   if (/\bpg_stat_/i.test(text)) {
     const rows = session.services.activity(session.currentRole);
     settings.set('trustsql.sessions', JSON.stringify(rows));
+  }
+  if (/\bpg_is_in_recovery\b/i.test(text)) {
+    settings.set('trustsql.in_recovery', session.services.isReadOnly() ? 'on' : 'off');
   }
   if (/\binet_client_/i.test(text)) {
     const { client } = session.activity;

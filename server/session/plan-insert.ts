@@ -13,7 +13,7 @@ import { compileEdge, NULL_EXPRESSION } from './edge-expression.ts';
 import type { EdgeExpression, EdgeScope } from './edge-expression.ts';
 import { mapScalar } from './map-scalar.ts';
 import type { ReadPlan } from './plan.ts';
-import { spellRows } from './whole-row.ts';
+import { spellRows, spellXmax, XMAX } from './whole-row.ts';
 
 /** Where a column's value comes from when rows are read from a query: one of its columns, or an expression. */
 export type ColumnSource = number | EdgeExpression;
@@ -32,7 +32,10 @@ export interface InsertPlan {
   readonly conflict: OnConflict | null;
   /** What DEFAULT stands for in DO UPDATE, by column id. */
   readonly defaults: ReadonlyMap<number, EdgeExpression>;
+  /** RETURNING, for a row that is inserted. */
   readonly returning: readonly EdgeExpression[];
+  /** RETURNING, for one that DO UPDATE changes. */
+  readonly returningUpdated: readonly EdgeExpression[];
   /** Sequences drawn from, by id, with the number of draws a row (INSERT … SELECT) or in all (VALUES). */
   readonly sequences: ReadonlyMap<number, number>;
   readonly scope: EdgeScope;
@@ -72,15 +75,26 @@ export async function planInsert(query: Query, session: SessionContext): Promise
     source,
     conflict: query.onConflict,
     defaults,
-    returning: query.returning.map((target) =>
-      compileEdge(spellRows(target.expression, query.target, table), {
-        ...scope,
-        entry: query.target,
-      }),
-    ),
+    returning: returningOf(query, table, scope, XMAX.current),
+    returningUpdated:
+      query.onConflict?.action === 'update' ? returningOf(query, table, scope, XMAX.taken) : [],
     sequences,
     scope,
   };
+}
+
+function returningOf(
+  { returning, target }: Query,
+  table: Table,
+  scope: EdgeScope,
+  xmax: bigint,
+): EdgeExpression[] {
+  return returning.map(({ expression }) =>
+    compileEdge(spellRows(spellXmax(expression, target, xmax), target, table), {
+      ...scope,
+      entry: target,
+    }),
+  );
 }
 
 export function targetTable(query: Query, catalog: Catalog): Table {

@@ -20,7 +20,7 @@ import { takesLocks } from './lock-rows.ts';
 import { defaultsOf, refuseFixedUpdate, targetTable } from './plan-insert.ts';
 import type { ReadPlan } from './plan.ts';
 import { Template } from './template.ts';
-import { spellRows } from './whole-row.ts';
+import { spellRows, spellXmax, XMAX } from './whole-row.ts';
 
 /** SQLite's own limit (SQLITE_MAX_COLUMN), which cannot be raised while it runs. */
 const RESULT_COLUMNS_MAX = 2_000;
@@ -80,10 +80,12 @@ export async function planModify(query: Query, session: SessionContext): Promise
     return { column: column.id, made };
   });
   const extra: Target[] = [];
+  const xmax = query.command === 'delete' ? XMAX.taken : XMAX.current;
   const returning = query.returning.map((target) => {
-    if (!readsOthers(target.expression, query.target))
-      return compileEdge(spellRows(target.expression, query.target, table), scope);
-    extra.push({ ...target, hidden: false, assign: 0 });
+    const expression = spellXmax(target.expression, query.target, xmax);
+    if (!readsOthers(expression, query.target))
+      return compileEdge(spellRows(expression, query.target, table), scope);
+    extra.push({ ...target, expression, hidden: false, assign: 0 });
     return extra.length - 1;
   });
   const asked = [...targets.filter((_, i) => assigned[i]!.made === null), ...extra];

@@ -35,12 +35,14 @@ export function returningOutcome(
  * were, and what fails fails the statement.
  *
  * @param rows  full ones; their generated columns are filled in
+ * @param updates  those of them that DO UPDATE has made
  */
 export async function returnedRows(
   session: SessionContext,
   plan: InsertPlan,
   parameters: readonly Datum[],
   rows: readonly Datum[][],
+  updates: ReadonlySet<Row> = new Set(),
 ): Promise<Row[]> {
   if (plan.returning.length === 0) return [];
   const rules = rulesOf(new EdgeTables(session).table(plan.table), session.catalog);
@@ -48,7 +50,7 @@ export async function returnedRows(
   const returned: Row[] = [];
   for (const row of rows) {
     rules.complete(row);
-    const values = valuesOf(plan.returning, {
+    const values = valuesOf(updates.has(row) ? plan.returningUpdated : plan.returning, {
       session,
       parameters,
       row: (id) => row[position.get(id)!] ?? null,

@@ -1,6 +1,7 @@
 // What the values of settings may be, and how SHOW prints them. Pure.
 //
-// Each check takes the text that a client has sent and the setting's name, and gives the canonical text, or throws 22023.
+// Each check takes the text that a client has sent and the setting's name (and where they matter the value as it is, and
+// what RESET goes back to), and gives the canonical text, or throws 22023.
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
@@ -75,24 +76,51 @@ export function durationMs(text: string): number {
   return match === null ? 0 : Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!;
 }
 
-export function dateStyle(value: string, name: string): string {
-  let style = 'ISO';
-  let order = 'MDY';
-  for (const word of value
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(Boolean)) {
-    if (word === 'iso') style = 'ISO';
-    else if (word === 'sql') style = 'SQL';
-    else if (word.startsWith('postgres')) style = 'Postgres';
-    else if (word === 'german') style = 'German';
-    else if (word === 'ymd') order = 'YMD';
-    else if (word === 'dmy' || word.startsWith('euro')) order = 'DMY';
-    else if (word === 'mdy' || word === 'us' || word.startsWith('noneuro')) order = 'MDY';
-    else if (word === 'default') [style, order] = ['ISO', 'MDY'];
-    else throw invalidValue(name, value);
+/** What a word of DateStyle says: how dates are written, or in which order day and month are. */
+function dateStyleWord(word: string): readonly ['style' | 'order', string] | undefined {
+  if (word === 'iso') return ['style', 'ISO'];
+  if (word === 'sql') return ['style', 'SQL'];
+  if (word.startsWith('postgres')) return ['style', 'Postgres'];
+  if (word === 'german') return ['style', 'German'];
+  if (word === 'ymd') return ['order', 'YMD'];
+  if (word === 'dmy' || word.startsWith('euro')) return ['order', 'DMY'];
+  if (word === 'mdy' || word === 'us' || word.startsWith('noneuro')) return ['order', 'MDY'];
+  return undefined;
+}
+
+/**
+ * A list of words, as check_datestyle() reads it: what none of them says stays as it is.
+ *
+ * @param current  the value as it is
+ * @param initial  what the word DEFAULT stands for
+ */
+export function dateStyle(value: string, name: string, current: string, initial: string): string {
+  const refuse = (detail: string): SqlError =>
+    new SqlError(
+      SQLSTATE.invalidParameterValue,
+      `invalid value for parameter "${name}": "${value}"`,
+      { detail },
+    );
+  let [style, order] = current.split(', ');
+  const said: { style?: string; order?: string } = {};
+  let conflicting = false;
+  for (const item of value.trim() === '' ? [] : value.split(',')) {
+    const match = /^\s*(?:"([^"]*)"|([^"\s]\S*))\s*$/.exec(item);
+    if (match === null) throw refuse('List syntax is invalid.');
+    const word = match[1] ?? match[2]!.toLowerCase();
+    if (word.toLowerCase() === 'default') {
+      [style, order] = initial.split(', ');
+      continue;
+    }
+    const meaning = dateStyleWord(word.toLowerCase());
+    if (meaning === undefined) throw refuse(`Unrecognized key word: "${word}".`);
+    const [part, is] = meaning;
+    conflicting ||= said[part] !== undefined && said[part] !== is;
+    said[part] = is;
+    if (is === 'German') order = 'DMY';
   }
-  return `${style}, ${order}`;
+  if (conflicting) throw refuse('Conflicting "datestyle" specifications.');
+  return `${said.style ?? style}, ${said.order ?? order}`;
 }
 
 export function timeZone(value: string, name: string): string {

@@ -29,7 +29,7 @@ interface Definition {
   readonly name: string;
   readonly initial: string;
   /** Canonical text of a value, or an error. Absent: any text. */
-  readonly check?: (value: string, name: string) => string;
+  readonly check?: (value: string, name: string, current: string, initial: string) => string;
   /** Sent to the client as ParameterStatus whenever it changes. */
   readonly reported?: boolean;
   /** Fixed for a running server. */
@@ -309,7 +309,9 @@ export class Settings {
         `parameter "${definition.name}" cannot be changed`,
       );
     }
-    return definition.check === undefined ? value : definition.check(value, definition.name);
+    if (definition.check === undefined) return value;
+    const initial = this.#defaults.get(key) ?? definition.initial;
+    return definition.check(value, definition.name, this.#values.get(key) ?? initial, initial);
   }
 
   #write(key: string, value: string | undefined, local: boolean): void {

@@ -88,7 +88,7 @@ const FUNCTIONS: Readonly<Record<string, SessionFunction>> = {
     const all = implicit === 1n && !own.includes('pg_catalog') ? ['pg_catalog', ...own] : own;
     return encodeArray(all, 'name');
   },
-  pg_is_in_recovery: () => 0n,
+  pg_is_in_recovery: ({ services }) => (services.isReadOnly() ? 1n : 0n),
   pg_postmaster_start_time: () => startedMicros(),
   pg_conf_load_time: () => startedMicros(),
   inet_client_addr: () => null,

@@ -36,12 +36,14 @@ export interface RowChange {
  * Inserts rows.
  *
  * @param rows  full rows in column order; generated columns are filled in, in place
+ * @param taken  words the error of the row whose key is taken
  */
 export async function insertRows(
   session: SessionContext,
   transaction: OpenTransaction,
   table: Table,
   rows: readonly Datum[][],
+  taken: (error: SqlError, row: number) => SqlError = (error) => error,
 ): Promise<void> {
   const tables = new EdgeTables(session);
   const edge = tables.table(table);
@@ -54,7 +56,7 @@ export async function insertRows(
     const duplicate = transaction.spooled.has(table.id)
       ? null
       : uniqueError(edge, session.catalog, values, null);
-    if (duplicate !== null) throw duplicate;
+    if (duplicate !== null) throw taken(duplicate, ids.length);
     const rowId = transaction.nextInsertedId();
     edge.put(transaction, { rowId, version: 0n, deleted: false, values });
     ids.push(rowId);

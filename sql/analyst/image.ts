@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { DdlRecord } from '../analysis.ts';
 
 /** Grows with every change of make-up.ts, of the embedded Postgres or of the file's format. */
-const IMAGE_VERSION = 10;
+const IMAGE_VERSION = 11;
 
 const SEAL_BYTES = 32;
 

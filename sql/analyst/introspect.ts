@@ -287,7 +287,7 @@ class CatalogReader {
     resolver: CatalogResolver,
     catalog: Catalog,
   ): DomainType {
-    const base = resolver.type(row['base'] as number, row['typmod'] as number);
+    const base = resolver.storedType(row['base'] as number, row['typmod'] as number);
     const under = base.userType === null ? undefined : catalog.types.get(base.userType);
     const inherited = under?.kind === 'domain' ? under : null;
     const before = this.#state.catalog.types.get(head.id);
@@ -479,7 +479,7 @@ class CatalogReader {
   #column(row: Json, before: Table | undefined, resolver: CatalogResolver): Column {
     const id = row['number'] as number;
     const old = before?.columns.find((column) => column.id === id);
-    const type = resolver.type(row['type'] as number, row['typmod'] as number);
+    const type = resolver.storedType(row['type'] as number, row['typmod'] as number);
     if (type.base === 'record') throw unsupported('a column of a composite type');
     const generated = row['generated'] as string;
     if (generated === 'v')

@@ -150,6 +150,8 @@ const SESSION_VIEWS = `
         as held (name text, statement text, is_holdable bool, is_binary bool) $$;
   create or replace function pg_catalog.pg_backend_pid() returns int4 language sql stable
     as $$ select pg_catalog.trustsql_setting('trustsql.pid', true)::int4 $$;
+  create or replace function pg_catalog.pg_is_in_recovery() returns bool language sql volatile
+    as $$ select coalesce(pg_catalog.trustsql_setting('trustsql.in_recovery', true), 'off')::bool $$;
   create or replace function pg_catalog.inet_client_addr() returns inet language sql stable
     as $$ select nullif(pg_catalog.trustsql_setting('trustsql.client_addr', true), '')::inet $$;
   create or replace function pg_catalog.inet_client_port() returns int4 language sql stable

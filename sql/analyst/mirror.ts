@@ -83,6 +83,7 @@ const SETTINGS: ReadonlySet<string> = new Set([
   'trustsql.cursors',
   'trustsql.sessions',
   'trustsql.pid',
+  'trustsql.in_recovery',
   'trustsql.client_addr',
   'trustsql.client_port',
 ]);

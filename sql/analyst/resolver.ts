@@ -8,7 +8,7 @@ import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { SqlType } from '../../ledger/type.ts';
 import type { FunctionRef, Scalar } from '../ir.ts';
 import { queryNodes } from '../node-tree.ts';
-import { unsupported } from '../node-tree-scalar.ts';
+import { systemColumn, unsupported } from '../node-tree-scalar.ts';
 import type { ResolvedRelation, TreeResolver } from '../node-tree-scalar.ts';
 import { isNode, parseTree } from '../node-tree-text.ts';
 import type { TreeNode, TreeValue } from '../node-tree-text.ts';
@@ -41,6 +41,10 @@ const FUNCTIONS = `
     p.pronargs, p.proargdefaults::text
   from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang`;
 
+/** xid is the type of xmax. It is held and compared as oid is, and has no place but in expressions. */
+const XID = 28;
+const XID_SYMBOLS: Readonly<Record<string, string>> = { xideq: 'oideq', xidneq: 'oidne' };
+
 const VOLATILITY = { i: 'immutable', s: 'stable', v: 'volatile' } as const;
 
 export function readBuiltins(postgres: Postgres): Builtins {
@@ -52,7 +56,7 @@ export function readBuiltins(postgres: Postgres): Builtins {
     functions.set(Number(oid), {
       oid: Number(oid),
       name: name ?? '',
-      symbol: symbol ?? '',
+      symbol: XID_SYMBOLS[symbol ?? ''] ?? symbol ?? '',
       volatility: VOLATILITY[volatility as keyof typeof VOLATILITY],
       strict: strict === 't',
       returnsSet: returnsSet === 't',
@@ -101,8 +105,15 @@ export class CatalogResolver implements TreeResolver {
     return type;
   }
 
+  /** A type that a column or a domain is to have. */
+  storedType(oid: number, typmod: number): SqlType {
+    if (oid === XID) throw unsupported('type xid', 'See docs/sql.md.');
+    return this.type(oid, typmod);
+  }
+
   /** The type, or undefined when TrustSQL does not have it. */
   tryType(oid: number, typmod: number): SqlType | undefined {
+    if (oid === XID) return sqlType('oid');
     const builtin = tryBuiltinType(oid, typmod);
     if (builtin !== undefined) return builtin;
     const element = this.#arrayTypes.get(oid);
@@ -159,6 +170,8 @@ export class CatalogResolver implements TreeResolver {
 
   columnId(oid: number, attribute: number): number {
     const named = this.#names.relations.get(oid);
+    const own = named?.kind === 'r' && named.schema !== 'ledger' && named.schema !== 'history';
+    if (attribute < 0 && !own) throw systemColumn();
     if (named?.schema !== 'history' || attribute < 1) return attribute;
     const table = this.#catalog.relations.get(named.id) as Table;
     return historyColumnIds(named.columns, table)[attribute - 1] ?? attribute;

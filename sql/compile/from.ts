@@ -12,6 +12,7 @@ import {
   FROM,
   TO,
 } from '../../storage/names.ts';
+import { XMAX_ATTRIBUTE } from '../node-tree-scalar.ts';
 import { VIEW_PARAMETERS } from '../ledger-schema.ts';
 import { closedColumn } from './closed-column.ts';
 import { selectText, visibleTargets } from './query.ts';
@@ -156,7 +157,8 @@ function relation(entry: RelationEntry, scope: Scope): { text: string; source: S
   }
   const table = tableOf(options.catalog, entry.relation);
   shared.tables.add(table.id);
-  const column = (id: number): string => `${alias}.${id < 0 ? systemColumn(id) : columnName(id)}`;
+  const column = (id: number): string =>
+    id < 0 ? systemColumn(id, alias) : `${alias}.${columnName(id)}`;
   const made = { column, presence: `${alias}.${ROW_ID}`, table, alias };
   if (entry.relationKind === 'history') {
     return { text: `${options.historyView(table)} AS ${alias}`, source: { ...made, table: null } };
@@ -179,10 +181,11 @@ function addStoredKeys(table: Table, alias: string, storedKeys: Map<string, stri
   }
 }
 
-/** ctid is the row id, xmin the stamp of the version; the others have no counterpart. */
-function systemColumn(id: number): string {
-  if (id === SYSTEM_CTID) return ROW_ID;
-  if (id === SYSTEM_XMIN) return VERSION;
+/** ctid is the row id, xmin the stamp of the version, xmax 0 where there is a row; the others have no counterpart. */
+function systemColumn(id: number, alias: string): string {
+  if (id === SYSTEM_CTID) return `${alias}.${ROW_ID}`;
+  if (id === SYSTEM_XMIN) return `${alias}.${VERSION}`;
+  if (id === XMAX_ATTRIBUTE) return `(${alias}.${ROW_ID} & 0)`;
   throw notSupported('this system column');
 }
 

@@ -55,7 +55,8 @@ export function sessionCall(node: Call, scope: Scope): string | null {
     default:
       break;
   }
-  if (node.fn.name === 'age' && node.args.length === 1) {
+  // Of a timestamp; age(xid) counts transactions, which have no numbers here.
+  if (node.fn.symbol === 'age' && node.args.length === 1) {
     const zoned = node.args[0]!.type.base === 'timestamptz';
     const type = sqlType(zoned ? 'timestamptz' : 'timestamp');
     const midnight = `(${parameter(shared, 'today')} * 86400000000)`;

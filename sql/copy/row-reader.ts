@@ -40,7 +40,7 @@ export class CopyReader {
   readonly #readers: readonly FieldReader[];
   readonly #texts = new FieldTexts();
   readonly #width: number;
-  readonly #onRow: (values: Datum[]) => void;
+  readonly #onRow: (values: Datum[], line: number) => void;
   #pieces: Uint8Array[] = [];
   #held = 0;
   /** Bytes to have before it is worth looking again. */
@@ -52,7 +52,7 @@ export class CopyReader {
   /**
    * @param relation  name, for the context of errors
    * @param width     values of a row; those of columns not copied are null
-   * @param onRow     takes each row; what it throws gets the row's context
+   * @param onRow     takes each row and the line it ends in; what it throws gets the row's context
    */
   constructor(
     relation: string,
@@ -60,7 +60,7 @@ export class CopyReader {
     width: number,
     options: CopyOptions,
     context: ValueContext,
-    onRow: (values: Datum[]) => void,
+    onRow: (values: Datum[], line: number) => void,
   ) {
     this.#relation = relation;
     this.#columns = columns;
@@ -144,7 +144,7 @@ export class CopyReader {
         );
         column = -1;
       }
-      this.#onRow(values);
+      this.#onRow(values, this.#line);
       return next;
     } catch (error) {
       if (!isSqlError(error)) throw error;

@@ -71,7 +71,10 @@ function atHeight(node: NodeProcess, place: string, height: number): Promise<voi
 async function standbySigns(node: NodeProcess): Promise<unknown[]> {
   const settings = ['in_hot_standby', 'transaction_read_only'];
   const rows = await Promise.all(settings.map((name) => query(node, `SHOW ${name}`)));
-  return rows.map(([row], place) => row![settings[place]!]);
+  // The first is asked of the analyst, the second where tables are read.
+  const [alone] = await query(node, 'SELECT pg_is_in_recovery() AS on');
+  const [beside] = await query(node, 'SELECT pg_is_in_recovery() AS on FROM ledger.nodes LIMIT 1');
+  return [...rows.map(([row], place) => row![settings[place]!]), alone!['on'], beside!['on']];
 }
 
 /** The member that psql connects to when it is given two nodes and wants to write. */
@@ -173,8 +176,8 @@ describe('the rules of a cluster', () => {
     await expect(query(last, 'CREATE TABLE late (id int)')).rejects.toMatchObject({
       code: '25006',
     });
-    expect(await standbySigns(last)).toEqual(['on', 'on']);
-    expect(await standbySigns(first)).toEqual(['off', 'off']);
+    expect(await standbySigns(last)).toEqual(['on', 'on', true, true]);
+    expect(await standbySigns(first)).toEqual(['off', 'off', false, false]);
     if (psql !== undefined) expect(await writableOf(last, first)).toBe('0');
     await query(first, 'CREATE TABLE after_all (id int PRIMARY KEY)');
     const height = await cluster.agreed([first, second, third]);

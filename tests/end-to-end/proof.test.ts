@@ -49,6 +49,29 @@ describe('a proof', () => {
     trustsql('proof', 'check', file(name), '--node-key', key);
 
   test(
+    'stands on a digest, which can be had as JSON beside what it says',
+    async () => {
+      const { code, stdout } = await trustsql(
+        'digest',
+        '--url',
+        url,
+        '--data',
+        node.data,
+        '--json',
+      );
+      expect(code).toBe(0);
+      const { note, ...said } = JSON.parse(stdout) as { note: string; chainId: string };
+      expect(note).toMatch(new RegExp(`^trustsql/${said.chainId}\\n\\d+\\n`));
+      expect(said).toMatchObject({
+        size: expect.any(Number),
+        root: expect.stringMatching(/^[0-9a-f]{64}$/),
+        signatures: [{ name: `trustsql/${said.chainId}` }],
+      });
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     'of a row shows its values, its author and its transaction',
     async () => {
       expect(await exportProof('1', 'one.json')).toMatchObject({ code: 0, stderr: '' });

@@ -538,7 +538,9 @@ describe('the end', () => {
     const busy = await RawClient.login(listener.port);
     busy.send(query('sleep'), query('echo never'));
     while (!backend.sessions[1]!.calls.includes('query sleep')) await new Promise(setImmediate);
-    const closing = listener.close(10_000);
+    const waitsFor: number[] = [];
+    const closing = listener.close(10_000, (sessions) => waitsFor.push(sessions));
+    expect(waitsFor).toEqual([1]);
     expect(await idle.hear()).toEqual(['FATAL 57P01']);
     backend.sessions[1]!.cancel();
     expect(await busy.hear()).toEqual(['ERROR 57014', 'ready I']);

@@ -69,6 +69,9 @@ describe('help', () => {
     for (const [name, option] of Object.entries(OPTIONS)) {
       expect(stdout).toContain(option.initial === true ? `--no-${name}` : flagOf(name));
     }
+    expect(stdout).toContain('--data <directory>');
+    expect(stdout).toContain('--log-level <level>');
+    expect(stdout).not.toMatch(/<(text|choice)>/);
   });
 });
 
@@ -99,6 +102,8 @@ describe('mistakes', () => {
     [['node', 'add', 'ab@x:1', '--data', 'nowhere'], 2, 'ab is not 64 hexadecimal digits'],
     [['node', 'add', 'node5', '--data', 'nowhere'], 2, '@<host>:<port>'],
     [['config', 'set', 'f=1', '--data', 'nowhere'], 3, 'nowhere/admin.url is missing'],
+    [['start', '--config', 'nowhere.json'], 2, '--config: there is no file nowhere.json'],
+    [['start', '--config', '/'], 2, 'the configuration file / cannot be read'],
     [['start', '--data', 'nowhere', '--peers', 'x'], 2, '--peers: "x" is not'],
     [['sql', 'select 1', '--url', 'http://x'], 2, 'a URL of the form postgresql://'],
     [['sql', 'select 1', '--url', 'postgresql://a@127.0.0.1:1/b'], 3, 'no node answers there'],

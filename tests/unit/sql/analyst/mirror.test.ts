@@ -156,6 +156,8 @@ describe('statements', () => {
     for (const text of [
       'update big_orders set total = 1',
       'select ctid from orders',
+      'select xmax from history.orders',
+      'select tableoid from orders',
       'select count(*) from orders, pg_catalog.pg_class',
     ]) {
       expect(failure(() => analyse(text)).sqlstate).toBe('0A000');
