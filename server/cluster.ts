@@ -93,7 +93,8 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   const { config, secrets, writer } = options;
   markNodeKeyUsed(config.data);
   const peers = peerOptionsOf(config);
-  const votes = new VoteLog(config.data);
+  await using opening = new AsyncDisposableStack();
+  const votes = opening.adopt(new VoteLog(config.data), (log) => log.close());
   let cluster: Cluster | null = null;
   let network: PeerNetwork | null = null;
   const chunkPeers = peersOf(() => network);
@@ -107,10 +108,12 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
     inUse: () => cluster?.chunksInUse() ?? null,
     onArrived: () => cluster?.chunksArrived(),
   });
+  opening.defer(() => keeper.stop());
   network = await startNetwork(options, peers, {
     onMessage: (from, bytes) => cluster?.receive(fromHex(from), bytes),
     onRequest: (from, encoded, signal) => answerTo(options, keeper, from, encoded, signal),
   });
+  opening.defer(() => network?.stop());
   const members = new MemberNetwork(network, peers, options);
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
@@ -156,6 +159,8 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
     peers: chunkPeers,
     needed: () => neededBy(running.replica, own),
   });
+  // From here on it is for `stop` to end.
+  opening.move();
   return {
     consensus: running,
     network: connected,
