@@ -58,7 +58,10 @@ export interface ClusterPartsOptions {
   /** Looks up what a peer asks for. */
   readonly answer: (question: Uint8Array) => Promise<Uint8Array>;
   readonly onHandover: () => void;
-  readonly onAlarm: ClusterOptions['onAlarm'];
+  readonly onAlarm: (
+    kind: Parameters<ClusterOptions['onAlarm']>[0] | 'twin',
+    message: string,
+  ) => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -274,7 +277,7 @@ function blocksFrom(writer: Writer, height: number): StoredBlock[] {
 }
 
 function startNetwork(
-  { config, secrets, writer, log }: ClusterPartsOptions,
+  { config, secrets, writer, log, onAlarm }: ClusterPartsOptions,
   peers: PeerOptions,
   handlers: {
     readonly onMessage: (from: string, bytes: Uint8Array) => void;
@@ -306,7 +309,7 @@ function startNetwork(
       keepAnnouncements(config.data, known);
     },
     onMessage: (key, _traffic, bytes) => handlers.onMessage(key, bytes),
-    onPeer: (key, state) => log.info('peer', { key, state }),
+    onTwin: (key) => onAlarm('twin', `two nodes with the key ${key} run: one is a copy, stop it`),
     onRequest: handlers.onRequest,
   });
 }
