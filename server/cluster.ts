@@ -289,6 +289,15 @@ function startNetwork(
   const listed = [...epoch.members, ...epoch.observers];
   const member = listed.find(({ publicKey }) => hex(publicKey) === own);
   const known = announcementsIn(config.data);
+  const others = membersOf(epoch, peers).filter(({ key }) => key !== own);
+  if (
+    others.length > 0 &&
+    known.size === 0 &&
+    others.every((each) => each.addresses.length === 0)
+  ) {
+    const hint = `${flagOf('peers')} says where one is; otherwise this node waits for them`;
+    log.warn('no address of another node is known', { nodes: others.map(({ key }) => key), hint });
+  }
   return PeerNetwork.start({
     chainId: secrets.data.chainId,
     nodeKey: secrets.nodeKey,
