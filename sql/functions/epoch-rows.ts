@@ -136,15 +136,16 @@ function reasonOf(
 const DERIVED: ReadonlySet<string> = new Set(['mode', 'suspended', 'dwell_level']);
 
 function changedBy(before: EpochConfig, after: EpochConfig): string[] {
-  const old = new Map(settingsWithAddresses(before));
-  return settingsWithAddresses(after)
+  const old = new Map(settingsOf(before));
+  const changed = settingsOf(after)
     .filter(([name, value]) => !DERIVED.has(name) && old.get(name) !== value)
     .map(([name]) => name);
+  const places = new Map(listed(before).map(({ publicKey, address }) => [hex(publicKey), address]));
+  const hasMoved = ({ publicKey, address }: Member): boolean =>
+    (places.get(hex(publicKey)) ?? address) !== address;
+  return listed(after).some(hasMoved) ? [...changed, 'addresses'] : changed;
 }
 
-function settingsWithAddresses(config: EpochConfig): [string, string | null][] {
-  const places = [...config.members, ...config.observers].map(
-    ({ publicKey, address }) => `${hex(publicKey)}@${address}`,
-  );
-  return [...settingsOf(config), ['addresses', places.sort().join()]];
+function listed({ members, observers }: EpochConfig): Member[] {
+  return [...members, ...observers];
 }

@@ -214,7 +214,7 @@ describe('of the chain', () => {
         time: micros(START_MS + second * BLOCK_MS),
         epoch: 1n,
         kind: 'rules',
-        reason: 'members, f, addresses',
+        reason: 'members, f',
       },
     ]);
     expect(epoch).toBe(1);
@@ -236,6 +236,9 @@ describe('of the chain', () => {
       const { mode } = configAfter(chain.blocks, chain.blocks.tip);
       chain.append([{ kind: 'rules', rules: changed, approvals: [] }], { mode });
     }
+    const [first, ...others] = rules.members;
+    const moved = { ...rules, members: [{ ...first!, address: 'moved:1' }, ...others] };
+    chain.append([{ kind: 'rules', rules: moved, approvals: [] }], { mode: 'bft' });
     applied();
     const told = rows('evidence') as Record<string, unknown>[];
     expect(told.map((row) => [row['kind'], row['mode'], row['reason']])).toEqual([
@@ -245,6 +248,7 @@ describe('of the chain', () => {
       ['rules', 'raft', 'policy'],
       ['rules', 'bft', 'policy'],
       ['rules', null, 'policy'],
+      ['rules', null, 'addresses'],
     ]);
   });
 
