@@ -145,7 +145,7 @@ function nextStep(newcomer: boolean, returning: boolean): string {
   }
   return returning
     ? 'Start it: it gets the blocks, and votes again when what it has forgotten is past.\n'
-    : '';
+    : 'Start it: trustsql start, with the port at which the others reach it (--peer-host, --peer-port).\n';
 }
 
 export function runClusterInit(config: Config, flags: InitFlags): void {

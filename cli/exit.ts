@@ -35,7 +35,7 @@ export function hexOf(option: string, given: string, bytes: number): Uint8Array 
 
 const SYSTEM: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is in use by another program; choose another with --port or --peer-port',
-  EADDRNOTAVAIL: 'this machine has no such address; choose another with --host',
+  EADDRNOTAVAIL: 'this machine has no such address; choose another with --host or --peer-host',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EROFS: 'the disk is read-only',

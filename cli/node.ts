@@ -38,7 +38,8 @@ export function runNodeStatus(flags: NodeFlags): Promise<void> {
   return onNode(flags, async (connection) => {
     const state = await stateOf(connection);
     const nodes = rowsOf(state);
-    const { epoch, term, mode, height } = state;
+    const { epoch, term, height } = state;
+    const mode = state.rules.policy === 'solo' ? null : state.mode;
     if (flags.json === true) {
       process.stdout.write(jsonText({ epoch, term, mode, height, nodes }));
       return;
@@ -57,7 +58,7 @@ export function runNodeStatus(flags: NodeFlags): Promise<void> {
     ]);
     process.stdout.write(
       `${formatTable({ columns, rows })}\n` +
-        `Epoch ${epoch}, term ${term}, ${mode} mode, block ${height}.\n`,
+        `Epoch ${epoch}, ${mode === null ? 'solo' : `term ${term}, ${mode} mode`}, block ${height}.\n`,
     );
   });
 }
@@ -79,7 +80,8 @@ function rowsOf({ rules, nodes, leader, suspended }: State) {
     ...rules.members.map((member, index) => {
       const key = hex(member.publicKey);
       const voting = suspended.includes(key) ? 'suspended' : 'member';
-      return { ...row(member, index + 1), role: key === leader ? 'leader' : voting };
+      const leading = rules.policy === 'solo' ? 'solo' : 'leader';
+      return { ...row(member, index + 1), role: key === leader ? leading : voting };
     }),
     ...rules.observers.map((observer) => row(observer, null)),
   ];

@@ -57,7 +57,10 @@ export interface ClusterPartsOptions {
   /** Looks up what a peer asks for. */
   readonly answer: (question: Uint8Array) => Promise<Uint8Array>;
   readonly onHandover: () => void;
-  readonly onAlarm: ClusterOptions['onAlarm'];
+  readonly onAlarm: (
+    kind: Parameters<ClusterOptions['onAlarm']>[0] | 'twin',
+    message: string,
+  ) => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -92,7 +95,8 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   const { config, secrets, writer } = options;
   markNodeKeyUsed(config.data);
   const peers = peerOptionsOf(config);
-  const votes = new VoteLog(config.data);
+  await using opening = new AsyncDisposableStack();
+  const votes = opening.adopt(new VoteLog(config.data), (log) => log.close());
   let cluster: Cluster | null = null;
   let network: PeerNetwork | null = null;
   const chunkPeers = peersOf(() => network);
@@ -106,10 +110,12 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
     inUse: () => cluster?.chunksInUse() ?? null,
     onArrived: () => cluster?.chunksArrived(),
   });
+  opening.defer(() => keeper.stop());
   network = await startNetwork(options, peers, {
     onMessage: (from, bytes) => cluster?.receive(fromHex(from), bytes),
     onRequest: (from, encoded, signal) => answerTo(options, keeper, from, encoded, signal),
   });
+  opening.defer(() => network?.stop());
   const members = new MemberNetwork(network, peers, options);
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
@@ -155,6 +161,8 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
     peers: chunkPeers,
     needed: () => neededBy(running.replica, own),
   });
+  // From here on it is for `stop` to end.
+  opening.move();
   return {
     consensus: running,
     network: connected,
@@ -268,7 +276,7 @@ function blocksFrom(writer: Writer, height: number): StoredBlock[] {
 }
 
 function startNetwork(
-  { config, secrets, writer, log }: ClusterPartsOptions,
+  { config, secrets, writer, log, onAlarm }: ClusterPartsOptions,
   peers: PeerOptions,
   handlers: {
     readonly onMessage: (from: string, bytes: Uint8Array) => void;
@@ -280,6 +288,15 @@ function startNetwork(
   const listed = [...epoch.members, ...epoch.observers];
   const member = listed.find(({ publicKey }) => hex(publicKey) === own);
   const known = new KnownAddresses(config.data);
+  const others = membersOf(epoch, peers).filter(({ key }) => key !== own);
+  if (
+    others.length > 0 &&
+    known.announcements.length === 0 &&
+    others.every((each) => each.addresses.length === 0)
+  ) {
+    const hint = `${flagOf('peers')} says where one is; otherwise this node waits for them`;
+    log.warn('no address of another node is known', { nodes: others.map(({ key }) => key), hint });
+  }
   return PeerNetwork.start({
     chainId: secrets.data.chainId,
     nodeKey: secrets.nodeKey,
@@ -297,7 +314,7 @@ function startNetwork(
     announcements: known.announcements,
     store: (key, announcement) => known.keep(key, announcement),
     onMessage: (key, _traffic, bytes) => handlers.onMessage(key, bytes),
-    onPeer: (key, state) => log.info('peer', { key, state }),
+    onTwin: (key) => onAlarm('twin', `two nodes with the key ${key} run: one is a copy, stop it`),
     onRequest: handlers.onRequest,
   });
 }

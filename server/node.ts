@@ -175,8 +175,20 @@ interface Core {
   close(): Promise<void>;
 }
 
-/** Everything of a node but its listener. */
+/** Everything of a node but its listener. What was opened is closed again when something cannot be, else nothing ends. */
 async function openCore(config: Config, log: Log): Promise<Core> {
+  await using opening = new AsyncDisposableStack();
+  const core = await openParts(config, log, opening);
+  const opened = opening.move();
+  return Object.assign(core, { close: () => opened.disposeAsync() });
+}
+
+/** @param opened  what it has opened, to be closed in reverse */
+async function openParts(
+  config: Config,
+  log: Log,
+  opened: AsyncDisposableStack,
+): Promise<Omit<Core, 'close'>> {
   const crypto = nativeCrypto;
   const { promise: failed, resolve: fail } = Promise.withResolvers<unknown>();
   const onFailure = (error: unknown): void => {
@@ -185,13 +197,16 @@ async function openCore(config: Config, log: Log): Promise<Core> {
   };
   const alarms = new Alarms(systemClock, log);
   const startedMs = systemClock.now();
-  const opened = openSecrets(config, crypto, systemClock);
-  const writer = await Writer.open(config.data, opened.nodeKey.publicKey, onFailure);
-  const nodeKey = rotatedKey(config, crypto, opened.nodeKey, writer.epochConfig, log);
-  const secrets = { ...opened, nodeKey };
+  const sealed = openSecrets(config, crypto, systemClock);
+  opened.defer(() => sealed.keyring.close());
+  const writer = await Writer.open(config.data, sealed.nodeKey.publicKey, onFailure);
+  opened.defer(() => writer.close());
+  const nodeKey = rotatedKey(config, crypto, sealed.nodeKey, writer.epochConfig, log);
+  const secrets = { ...sealed, nodeKey };
   const { chainId } = secrets.data;
   const { database } = writer.genesis;
   const reader = StateReader.open(config.data);
+  opened.defer(() => reader.close());
   const settle = (): void => writer.settle();
   const newestState = (): StateReader => {
     settle();
@@ -203,6 +218,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     writer,
     statementTexts(config.data),
   );
+  opened.defer(() => inline.close());
   writer.beforeWrite = () => inline.renew();
   const analyst = await Analyst.start({
     database,
@@ -212,6 +228,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
       onFault: (what, file) => alarms.raise('analyst', `${what} (${file})`),
     },
   });
+  opened.defer(() => analyst.close());
   let catalog: Catalog = reader.catalog();
   // It comes up while clients connect: what they ask waits for it.
   analyst.load(catalog, ddlHistory(config.data, inline)).catch((error: unknown) => {
@@ -237,6 +254,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     return newest === catalog ? undefined : following;
   };
   const scrubber = new Scrubber(config.data);
+  opened.defer(() => scrubber.close());
   const open = async (onHandover: () => void): Promise<OrderingPart> => {
     const ledger = ledgerOver(writer, await writer.durableHistory());
     const rules = writer.epochConfig;
@@ -262,11 +280,13 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     prepare: () => prepareCluster(config, writer),
     onFailure,
   });
+  opened.defer(() => ordering.stop());
   const repair = repairOf(config, writer, scrubber, () => peersOf(ordering), {
     log,
     alarms,
     onFailure,
   });
+  opened.defer(() => repair?.stop());
   const gateway = new Gateway({
     crypto,
     chainId,
@@ -290,6 +310,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     settle,
     onDeath: (code, signal) => log.warn('reader ended', { code, signal }),
   });
+  opened.defer(() => readers.close());
   readers.warm();
   const evidence = new Evidence({
     crypto,
@@ -301,6 +322,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     settle,
     prove: () => ordering.prove(),
   });
+  opened.defer(() => evidence.close());
   const services: NodeServices = {
     database,
     chainId,
@@ -357,24 +379,7 @@ async function openCore(config: Config, log: Log): Promise<Core> {
     cancelSession: (processId) => core.sessions?.cancelSession(processId) ?? false,
     terminate: (processId) => core.sessions?.terminate(processId) ?? false,
   };
-  const core: Core = {
-    services,
-    secrets,
-    failed,
-    sessions: null,
-    close: async () => {
-      await repair?.stop();
-      await ordering.stop();
-      await scrubber.close();
-      await readers.close();
-      await analyst.close();
-      inline.close();
-      reader.close();
-      evidence.close();
-      await writer.close();
-      secrets.keyring.close();
-    },
-  };
+  const core: Omit<Core, 'close'> = { services, secrets, failed, sessions: null };
   return core;
 }
 

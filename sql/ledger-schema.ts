@@ -114,7 +114,7 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
       'What the members have put on the chain themselves: proven lies, changes of mode and rules',
     columns: columns(
       'height int8, position int4, time timestamptz, epoch int8, kind text, member int4, ' +
-        'public_key bytea, mode text, proof bytea',
+        'public_key bytea, mode text, proof bytea, reason text',
     ),
   },
   {

@@ -236,7 +236,9 @@ class Verification {
     // Unless it is the marker that asks for a file too many.
     this.#blocks = new BlockStore(this.#data.path, { readonly: true });
     this.#readGenesis();
-    throw new Found({ file, message: 'the file is missing' });
+    const unstarted = this.#blocks.tip === 0 && !files.some(existsSync);
+    const why = unstarted ? '; the first start of the node makes it' : '';
+    throw new Found({ file, message: `the file is missing${why}` });
   }
 
   result(damage: Damage | null): VerifyResult {

@@ -34,6 +34,7 @@ import { Handshake, INSTANCE_BYTES, newcomerStays } from './handshake.ts';
 import type { Hello, PeerIdentity, Role } from './handshake.ts';
 import { Listener } from './listener.ts';
 import type { Arrival } from './listener.ts';
+import { Lives } from './lives.ts';
 import { Rate } from './rate.ts';
 import { CLOSE, isPeerRefusal, PeerRefusal } from './refusal.ts';
 import { PeerError } from './requests.ts';
@@ -72,7 +73,8 @@ export interface PeerNetworkOptions {
   /** Keeps the newest announcement of a node, in place of an older one. */
   readonly store: (key: string, announcement: Uint8Array) => void;
   readonly onMessage: (key: string, traffic: TrafficClass, bytes: Uint8Array) => void;
-  readonly onPeer: (key: string, state: 'up' | 'down') => void;
+  /** Two processes have the key of a peer, and both run. */
+  readonly onTwin: (key: string) => void;
   /** Answers a request; what it throws is logged, and the peer is told that it was refused. */
   readonly onRequest: (key: string, bytes: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>;
   /** For tests. */
@@ -105,6 +107,7 @@ interface Peer {
   readonly dialer: Dialer;
   addresses: readonly string[];
   connection: Connection | null;
+  readonly lives: Lives;
   /** Of connections that are over. */
   bytesIn: number;
   bytesOut: number;
@@ -273,6 +276,7 @@ export class PeerNetwork {
       dialer,
       addresses: [],
       connection: null,
+      lives: new Lives(),
       bytesIn: 0,
       bytesOut: 0,
       lastError: null,
@@ -447,7 +451,7 @@ export class PeerNetwork {
   }
 
   #establish(role: Role, wire: Wire, session: TLSSocket, identity: PeerIdentity): Connection {
-    const { clock, log, pingMs, onMessage, onPeer, onRequest } = this.#options;
+    const { clock, log, pingMs, onMessage, onTwin, onRequest } = this.#options;
     const { key } = identity;
     const peer = this.#peers.get(key)!;
     peer.connection?.close(CLOSE.duplicate, 'another connection replaces this one');
@@ -469,8 +473,8 @@ export class PeerNetwork {
     peer.connection = connection;
     log.info('peer up', { peer: key, address: wire.remoteAddress, role });
     this.#tell(connection);
-    // After what makes the connection: whoever is called may send, or change the members.
-    onPeer(key, 'up');
+    // After what makes the connection: whoever is called may change the members.
+    if (peer.lives.isTwin(identity.instance)) onTwin(key);
     return connection;
   }
 
@@ -479,9 +483,8 @@ export class PeerNetwork {
     peer.bytesIn += connection.bytesIn;
     peer.bytesOut += connection.bytesOut;
     peer.lastError = reason;
-    const { clock, log, onPeer } = this.#options;
+    const { clock, log } = this.#options;
     log.info('peer down', { peer: peer.key, by, code, reason });
-    onPeer(peer.key, 'down');
     if (clock.now() - connection.sinceMs >= PEER_REDIAL_MS_MAX) peer.dialer.encourage();
     else peer.dialer.wake();
   }

@@ -10,6 +10,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DdlRecord } from '../analysis.ts';
+import { LEDGER_VIEWS } from '../ledger-schema.ts';
 
 /** Grows with every change of make-up.ts, of the embedded Postgres or of the file's format. */
 const IMAGE_VERSION = 11;
@@ -91,7 +92,7 @@ export class Images {
   }
 
   #nameOf(records: readonly DdlRecord[]): string {
-    const content = JSON.stringify([IMAGE_VERSION, this.#base, records]);
+    const content = JSON.stringify([IMAGE_VERSION, LEDGER_VIEWS, this.#base, records]);
     const hash = createHash('sha256').update(content).digest('hex');
     return `mirror-${records.length}-${hash}.tar`;
   }

@@ -29,8 +29,11 @@ interface EvidenceRow {
   /** The accused. */
   readonly member: number | null;
   readonly publicKey: string | null;
+  /** To which the record, or its rules, have changed it. */
   readonly mode: string | null;
   readonly proof: string | null;
+  /** Of a change of mode, what has justified it; of rules, the settings that they change. */
+  readonly reason: string | null;
 }
 
 /** The values that each setting has had, in the order of the chain. */
@@ -82,7 +85,7 @@ function each(suffix: string) {
 
 /** All system records, in the order of the chain. */
 export function evidenceRows(epochs: readonly Epoch[]): EvidenceRow[] {
-  return epochs.slice(1).flatMap(({ from, system, sinceMs }, i) => {
+  return epochs.slice(1).flatMap(({ config: after, from, system, sinceMs }, i) => {
     const { config } = epochs[i]!;
     return system.map((record, position) => {
       const member = record.kind === 'evidence' ? record.accused : null;
@@ -95,9 +98,54 @@ export function evidenceRows(epochs: readonly Epoch[]): EvidenceRow[] {
         kind: record.kind,
         member,
         publicKey: accused === undefined ? null : hex(accused.publicKey),
-        mode: record.kind === 'mode' ? record.mode : null,
+        mode: modeOf(record, config, after),
         proof: record.kind === 'evidence' ? hex(record.proof) : null,
+        reason: reasonOf(record, system, config, after),
       };
     });
   });
+}
+
+function modeOf(record: SystemRecord, before: EpochConfig, after: EpochConfig): string | null {
+  if (record.kind === 'mode') return record.mode;
+  return record.kind === 'rules' && after.mode !== before.mode ? after.mode : null;
+}
+
+function reasonOf(
+  record: SystemRecord,
+  system: readonly SystemRecord[],
+  before: EpochConfig,
+  after: EpochConfig,
+): string | null {
+  switch (record.kind) {
+    case 'evidence':
+      return null;
+    case 'mode': {
+      if (record.mode === 'raft') return 'health';
+      if (record.statements.length > 0) return 'suspicions';
+      // As the members judge it (consensus/core/system-check.ts): what is no proof beside it was the change of term.
+      const proofs = system.filter(({ kind }) => kind === 'evidence').length;
+      return proofs >= before.thresholds.fraud ? 'evidence' : 'term';
+    }
+    case 'rules':
+      return changedBy(before, after).join(', ');
+  }
+}
+
+/** Settings that follow from others, or from the blocks: nobody sets them. */
+const DERIVED: ReadonlySet<string> = new Set(['mode', 'suspended', 'dwell_level']);
+
+function changedBy(before: EpochConfig, after: EpochConfig): string[] {
+  const old = new Map(settingsOf(before));
+  const changed = settingsOf(after)
+    .filter(([name, value]) => !DERIVED.has(name) && old.get(name) !== value)
+    .map(([name]) => name);
+  const places = new Map(listed(before).map(({ publicKey, address }) => [hex(publicKey), address]));
+  const hasMoved = ({ publicKey, address }: Member): boolean =>
+    (places.get(hex(publicKey)) ?? address) !== address;
+  return listed(after).some(hasMoved) ? [...changed, 'addresses'] : changed;
+}
+
+function listed({ members, observers }: EpochConfig): Member[] {
+  return [...members, ...observers];
 }

@@ -90,6 +90,21 @@ async function proven(node: NodeProcess, key: string, chainId: string): Promise<
 }
 
 test(
+  'a newcomer that nobody has told where the others are says so',
+  async () => {
+    const { node: first } = await solo();
+    expect(await done(first, 'node', 'status')).toMatch(/\| solo +\|[^]*Epoch 0, solo, block /);
+    const genesis = path.join(first.directory, 'genesis.json');
+    await done(first, 'cluster', 'invite', '--out', genesis);
+    const { node } = await newcomerOf(first.directory, 'eve', genesis);
+    running.push(node);
+    await node.start();
+    expect(node.output).toContain('no address of another node is known');
+  },
+  TIMEOUT_MS,
+);
+
+test(
   'solo, raft of four, solo',
   async () => {
     const { node: first, peerAddress } = await solo();

@@ -7,6 +7,7 @@ import { chmodSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } 
 import { createServer } from 'node:net';
 import path from 'node:path';
 import pg from 'pg';
+import { ClusterProcess } from './cluster-process.ts';
 import { freePort, NodeProcess, trustsql } from './process.ts';
 
 const TIMEOUT_MS = 180_000;
@@ -63,6 +64,23 @@ test(
     await once(server, 'listening');
     const taken = (server.address() as { port: number }).port;
     const said = await refusal(node.data, '--port', String(taken));
+    expect(said).toContain(`127.0.0.1:${taken}: the port is in use`);
+    server.close();
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a port for peers that another program has',
+  async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const taken = (server.address() as { port: number }).port;
+    await using cluster = await ClusterProcess.found(3, 'raft');
+    const said = await refusal(
+      cluster.nodes[0]!.data,
+      ...['--key-file', path.join(cluster.directory, 'master.key'), '--peer-port', String(taken)],
+    );
     expect(said).toContain(`127.0.0.1:${taken}: the port is in use`);
     server.close();
   },

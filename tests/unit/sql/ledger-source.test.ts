@@ -193,7 +193,7 @@ describe('of the chain', () => {
       mode: 'bft',
     });
     applied();
-    const nothing = { member: null, public_key: null, mode: null, proof: null };
+    const nothing = { member: null, public_key: null, mode: null, proof: null, reason: null };
     const common = { height: BigInt(first), epoch: 0n, time: micros(START_MS + first * BLOCK_MS) };
     expect(rows('evidence')).toEqual([
       {
@@ -204,8 +204,9 @@ describe('of the chain', () => {
         public_key: Buffer.from(MEMBERS[2]!),
         mode: null,
         proof: Buffer.from([7, 8]),
+        reason: null,
       },
-      { ...nothing, ...common, position: 1n, kind: 'mode', mode: 'bft' },
+      { ...nothing, ...common, position: 1n, kind: 'mode', mode: 'bft', reason: 'evidence' },
       {
         ...nothing,
         height: BigInt(second),
@@ -213,6 +214,7 @@ describe('of the chain', () => {
         time: micros(START_MS + second * BLOCK_MS),
         epoch: 1n,
         kind: 'rules',
+        reason: 'members, f',
       },
     ]);
     expect(epoch).toBe(1);
@@ -221,6 +223,33 @@ describe('of the chain', () => {
     expect(rows('evidence')).toHaveLength(2);
     applied(first - 1);
     expect(rows('evidence')).toEqual([]);
+  });
+
+  test('ledger.evidence tells why the mode has changed', () => {
+    chain.append([toBft], { mode: 'bft' });
+    const said = [new Uint8Array([1])];
+    chain.append([{ kind: 'mode', mode: 'raft', statements: said }], { mode: 'bft' });
+    chain.append([{ kind: 'mode', mode: 'bft', statements: said }]);
+    const { epoch: _, ...rules } = configAfter(chain.blocks, chain.blocks.tip);
+    for (const policy of ['raft', 'bft', 'adaptive'] as const) {
+      const changed = { ...rules, policy };
+      const { mode } = configAfter(chain.blocks, chain.blocks.tip);
+      chain.append([{ kind: 'rules', rules: changed, approvals: [] }], { mode });
+    }
+    const [first, ...others] = rules.members;
+    const moved = { ...rules, members: [{ ...first!, address: 'moved:1' }, ...others] };
+    chain.append([{ kind: 'rules', rules: moved, approvals: [] }], { mode: 'bft' });
+    applied();
+    const told = rows('evidence') as Record<string, unknown>[];
+    expect(told.map((row) => [row['kind'], row['mode'], row['reason']])).toEqual([
+      ['mode', 'bft', 'term'],
+      ['mode', 'raft', 'health'],
+      ['mode', 'bft', 'suspicions'],
+      ['rules', 'raft', 'policy'],
+      ['rules', 'bft', 'policy'],
+      ['rules', null, 'policy'],
+      ['rules', null, 'addresses'],
+    ]);
   });
 
   test('ledger.config has a row for each value that a setting has had', () => {

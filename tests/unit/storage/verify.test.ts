@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hex } from '../../../ledger/bytes.ts';
 import { makeCheckpoint } from '../../../ledger/checkpoint.ts';
+import { createLedger } from '../../../storage/create-ledger.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { verifyLedger } from '../../../storage/verify.ts';
 import { INT4, NODE_SEED, TEXT, TestLedger, column, crypto } from './ledger-fixture.ts';
@@ -87,6 +88,14 @@ test('a sound ledger verifies, also while it is open, and says what it stands on
   expect(result.evidence.join()).toContain('no outside digest');
   ledger.writer.tidy();
   expect((await verifyLedger(ledger.directory)).ok).toBe(true);
+});
+
+test('a ledger that no node has opened yet is told from one that has lost its files', async () => {
+  const directory = join(ledger.directory, 'new');
+  createLedger(directory, genesis(), crypto, NODE_SEED);
+  const { ok, damage } = await verifyLedger(directory);
+  expect(ok).toBe(false);
+  expect(damage?.message).toBe('the file is missing; the first start of the node makes it');
 });
 
 test('an edited value is named: file, block, transaction, table, key, version, column', async () => {

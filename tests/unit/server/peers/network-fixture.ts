@@ -41,7 +41,7 @@ export interface TestNode {
   readonly key: string;
   readonly address: string;
   readonly network: PeerNetwork;
-  /** `key up`, `key down`. */
+  /** `key up`, `key down`, `key twin`. */
   readonly events: string[];
   readonly received: { key: string; traffic: string; bytes: Uint8Array }[];
   readonly logged: Record<string, unknown>[];
@@ -60,7 +60,10 @@ export async function startNode(
   const logged: Record<string, unknown>[] = [];
   const stored = new Map<string, Uint8Array>();
   const write = (line: string): void => {
-    logged.push(JSON.parse(line) as Record<string, unknown>);
+    const entry = JSON.parse(line) as Record<string, unknown>;
+    logged.push(entry);
+    const state = /^peer (up|down)$/.exec(String(entry['event']))?.[1];
+    if (state !== undefined) events.push(`${String(entry['peer'])} ${state}`);
   };
   const network = await PeerNetwork.start({
     chainId: CHAIN,
@@ -78,7 +81,7 @@ export async function startNode(
     announcements: [],
     store: (key, bytes) => stored.set(key, bytes),
     onMessage: (key, traffic, bytes) => received.push({ key, traffic, bytes }),
-    onPeer: (key, state) => events.push(`${key} ${state}`),
+    onTwin: (key) => events.push(`${key} twin`),
     onRequest: async (_, bytes) => bytes,
     ...changes,
   });

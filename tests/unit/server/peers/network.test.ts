@@ -103,6 +103,21 @@ describe('one connection for each pair', () => {
     expect(collisions).toBeGreaterThan(0);
   });
 
+  test('a copy of a peer that runs beside it is told once', async () => {
+    const [small, large] = smallAndLarge();
+    const a = await startNode(small, { members: [member(large.key)] });
+    const changes = { members: [member(small.key, a.address)], random: () => 0 };
+    await startNode(large, changes);
+    await until(() => isUp(a, large.key));
+    await startNode(large, changes);
+    const isTwin = (event: string): boolean => event === `${large.key} twin`;
+    await until(() => a.events.some(isTwin));
+    const ups = (): number => a.events.filter((event) => event === `${large.key} up`).length;
+    const then = ups();
+    await until(() => ups() > then + 1);
+    expect(a.events.filter(isTwin)).toHaveLength(1);
+  });
+
   test('a peer that has begun anew takes the place of its earlier life', async () => {
     const [small, large] = smallAndLarge();
     const a = await startNode(small, { members: [member(large.key)] });

@@ -11,6 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Images } from '../../../../sql/analyst/image.ts';
+import { LEDGER_VIEWS } from '../../../../sql/ledger-schema.ts';
+import type { LedgerView } from '../../../../sql/ledger-schema.ts';
 import { ddlRecord } from './fixture.ts';
 
 const KEY = new Uint8Array(32).fill(1);
@@ -41,6 +43,17 @@ test('an image is found by what it holds, and replaces the one before', () => {
   expect(readdirSync(directory)).toHaveLength(1);
   expect(images().find(RECORDS)).toEqual({ bytes: BYTES.slice(1), count: 2 });
   expect(refused).toEqual([]);
+});
+
+test('an image with other views of schema ledger does not fit', () => {
+  images().keep(RECORDS, BYTES);
+  const views = LEDGER_VIEWS as LedgerView[];
+  views.push({ ...views[0]!, name: 'new' });
+  try {
+    expect(images().find(RECORDS)).toBeNull();
+  } finally {
+    views.pop();
+  }
 });
 
 const forgeries: readonly [string, (file: string) => void][] = [
