@@ -152,6 +152,7 @@ export class Cluster implements Consensus {
   #executing = 0;
   readonly #awake = new AwakeClock();
   #proposeTimer: NodeJS.Timeout | null = null;
+  #proposeSoon: NodeJS.Immediate | null = null;
   #demand = false;
   /** Approved rules are on their way into a block. */
   #rulesAhead = false;
@@ -256,6 +257,7 @@ export class Cluster implements Consensus {
     while (this.#waiting.size > 0 && this.#options.monotonic() < end) await this.#nextExecuted();
     clearInterval(this.#ticker);
     if (this.#proposeTimer !== null) clearTimeout(this.#proposeTimer);
+    if (this.#proposeSoon !== null) clearImmediate(this.#proposeSoon);
     this.#agreement.expire(Infinity);
     this.#reads.expire(Infinity);
     this.#forgetOwn(unknownError());
@@ -372,9 +374,13 @@ export class Cluster implements Consensus {
     this.#options.network.send(to, 'vote', message);
   }
 
+  /** What comes in one turn of the event loop is looked at together: of many roles each brings a bundle of its own. */
   #pooled(): void {
     this.#sayDemand();
-    this.#propose();
+    this.#proposeSoon ??= setImmediate(() => {
+      this.#proposeSoon = null;
+      this.#propose();
+    });
   }
 
   #sayDemand(): void {
