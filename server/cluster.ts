@@ -117,6 +117,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   });
   opening.defer(() => network?.stop());
   const members = new MemberNetwork(network, peers, options);
+  opening.defer(() => members.stop());
   const crypto = remembering(nativeCrypto);
   const { chainId } = secrets.data;
   const pool = new BundlePool();
@@ -156,13 +157,14 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
   const running = cluster;
   const connected = network;
   const own = secrets.nodeKey.publicKey;
+  opening.defer(() => running.stop());
   const spread = new ChunkSpread({
     keeper,
     peers: chunkPeers,
     needed: () => neededBy(running.replica, own),
   });
-  // From here on it is for `stop` to end.
-  opening.move();
+  opening.defer(() => spread.stop());
+  const opened = opening.move();
   return {
     consensus: running,
     network: connected,
@@ -178,13 +180,7 @@ export async function openCluster(options: ClusterPartsOptions): Promise<Orderin
       peers: connected.peers(),
       heights: running.replica.heights,
     }),
-    stop: async () => {
-      spread.stop();
-      await running.stop();
-      members.stop();
-      await connected.stop();
-      votes.close();
-    },
+    stop: () => opened.disposeAsync(),
   };
 }
 

@@ -4,6 +4,7 @@
 // what RESET goes back to), and gives the canonical text, or throws 22023.
 
 import { SqlError } from '../../ledger/error.ts';
+import type { SqlErrorFields } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { timeZoneSetting } from '../../sql/value/time-zone.ts';
 
@@ -27,7 +28,7 @@ export function oneOf(...values: readonly string[]) {
   return (value: string, name: string): string => {
     const found = values.find((candidate) => candidate === value.toLowerCase());
     if (found !== undefined) return found;
-    throw invalidValue(name, value, `Available values: ${values.join(', ')}.`);
+    throw invalidValue(name, value, { hint: `Available values: ${values.join(', ')}.` });
   };
 }
 
@@ -57,7 +58,7 @@ export function duration(value: string, name: string): string {
   if (match === null) {
     // Postgres speaks of units only after something that is a number.
     const hint = 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".';
-    throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? hint : undefined);
+    throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? { hint } : {});
   }
   const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 'ms']!);
   if (ms < 0 || ms > INTEGER_MAX) {
@@ -95,12 +96,7 @@ function dateStyleWord(word: string): readonly ['style' | 'order', string] | und
  * @param initial  what the word DEFAULT stands for
  */
 export function dateStyle(value: string, name: string, current: string, initial: string): string {
-  const refuse = (detail: string): SqlError =>
-    new SqlError(
-      SQLSTATE.invalidParameterValue,
-      `invalid value for parameter "${name}": "${value}"`,
-      { detail },
-    );
+  const refuse = (detail: string): SqlError => invalidValue(name, value, { detail });
   let [style, order] = current.split(', ');
   const said: { style?: string; order?: string } = {};
   let conflicting = false;
@@ -194,7 +190,7 @@ export function memory(min: number, unit: 1 | 8 = 1, max = INTEGER_MAX) {
     const match = /^\s*([+-]?\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)?\s*$/.exec(value);
     if (match === null) {
       const hint = 'Valid units for this parameter are "B", "kB", "MB", "GB", and "TB".';
-      throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? hint : undefined);
+      throw invalidValue(name, value, /^\s*[+-]?\d/.test(value) ? { hint } : {});
     }
     const kib = Number(match[1]) * (match[2] === undefined ? unit : MEMORY_UNITS[match[2]]!);
     const units = Math.round(kib / unit);
@@ -221,10 +217,7 @@ function outOfRange(
   );
 }
 
-export function invalidValue(name: string, value: string, hint?: string): SqlError {
-  return new SqlError(
-    SQLSTATE.invalidParameterValue,
-    `invalid value for parameter "${name}": "${value}"`,
-    hint === undefined ? {} : { hint },
-  );
+export function invalidValue(name: string, value: string, fields: SqlErrorFields = {}): SqlError {
+  const message = `invalid value for parameter "${name}": "${value}"`;
+  return new SqlError(SQLSTATE.invalidParameterValue, message, fields);
 }

@@ -116,11 +116,8 @@ test(
     );
     node.nodeFlags = [...node.nodeFlags, '--trace-wasm-code-gc'];
     await node.start();
-    const client = new pg.Client({ connectionString: await node.clearUrl() });
-    await client.connect();
     // Compiled anew, because it is much used: what it was before would be freed.
-    for (let i = 0; i < 20; i += 1) await client.query(`CREATE TABLE t${i} (id int PRIMARY KEY)`);
-    await client.end();
+    for (let i = 0; i < 20; i += 1) await query(node, `CREATE TABLE t${i} (id int PRIMARY KEY)`);
     await node.stop();
     expect(node.output).not.toContain('[wasm-gc]');
   },
