@@ -28,7 +28,7 @@ import type { Scrubber } from './scrubber.ts';
 
 export interface RepairOptions {
   readonly scrubber: Pick<Scrubber, 'look'>;
-  readonly writer: Pick<Writer, 'settle' | 'mendState' | 'mendBlock' | 'mendChunk'>;
+  readonly writer: Pick<Writer, 'settle' | 'certified' | 'mendState' | 'mendBlock' | 'mendChunk'>;
   readonly crypto: Crypto;
   /** Null while there is nobody to ask. */
   readonly peers: () => Peers | null;
@@ -120,8 +120,9 @@ export class Repair {
   }
 
   async #lookAt(what: 'newest' | 'slice') {
-    this.#options.writer.settle();
-    const looked = await this.#options.scrubber.look(what);
+    const { scrubber, writer } = this.#options;
+    writer.settle();
+    const looked = await scrubber.look(what, writer.certified.take());
     this.#cpuMs += looked.cpuMs;
     return looked;
   }

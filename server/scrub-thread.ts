@@ -3,7 +3,6 @@
 // Requests are answered one after the other; a look that fails is told, and the next one may succeed.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { remembering } from '../consensus/verified.ts';
 import { decodeQuestion, encodeAnswer } from '../ledger/encoding-repair.ts';
 import type { PeerAnswer, PeerQuestion } from '../ledger/encoding-repair.ts';
 import { assert } from '../ledger/error.ts';
@@ -16,8 +15,11 @@ export interface ScrubThreadData {
 }
 
 export type ScrubRequest =
-  /** Looks through the newest blocks and their rows, or through the next slice of older ones. */
-  | { readonly id: number; readonly kind: 'newest' | 'slice' }
+  /**
+   * Looks through the newest blocks and their rows, or through the next slice of older ones. `certified`: names of
+   * certificates that are known to be right (storage/certified.ts).
+   */
+  | { readonly id: number; readonly kind: 'newest' | 'slice'; readonly certified: Uint8Array }
   /** Answers a question of a peer. */
   | { readonly id: number; readonly kind: 'answer'; readonly question: Uint8Array };
 
@@ -44,6 +46,7 @@ function replyTo(scrub: Scrub, request: ScrubRequest): ScrubReply {
       return { id, kind: 'answered', answer };
     }
     const before = process.threadCpuUsage();
+    scrub.learn(request.certified);
     const findings = request.kind === 'newest' ? scrub.newest() : scrub.slice();
     const { user, system } = process.threadCpuUsage(before);
     const cpuMs = (user + system) / 1_000;
@@ -61,6 +64,5 @@ function answerTo(scrub: Scrub, question: PeerQuestion): PeerAnswer {
 }
 
 const { directory } = workerData as ScrubThreadData;
-// Signatures that were found valid are not checked again; the bytes that they are about are.
-const scrub = new Scrub({ directory, crypto: remembering(nativeCrypto) });
+const scrub = new Scrub({ directory, crypto: nativeCrypto });
 port.on('message', (request: ScrubRequest) => port.postMessage(replyTo(scrub, request)));

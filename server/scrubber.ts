@@ -44,9 +44,12 @@ export class Scrubber {
     return worker;
   }
 
-  /** @throws Error when nothing could be looked at */
-  async look(kind: 'newest' | 'slice'): Promise<Looked> {
-    const reply = await this.#ask({ kind });
+  /**
+   * @param certified names of certificates that need not be checked; see storage/certified.ts
+   * @throws Error when nothing could be looked at
+   */
+  async look(kind: 'newest' | 'slice', certified: Uint8Array): Promise<Looked> {
+    const reply = await this.#ask({ kind, certified });
     if (reply.kind !== 'looked') throw failureOf(reply);
     return reply;
   }

@@ -97,8 +97,16 @@ export function versionOf(
   return { ...of, deleted: false, columns: ids, values: valuesOf(shape, row) };
 }
 
-function valuesOf({ columns }: Table, row: NamedRow): Datum[] {
-  return columns.map(({ id }) => row[columnName(id)] ?? null);
+const columnNames = new WeakMap<Table, readonly string[]>();
+
+/** The values of a row in the order of the columns. */
+export function valuesOf(table: Table, row: NamedRow): Datum[] {
+  let names = columnNames.get(table);
+  if (names === undefined) {
+    names = table.columns.map(({ id }) => columnName(id));
+    columnNames.set(table, names);
+  }
+  return names.map((name) => row[name] ?? null);
 }
 
 function tablesIn({ relations }: Catalog): Table[] {

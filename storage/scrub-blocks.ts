@@ -6,12 +6,14 @@
 import { checkCovered } from '../ledger/certificate-check.ts';
 import { decodeHeader, decodeReceipt } from '../ledger/encoding.ts';
 import { FormatError, isFormatError, isStorageError } from '../ledger/error.ts';
-import { headerHash } from '../ledger/hash.ts';
-import { equal } from '../ledger/bytes.ts';
+import { bodyHash, headerHash } from '../ledger/hash.ts';
+import { concat, equal, utf8 } from '../ledger/bytes.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
 import { indexFile, shardFile } from './data-directory.ts';
+import { certifiedName } from './certified.ts';
 import { configOf } from './epochs.ts';
+import { latin1 } from './row-shapes.ts';
 import { checkStored, leavesAreSound, receiptsRootOf } from './stored-check.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import type { Header } from '../ledger/block.ts';
@@ -20,6 +22,7 @@ import type { EpochConfig } from '../ledger/epoch.ts';
 import type { BlockStore, StoredBlock } from './block-store.ts';
 import type { Finding } from './finding.ts';
 import type { StateReader } from './snapshot.ts';
+import type { Statement } from './sqlite.ts';
 import type { SoundBlock, StoredReceipt } from './stored-check.ts';
 
 /** A row of `_receipt`. */
@@ -34,6 +37,21 @@ interface SeenBlock extends Omit<SoundBlock, 'body'> {
   /** Of each transaction. */
   readonly authors: readonly number[];
 }
+
+/** A block that was found sound, with what its header does not say: the same bytes are so again. */
+interface KnownBlock {
+  readonly block: SeenBlock;
+  readonly certificate: Uint8Array;
+}
+
+/** Receipts of a block that were found sound, by a hash of what is stored, and their root. */
+interface KnownReceipts {
+  readonly name: Uint8Array;
+  readonly root: Uint8Array;
+}
+
+/** Blocks that are remembered as sound: the newest, which each look goes through, and those of a slice in between. */
+const KNOWN_MAX = 4_000;
 
 /** What a look at blocks leaves for the look at their rows. */
 export interface SeenBlocks {
@@ -50,12 +68,29 @@ export class BlockScrub {
   readonly #crypto: Crypto;
   /** By number of the epoch. */
   readonly #configs = new Map<number, EpochConfig>();
+  /** By height, the one looked at last at the end. */
+  readonly #known = new Map<number, KnownBlock>();
+  readonly #knownReceipts = new Map<number, KnownReceipts>();
+  readonly #indexed: Statement;
+  readonly #isCertified: (name: string) => boolean;
 
-  /** @param reader in a snapshot whenever `check` is called */
-  constructor(reader: StateReader, blocks: BlockStore, crypto: Crypto) {
+  /**
+   * @param reader       in a snapshot whenever `check` is called
+   * @param isCertified  whether a certificate was checked before, by its name as latin1; see storage/certified.ts
+   */
+  constructor(
+    reader: StateReader,
+    blocks: BlockStore,
+    crypto: Crypto,
+    isCertified: (name: string) => boolean,
+  ) {
     this.#reader = reader;
     this.#blocks = blocks;
     this.#crypto = crypto;
+    this.#isCertified = isCertified;
+    this.#indexed = reader.database.prepare(
+      'SELECT hash, time_ms, transactions, header FROM chain.block WHERE height=?',
+    );
   }
 
   /** Checks blocks from one height to another, both included; the state has executed them. */
@@ -100,10 +135,11 @@ export class BlockScrub {
     try {
       const stored = this.#blocks.read(height);
       if (stored === null) return finding('is missing');
-      if (expected !== null && !equal(headerHash(this.#crypto, stored.header), expected)) {
+      const hash = headerHash(this.#crypto, stored.header);
+      if (expected !== null && !equal(hash, expected)) {
         return finding(`block ${height + 1} follows another one`);
       }
-      return this.#sound(stored, child);
+      return this.#sound(stored, hash, child);
     } catch (error) {
       if (isFormatError(error)) return finding(error.message);
       // What SQLite cannot read is a matter of the file.
@@ -114,14 +150,30 @@ export class BlockScrub {
     }
   }
 
-  #sound(stored: StoredBlock, child: SeenBlock | undefined): SeenBlock {
+  /** @throws FormatError */
+  #sound(stored: StoredBlock, hash: Uint8Array, child: SeenBlock | undefined): SeenBlock {
+    const block = this.#isKnown(stored, hash) ?? this.#checked(stored);
+    const problem =
+      child === undefined ? null : checkCovered(block.header, block.certificate, child.certificate);
+    if (problem !== null) throw new FormatError(problem);
+    remember(this.#known, stored.height, { block, certificate: stored.certificate });
+    return block;
+  }
+
+  /** The block as it was found sound before, where it still has these bytes. */
+  #isKnown({ height, body, certificate }: StoredBlock, hash: Uint8Array): SeenBlock | null {
+    const known = this.#known.get(height);
+    if (known === undefined || !equal(known.block.hash, hash)) return null;
+    if (!equal(known.certificate, certificate)) return null;
+    return equal(known.block.header.bodyHash, bodyHash(this.#crypto, body)) ? known.block : null;
+  }
+
+  #checked(stored: StoredBlock): SeenBlock {
     const context = { crypto: this.#crypto, chainId: this.#reader.data.chainId };
     const configFor = (header: Header): EpochConfig => this.#configOf(header);
-    const { body, ...sound } = checkStored(context, configFor, stored);
-    const { header, certificate } = sound;
-    const problem =
-      child === undefined ? null : checkCovered(header, certificate, child.certificate);
-    if (problem !== null) throw new FormatError(problem);
+    const isCertified = (hash: Uint8Array): boolean =>
+      this.#isCertified(latin1(certifiedName(this.#crypto, hash, stored.certificate)));
+    const { body, ...sound } = checkStored(context, configFor, stored, isCertified);
     const authors = body.bundles.flatMap(({ author, transactions }) =>
       transactions.map(() => author),
     );
@@ -159,9 +211,7 @@ export class BlockScrub {
   }
 
   #isIndexed({ header, hash }: SeenBlock): boolean {
-    const found = this.#reader.database
-      .prepare('SELECT hash, time_ms, transactions, header FROM chain.block WHERE height=?')
-      .get(BigInt(header.height)) as Record<string, unknown> | undefined;
+    const found = this.#indexed.get(BigInt(header.height)) as Record<string, unknown> | undefined;
     return (
       found?.['hash'] instanceof Uint8Array &&
       equal(found['hash'], hash) &&
@@ -178,7 +228,7 @@ export class BlockScrub {
     blocks: ReadonlyMap<number, SeenBlock>,
     findings: Finding[],
   ): Map<number, readonly ReceiptRow[]> {
-    const roots = this.#rootsOf(from, to);
+    const roots = this.#rootsOf(from, to, blocks);
     const receipts = this.#receipts(from, to);
     for (let height = from; height <= to; height++) {
       const block = blocks.get(height);
@@ -193,10 +243,14 @@ export class BlockScrub {
   }
 
   /** What later headers say of the results of these blocks. */
-  #rootsOf(from: number, to: number): Map<number, Uint8Array> {
+  #rootsOf(
+    from: number,
+    to: number,
+    blocks: ReadonlyMap<number, SeenBlock>,
+  ): Map<number, Uint8Array> {
     const roots = new Map<number, Uint8Array>();
     for (let height = from; height <= to + LIMITS.windowMax; height++) {
-      const header = this.#header(height);
+      const header = blocks.get(height)?.header ?? this.#header(height);
       if (header === null && height > to) break;
       if (header !== null) roots.set(header.executed.height, header.executed.receiptsRoot);
     }
@@ -228,18 +282,50 @@ export class BlockScrub {
     const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
     if (!rows.every(({ receipt, leaves }) => isBytes(receipt) && isBytes(leaves))) return false;
     if (rows.some(({ leaves }) => leaves.length % HASH_BYTES !== 0)) return false;
+    const placed = rows.every(
+      ({ stamp, author }, i) => stamp === stampOf(height, i) && author === BigInt(authors[i]!),
+    );
+    if (!placed) return false;
+    const name = this.#nameOf(rows);
+    let known = this.#knownReceipts.get(height);
+    if (known === undefined || !equal(known.name, name)) {
+      if (!this.#agree(rows)) return false;
+      known = { name, root: receiptsRootOf(this.#crypto, rows) };
+    }
+    remember(this.#knownReceipts, height, known);
+    return root === undefined || equal(known.root, root);
+  }
+
+  /** A hash of all that is stored of receipts, beside their place. */
+  #nameOf(rows: readonly ReceiptRow[]): Uint8Array {
+    const lengths = new Uint32Array(rows.length * 2);
+    const parts: Uint8Array[] = [new Uint8Array(lengths.buffer)];
+    for (const [i, { receipt, leaves }] of rows.entries()) {
+      lengths[2 * i] = receipt.length;
+      lengths[2 * i + 1] = leaves.length;
+      parts.push(receipt, leaves);
+    }
+    const states = rows.map(({ sqlstate }) => String(sqlstate)).join();
+    return this.#crypto.sha256(concat(...parts, utf8(states)));
+  }
+
+  /** Whether receipts say what their rows say, and have the leaves that they name. */
+  #agree(rows: readonly ReceiptRow[]): boolean {
     try {
       const fits = rows.every(
-        ({ stamp, author, sqlstate, receipt }, i) =>
-          stamp === stampOf(height, i) &&
-          author === BigInt(authors[i]!) &&
-          sqlstate === (decodeReceipt(receipt).abort?.sqlstate ?? null),
+        ({ sqlstate, receipt }) => sqlstate === (decodeReceipt(receipt).abort?.sqlstate ?? null),
       );
-      if (!fits || !leavesAreSound(this.#crypto, rows)) return false;
-      return root === undefined || equal(receiptsRootOf(this.#crypto, rows), root);
+      return fits && leavesAreSound(this.#crypto, rows);
     } catch (error) {
       if (isFormatError(error)) return false;
       throw error;
     }
   }
+}
+
+/** Puts the newest at the end, and forgets the oldest. */
+function remember<T>(known: Map<number, T>, height: number, value: T): void {
+  known.delete(height);
+  known.set(height, value);
+  if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
 }

@@ -11,9 +11,8 @@ import { HASH_BYTES } from '../ledger/crypto.ts';
 import { heightOf, positionOf, stampOf } from '../ledger/operation.ts';
 import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
 import { shardFile } from './data-directory.ts';
-import { FROM, ROW_ID, TO, VERSION, columnName, historyTable, rowTable } from './names.ts';
-import { shardSchema } from './names.ts';
-import { latin1, versionOf } from './row-shapes.ts';
+import { FROM, ROW_ID, TO, VERSION, historyTable, rowTable, shardSchema } from './names.ts';
+import { latin1, valuesOf, versionOf } from './row-shapes.ts';
 import { TableShape } from './table-shape.ts';
 import type { Table } from '../ledger/catalog.ts';
 import type { FoundVersion } from '../ledger/encoding-repair.ts';
@@ -38,9 +37,6 @@ interface Stamps {
   readonly from: bigint;
   readonly to: bigint | null;
 }
-
-/** Leaves of one transaction that no version was found for, by themselves as latin1. */
-type Leaves = Map<string, Uint8Array>;
 
 type RowFinding = Extract<Finding, { readonly kind: 'row' }>;
 
@@ -153,8 +149,8 @@ class Comparison {
   readonly #stamps: Stamps;
   readonly #explained: Set<string>;
   readonly #findings: Finding[] = [];
-  /** By stamp. */
-  readonly #leaves = new Map<bigint, Leaves>();
+  /** Leaves that no version was found for, as latin1, with the stamp that is part of what each is the hash of. */
+  readonly #leaves = new Map<string, bigint>();
   #unfollowed: Unfollowed[] = [];
 
   constructor(
@@ -180,19 +176,15 @@ class Comparison {
     }
     this.#explainLeft();
     this.#judgeUnfollowed();
-    for (const [stamp, leaves] of this.#leaves) {
-      for (const leaf of leaves.values()) this.#missing(stamp, leaf);
-    }
+    for (const [name, stamp] of this.#leaves) this.#missing(stamp, Buffer.from(name, 'latin1'));
     return this.#findings.slice(0, FINDINGS_MAX);
   }
 
   #expect({ stamp, leaves }: ReceiptRow): void {
-    const expected: Leaves = new Map();
-    for (let at = 0; at < leaves.length; at += HASH_BYTES) {
-      const leaf = leaves.subarray(at, at + HASH_BYTES);
-      expected.set(latin1(leaf), leaf);
+    const names = latin1(leaves);
+    for (let at = 0; at < names.length; at += HASH_BYTES) {
+      this.#leaves.set(names.slice(at, at + HASH_BYTES), stamp);
     }
-    this.#leaves.set(stamp, expected);
   }
 
   #compare(table: Table): void {
@@ -256,8 +248,7 @@ class Comparison {
   /** What ends where something else is missing is right; else it has another end than it had. */
   #judgeUnfollowed(): void {
     for (const { finding, leaf, from, to } of this.#unfollowed) {
-      const left = to === null ? 0 : (this.#leaves.get(to)?.size ?? 0);
-      if (left === 0) {
+      if (to === null || !this.#isLeft(to)) {
         this.#findings.push(finding);
         // It is to be fetched although its leaf lies in another range.
         if (!this.#isWithin(from)) this.#missing(from, leaf);
@@ -280,7 +271,14 @@ class Comparison {
   }
 
   #take(stamp: bigint, leaf: Uint8Array): boolean {
-    return this.#leaves.get(stamp)?.delete(latin1(leaf)) ?? false;
+    const name = latin1(leaf);
+    return this.#leaves.get(name) === stamp && this.#leaves.delete(name);
+  }
+
+  /** Whether something that the transaction of a stamp has written was not found. */
+  #isLeft(stamp: bigint): boolean {
+    for (const each of this.#leaves.values()) if (each === stamp) return true;
+    return false;
   }
 
   #isWithin(stamp: bigint): boolean {
@@ -328,23 +326,27 @@ class Comparison {
 
   /** Takes leaves of rows that came and went in one transaction. */
   #explainLeft(): void {
-    for (const [stamp, leaves] of this.#leaves) {
-      for (const name of leaves.keys()) if (this.#explained.has(name)) leaves.delete(name);
-      if (leaves.size === 0) this.#leaves.delete(stamp);
-    }
+    for (const name of this.#leaves.keys())
+      if (this.#explained.has(name)) this.#leaves.delete(name);
     if (this.#leaves.size === 0) return;
+    const left = new Map<bigint, number>();
+    for (const stamp of this.#leaves.values()) left.set(stamp, (left.get(stamp) ?? 0) + 1);
     let tries = 0;
     for (const table of this.#shapes.ever) {
-      const open = [...this.#leaves].flatMap(([stamp, leaves]) => {
+      const open = [...left.keys()].flatMap((stamp) => {
         const shape = this.#shapes.at(table.id, stamp);
-        return shape === null ? [] : [{ stamp, leaves, shape }];
+        return shape === null ? [] : [{ stamp, shape }];
       });
       if (open.length === 0) continue;
       for (const rowId of freeIds(this.#reader, table)) {
-        for (const { stamp, leaves, shape } of open) {
-          if (leaves.size === 0) continue;
+        for (const { stamp, shape } of open) {
+          const count = left.get(stamp)!;
+          if (count === 0) continue;
           const name = latin1(this.#shapes.leaf(shape, rowId, stamp, null));
-          if (leaves.delete(name)) this.#explain(name);
+          if (this.#leaves.delete(name)) {
+            left.set(stamp, count - 1);
+            this.#explain(name);
+          }
           if (++tries < GAP_TRIES_MAX) continue;
           // What is left is not known to be missing. What was explained is remembered: the next look comes further.
           this.#leaves.clear();
@@ -385,7 +387,7 @@ function* freeIds(reader: StateReader, table: Table): Generator<bigint> {
 
 function hiddenFits(shape: TableShape | null, row: NamedRow): boolean {
   if (shape === null || shape.hidden.length === 0) return true;
-  const values = shape.table.columns.map(({ id }) => row[columnName(id)] ?? null);
+  const values = valuesOf(shape.table, row);
   return shape.hidden.every(({ name, value }) => same(value(values), row[name] ?? null));
 }
 

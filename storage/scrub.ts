@@ -10,8 +10,9 @@ import { isStorageError } from '../ledger/error.ts';
 import { HASH_BYTES } from '../ledger/crypto.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
+import { namesIn } from './certified.ts';
 import { indexFile } from './data-directory.ts';
-import { RowShapes } from './row-shapes.ts';
+import { RowShapes, latin1 } from './row-shapes.ts';
 import { BlockScrub } from './scrub-blocks.ts';
 import { ChunkScrub } from './scrub-chunks.ts';
 import { FINDINGS_MAX, RowScrub } from './scrub-rows.ts';
@@ -27,6 +28,8 @@ export const NEWEST_BLOCKS = 1_000;
 const SLICE_BLOCKS = 2_000;
 /** Row versions of the blocks of one look, some 100 bytes of memory each; a block with more is looked at alone. */
 const VERSIONS_MAX = 200_000;
+/** Certificates that are known to be right, of blocks that are still to be looked at. */
+const CERTIFIED_MAX = 8_192;
 /** Files up to this size are checked page by page once a round; about a second for each 200 MB. */
 const FILE_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -51,6 +54,8 @@ export class Scrub {
   readonly #blocks: BlockScrub;
   readonly #rows: RowScrub;
   readonly #chunks: ChunkScrub;
+  /** By their names as latin1. */
+  readonly #certified = new Set<string>();
   #shapes: RowShapes | null = null;
   /** Height below which the next slice ends; null: a round begins. */
   #below: number | null = null;
@@ -63,9 +68,19 @@ export class Scrub {
     this.#store = new BlockStore(directory, { readonly: true });
     this.#crypto = crypto;
     this.#newestBlocks = newestBlocks;
-    this.#blocks = new BlockScrub(this.#reader, this.#store, crypto);
+    // Once a block was found sound it is remembered whole.
+    const isCertified = (name: string): boolean => this.#certified.delete(name);
+    this.#blocks = new BlockScrub(this.#reader, this.#store, crypto, isCertified);
     this.#rows = new RowScrub(this.#reader, this.#store);
     this.#chunks = new ChunkScrub(directory, this.#store, crypto);
+  }
+
+  /** Certificates that need not be checked where they are found unchanged. @param names see storage/certified.ts */
+  learn(names: Uint8Array): void {
+    for (const name of namesIn(names)) {
+      if (this.#certified.size >= CERTIFIED_MAX) this.#certified.clear();
+      this.#certified.add(latin1(name));
+    }
   }
 
   /** Looks through the newest blocks, and once more through what was not sound in the last slices. */
@@ -185,12 +200,18 @@ export class Scrub {
   /** As many blocks up to a height as one look may go through. */
   #rangeTo(to: number, blocksMax: number): Range {
     const lowest = Math.max(0, to - blocksMax + 1);
-    const sizes = this.#reader.database
-      .prepare(
-        'SELECT stamp, length(leaves) FROM main._receipt WHERE stamp>=? AND stamp<? ORDER BY stamp DESC',
-      )
+    const { database } = this.#reader;
+    const among = 'FROM main._receipt WHERE stamp>=? AND stamp<?';
+    const stamps = [stampOf(lowest, 0), stampOf(to + 1, 0)];
+    const total = database
+      .prepare(`SELECT sum(length(leaves)) ${among}`)
+      .pluck()
+      .get(...stamps);
+    if (Number(total ?? 0n) <= VERSIONS_MAX * HASH_BYTES) return { from: lowest, to };
+    const sizes = database
+      .prepare(`SELECT stamp, length(leaves) ${among} ORDER BY stamp DESC`)
       .raw()
-      .iterate(stampOf(lowest, 0), stampOf(to + 1, 0)) as Iterable<[bigint, bigint | null]>;
+      .iterate(...stamps) as Iterable<[bigint, bigint | null]>;
     let versions = 0;
     for (const [stamp, bytes] of sizes) {
       versions += Number(bytes ?? 0n) / HASH_BYTES;

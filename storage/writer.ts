@@ -16,6 +16,7 @@ import { stampOf } from '../ledger/operation.ts';
 import { ChainWriter } from './chain-writer.ts';
 import { lockDataDirectory } from './data-directory.ts';
 import { configAfter, configOf } from './epochs.ts';
+import { Certified } from './certified.ts';
 import { nativeCrypto } from './native-crypto.ts';
 import type { Genesis } from '../ledger/block.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
@@ -81,6 +82,8 @@ export class Writer {
   #settleNext = false;
   /** Mean time of the last syncs, in ms. */
   #syncMs = 0;
+  /** Of the blocks that were appended. */
+  readonly certified = new Certified(nativeCrypto);
   /** The newest block executed. */
   tip: Tip;
   /** Called before the connection is used for writing: whoever reads through it ends his snapshot. */
@@ -199,6 +202,7 @@ export class Writer {
   async append(block: DecodedBlock, onStored = (): void => undefined): Promise<Appended> {
     if (this.#failure !== null) throw this.#failure;
     try {
+      this.certified.add(block.hash, block.stored.certificate);
       return await this.#append(this.#writer.admitOrdered(block), onStored);
     } catch (error) {
       this.#failure ??= error as Error;

@@ -15,6 +15,7 @@ import { PeerError } from '../../../server/peers/requests.ts';
 import { Repair } from '../../../server/repair.ts';
 import type { Peers } from '../../../server/peers/requests.ts';
 import { blockFile, shardFile } from '../../../storage/data-directory.ts';
+import { Certified } from '../../../storage/certified.ts';
 import { Scrub } from '../../../storage/scrub.ts';
 import { openDatabase } from '../../../storage/sqlite.ts';
 import { crypto } from '../storage/ledger-fixture.ts';
@@ -114,6 +115,7 @@ function start(peers: Peers | null): void {
     },
     writer: {
       settle: () => writer.settle(),
+      certified: new Certified(crypto),
       mendState: (work, keep) => new Promise((resolve) => resolve(writer.mendState(work, keep))),
       mendBlock: (block, keep) => new Promise((resolve) => resolve(writer.mendBlock(block, keep))),
       mendChunk: (hash, bytes, keep) =>

@@ -8,6 +8,8 @@ import { openDatabase } from '../../../storage/sqlite.ts';
 import { INT4, column, crypto } from './ledger-fixture.ts';
 import { NOTES, insertNote, makeNotes } from './notes-fixture.ts';
 import { hex } from '../../../ledger/bytes.ts';
+import { headerHash } from '../../../ledger/hash.ts';
+import { Certified } from '../../../storage/certified.ts';
 import { encodeOperations } from '../../../ledger/encoding.ts';
 import type { Operation } from '../../../ledger/operation.ts';
 import type { TestLedger } from './ledger-fixture.ts';
@@ -151,6 +153,55 @@ describe('the chain', () => {
     expect(found()).toEqual([]);
     edit(blockFile(ledger.directory, 0), sql);
     expect(found()).toEqual([`blocks-000000000000.sqlite: ${message}`]);
+  });
+
+  test.each([
+    ['leaves', `leaves=leaves||leaves`],
+    ['receipt', `receipt=CAST(receipt||x'00' AS BLOB)`],
+    ['sqlstate', `sqlstate='23505'`],
+    ['author', 'author=author+1'],
+    [
+      'border between receipt and leaves',
+      `receipt=receipt||substr(leaves,1,1), leaves=substr(leaves,2)`,
+    ],
+  ])('the %s of a receipt that was sound before', (_, set) => {
+    expect(found()).toEqual([]);
+    edit(shardFile(ledger.directory, 0), `UPDATE _receipt SET ${set} WHERE stamp=${FIRST}`);
+    expect(found()).toEqual(['shard-00.sqlite: receipts of block 1 were changed']);
+  });
+
+  test('a certificate that is known to be right is not checked, but it must be that one', () => {
+    let verified = 0;
+    const counting = {
+      ...crypto,
+      verify: (...args: Parameters<typeof crypto.verify>): boolean => {
+        verified += 1;
+        return crypto.verify(...args);
+      },
+    };
+    scrub.close();
+    ledger.reopen();
+    const certified = new Certified(crypto);
+    for (let height = 0; height <= ledger.writer.blocks.tip; height++) {
+      const { header, certificate } = ledger.writer.blocks.read(height)!;
+      certified.add(headerHash(crypto, header), certificate);
+    }
+    const names = certified.take();
+    scrub = new Scrub({ directory: ledger.directory, crypto: counting });
+    scrub.learn(names);
+    expect(found()).toEqual([]);
+    expect(verified).toBe(0);
+    scrub.close();
+    scrub = new Scrub({ directory: ledger.directory, crypto: counting });
+    scrub.learn(names);
+    edit(
+      blockFile(ledger.directory, 0),
+      'UPDATE block SET certificate=(SELECT certificate FROM block WHERE height=1) WHERE height=2',
+    );
+    expect(found()).toEqual([
+      'blocks-000000000000.sqlite: block 2: signature of a node is not valid',
+    ]);
+    expect(verified).toBe(1);
   });
 
   test('receipts and what they stand for: rows are not judged by them', () => {
