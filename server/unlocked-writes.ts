@@ -10,12 +10,14 @@ export class UnlockedWrites {
   track<T>(relation: number, write: Promise<T>): Promise<T> {
     let writes = this.#byRelation.get(relation);
     if (writes === undefined) this.#byRelation.set(relation, (writes = new Set()));
-    const tracked = write.finally(() => {
-      writes.delete(tracked);
+    const settled = (): void => {
+      writes.delete(write);
       if (writes.size === 0) this.#byRelation.delete(relation);
-    });
-    writes.add(tracked);
-    return tracked;
+    };
+    writes.add(write);
+    // Before whoever waits for it goes on.
+    write.then(settled, settled);
+    return write;
   }
 
   /** Waits for the writes of `relation` that are under way now, whatever becomes of them. */

@@ -1,5 +1,6 @@
 // The state of one session that its statements work on. Shell only in that it holds the node's services.
 
+import { hex } from '../../ledger/bytes.ts';
 import type { Catalog, Role, Sequence } from '../../ledger/catalog.ts';
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
@@ -11,6 +12,7 @@ import type { ResultSink } from '../pgwire/backend.ts';
 import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
 import { standIn } from '../readers/stand-in.ts';
 import type { StandIn } from '../readers/stand-in.ts';
+import type { Committed } from '../gateway.ts';
 import type { LockMode } from '../lock-table.ts';
 import { firstAfter } from '../sequences.ts';
 import { lockKind } from './activity.ts';
@@ -37,6 +39,8 @@ export class SessionContext {
   /** Last value of each sequence this session has drawn from, by id, and the newest of all. */
   readonly drawn = new Map<number, bigint>();
   lastDrawn: number | null = null;
+  /** The newest transaction of this session. */
+  committed: Committed | null = null;
   /** Microseconds since 2000-01-01 when the running statement arrived. */
   statementMicros = 0n;
   readonly statements = new Map<string, Prepared>();
@@ -59,6 +63,10 @@ export class SessionContext {
     this.processId = processId;
     this.sessionRole = sessionRole;
     this.activity = activity;
+    settings.setFixed('ledger.last_transaction', () => {
+      return this.committed === null ? '' : hex(this.committed.id);
+    });
+    settings.setFixed('ledger.last_block', () => String(this.committed?.height ?? ''));
     // Asked for at start-up (options = '-c role=…'): no other door to it than SET ROLE's.
     if (this.assumedRole !== null) this.assumeRole(this.assumedRole);
   }

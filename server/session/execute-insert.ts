@@ -32,10 +32,9 @@ export async function executeInsert(
   session.checkWritable('INSERT');
   const { transaction } = session;
   if (transaction !== null) transaction.texts.push(prepared.text);
-  const inserted =
-    transaction === null
-      ? await retried(() => insertAlone(session, prepared, plan, parameters))
-      : await insertInside(session, transaction, plan, parameters);
+  const inserted = await (transaction === null
+    ? retried(() => insertAlone(session, prepared, plan, parameters))
+    : insertInside(session, transaction, plan, parameters));
   const tag = `INSERT 0 ${inserted.count}`;
   if (plan.returning.length === 0) return { kind: 'complete', tag };
   return returningOutcome(session, prepared, formats, inserted.returned, tag);

@@ -73,15 +73,12 @@ function answer(
 }
 
 /** Runs a statement of its own again while others get in between (40001). */
-export async function retried<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      const again = isSqlError(error) && error.sqlstate === SQLSTATE.serializationFailure;
-      if (!again || attempt >= RETRIES_MAX) throw error;
-    }
-  }
+export function retried<T>(work: () => Promise<T>, attempts = 1): Promise<T> {
+  return work().catch((error: unknown) => {
+    const again = isSqlError(error) && error.sqlstate === SQLSTATE.serializationFailure;
+    if (!again || attempts >= RETRIES_MAX) throw error;
+    return retried(work, attempts + 1);
+  });
 }
 
 // ── Alone ────────────────────────────────────────────────────────────────────────────────────────

@@ -52,9 +52,7 @@ export function execute(
   if (context.transaction !== null && prepared.plan?.kind !== 'utility')
     context.transaction.queried = true;
   context.effects.length = 0;
-  const outcome = attempt(session, prepared, parameters, formats, sink, 1);
-  if (outcome instanceof Promise) return outcome.then((done) => afterEffects(context, done));
-  return afterEffects(context, outcome);
+  return attempt(session, prepared, parameters, formats, sink, 1);
 }
 
 /** The client hears of the answer when what its functions have begun is done. */
@@ -71,10 +69,10 @@ function attempt(
   sink: ResultSink,
   attempts: number,
 ): Outcome | Promise<Outcome> {
+  const { context } = session;
   const again = async (error: unknown): Promise<Outcome> => {
     const changed = isSqlError(error) && error.sqlstate === SQLSTATE.catalogChanged;
     if (!changed || attempts >= RETRIES_MAX) throw error;
-    const { context } = session;
     await context.services.catalogSettled();
     const fresh = await context.services.planner.prepare(
       prepared.text,
@@ -86,12 +84,14 @@ function attempt(
     }
     return attempt(session, fresh, parameters, formats, sink, attempts + 1);
   };
+  let outcome: Outcome | Promise<Outcome>;
   try {
-    const outcome = run(session, prepared, parameters, formats, sink);
-    return outcome instanceof Promise ? outcome.catch(again) : outcome;
+    outcome = run(session, prepared, parameters, formats, sink);
   } catch (error) {
     return again(error);
   }
+  if (!(outcome instanceof Promise)) return afterEffects(context, outcome);
+  return outcome.then((done) => afterEffects(context, done), again);
 }
 
 function run(

@@ -183,7 +183,7 @@ export class Session implements WireSession {
   }
 
   flush(): void | Promise<void> {
-    return this.#settleHeld();
+    return this.#then(this.#settleHeld(), () => undefined);
   }
 
   closeStatement(name: string): void | Promise<void> {
@@ -486,7 +486,7 @@ export class Session implements WireSession {
   }
 
   /** The client learns of a held write's outcome before anything else happens. */
-  #settleHeld(): void | Promise<void> {
+  #settleHeld(): void | Promise<unknown> {
     const held = this.#held;
     if (held === null) return undefined;
     this.#held = null;
@@ -494,9 +494,9 @@ export class Session implements WireSession {
     return this.#runHeld(held);
   }
 
-  #runHeld(held: Held): void | Promise<void> {
+  #runHeld(held: Held): void | Promise<unknown> {
     const done = this.#guarded(held.sink, () => this.#runPortal(held.portal, 0, held.sink));
-    return isPromise(done) ? done.then(() => undefined) : undefined;
+    return isPromise(done) ? done : undefined;
   }
 
   #failBlock(): void {
@@ -506,8 +506,8 @@ export class Session implements WireSession {
     else void rollbackTransaction(this.context);
   }
 
-  #afterSync(work: void | Promise<void>): void | Promise<void> {
-    const finish = () => {
+  #afterSync(work: void | Promise<unknown>): void | Promise<void> {
+    const finish = (): void => {
       if (this.context.transaction === null) this.#closeTransientPortals();
       this.#armIdleTimer();
     };
@@ -515,7 +515,10 @@ export class Session implements WireSession {
       finish();
       return undefined;
     }
-    return work.finally(finish);
+    return work.then(finish, (error: unknown) => {
+      finish();
+      throw error;
+    });
   }
 
   /** Portals do not outlive their transaction, but for cursors WITH HOLD. */

@@ -11,7 +11,6 @@ import { isolationOf } from './context.ts';
 import { OpenTransaction } from './open-transaction.ts';
 import { isHeavy, spooled } from './spool.ts';
 import { turns } from './turns.ts';
-import { hex } from '../../ledger/bytes.ts';
 import type { RawNode } from '../../sql/parse.ts';
 
 /** How many nodes must have executed a transaction alike before its client hears of it. */
@@ -56,7 +55,8 @@ export async function commitTransaction(session: SessionContext): Promise<void> 
   } finally {
     releaseTransaction(session);
   }
-  if (committed !== null) await agreed(session, committed, confirm);
+  if (committed === null || confirm === 'local') return;
+  await session.services.agreed(committed.height, confirm as Confirm);
 }
 
 /** Runs a statement of its own that needs a transaction around it: begins, commits, or undoes it. */
@@ -122,24 +122,25 @@ function isTransactionLock(key: string): boolean {
  * Submits operations as one transaction in the name of the session's role, in chunks when they are many.
  * Afterwards the session's SHOW ledger.last_transaction tells its id.
  */
-export async function submit(
+export function submit(
   session: SessionContext,
   operations: readonly Operation[],
   text: string,
 ): Promise<Committed> {
-  const committed = await ordered(session, operations, text);
-  await agreed(session, committed, session.settings.get(CONFIRM));
-  return committed;
+  const confirm = session.settings.get(CONFIRM);
+  const committing = ordered(session, operations, text);
+  return confirm === 'local' ? committing : agreed(session, committing, confirm);
 }
 
 /** Waits for as many other nodes as the session has asked for. @throws SqlError 40003: the transaction is committed */
-function agreed(
+async function agreed(
   session: SessionContext,
-  { height }: Committed,
+  committing: Promise<Committed>,
   confirm: string,
-): Promise<void> | undefined {
-  if (confirm === 'local') return undefined;
-  return session.services.agreed(height, confirm as Confirm);
+): Promise<Committed> {
+  const committed = await committing;
+  await session.services.agreed(committed.height, confirm as Confirm);
+  return committed;
 }
 
 async function ordered(
@@ -166,9 +167,7 @@ async function ordered(
   } finally {
     settled();
   }
-  const { id, height } = committed;
-  session.settings.setFixed('ledger.last_transaction', () => hex(id));
-  session.settings.setFixed('ledger.last_block', () => String(height));
+  session.committed = committed;
   return committed;
 }
 
