@@ -20,33 +20,11 @@ import {
 import type { Evidence, Message } from '../../../consensus/core/message.ts';
 import { CONSENSUS_LIMITS } from '../../../consensus/limits.ts';
 import { Random } from '../ledger/random.ts';
+import { messagesOfSchedules } from '../../simulation/messages.ts';
 import { optionsOf } from '../../simulation/options.ts';
 import { Simulation } from '../../simulation/simulation.ts';
 
-/** Messages as they were sent in schedules with changes of term and mode, liars and catch-up: some of each kind. */
-function collect(): Map<string, Uint8Array[]> {
-  const found = new Map<string, Uint8Array[]>();
-  for (const seed of [2, 3, 4, 6]) {
-    const options = optionsOf(seed, {
-      n: 4,
-      complaints: 0.5,
-      crashRate: 0.004,
-      policy: 'adaptive',
-    });
-    const simulation = new Simulation(options);
-    const { transmit } = simulation;
-    simulation.transmit = (from, to, bytes) => {
-      const kind = `${decodeMessage(bytes).kind}`;
-      const known = found.get(kind) ?? [];
-      if (known.length < 12) found.set(kind, [...known, bytes]);
-      transmit.call(simulation, from, to, bytes);
-    };
-    simulation.run();
-  }
-  return found;
-}
-
-const samples = collect();
+const samples = messagesOfSchedules();
 const simulation = new Simulation(
   optionsOf(4, { n: 4, liar: 'none', liars: [], policy: 'adaptive' }),
 );
