@@ -141,6 +141,7 @@ class TreeReader {
     if (this.#word(false) === '<>') return null;
     const open = this.#text.indexOf('[', this.#at);
     const close = this.#text.indexOf(']', open);
+    if (open < 0 || close < 0) throw new AssertionError(`node tree: no bytes at ${this.#at}`);
     this.#at = close + 1;
     return byteNumbers(this.#text, open + 1, close);
   }
