@@ -11,13 +11,18 @@ function comparable(statement: string, { error, rows }: Answer): unknown {
   return { error, rows: /order by/i.test(statement) ? texts : texts.sort() };
 }
 
-describe.each(CORPORA)('%s', (name) => {
+const WAYS = CORPORA.flatMap((name) => [
+  [name, 'whole'],
+  [name, 'spread'],
+]) as [(typeof CORPORA)[number], string][];
+
+describe.each(WAYS)('%s, tables that lie %s', (name, way) => {
   const corpus = readCorpus(name);
   const answers = readAnswers(name);
   let ledger: Ledger;
 
   beforeAll(async () => {
-    ledger = await Ledger.start();
+    ledger = await Ledger.start(way === 'spread');
     ledger.setUp(corpus.setUp);
   }, 60_000);
 
