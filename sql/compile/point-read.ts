@@ -107,7 +107,8 @@ function equality(
   return other !== null && isFree(left) ? { column: other, key: left } : null;
 }
 
-function plainColumn(node: Scalar, entry: number): number | null {
+/** The column of an entry that an expression is; null for any other. */
+export function plainColumn(node: Scalar, entry: number): number | null {
   if (node.kind === 'relabel') return plainColumn(node.arg, entry);
   const own = node.kind === 'var' && node.entry === entry && node.levelsUp === 0 && node.column > 0;
   return own ? node.column : null;

@@ -13,8 +13,8 @@ import { closedColumn } from './closed-column.ts';
 import { fixedColumns, termsOf } from './point-read.ts';
 import { call } from './registered.ts';
 import { as, condition } from './scalar.ts';
-import { contains, parameter } from './scope.ts';
-import type { Column, Table } from '../../ledger/catalog.ts';
+import { contains, parameter, tableOf } from './scope.ts';
+import type { Table } from '../../ledger/catalog.ts';
 import type { SqlType } from '../../ledger/type.ts';
 import type { Part } from '../../storage/parts.ts';
 import type { Query, Scalar } from '../ir.ts';
@@ -33,8 +33,15 @@ export function spreadText(
   hide: string | null,
 ): string {
   const asOf = scope.shared.options.visibility === 'asOf';
-  const { rows, part } = conditionsOf(table, entry, source, scope);
+  const rows = outerConditions(entry, source, scope);
+  const together = scope.together?.entries.has(entry) === true ? scope.together : null;
+  const only = together === null ? null : together.part;
+  const part = partText(together === null ? [entry] : [...together.entries], scope);
+  if (only === null || only === 0) {
+    scope.shared.spread.push({ relation: table.id, parts: table.spread!.parts, part });
+  }
   const arms = partsOf(table).flatMap((each, number) => {
+    if (only !== null && number !== only) return [];
     const own = [
       ...(part === null ? [] : [`${part} = ${number}`]),
       ...(hide === null ? [] : [hide]),
@@ -43,7 +50,17 @@ export function spreadText(
       ? pastOf(table, each, own, scope)
       : [armText(currentColumns(table), `${each.rows} AS ${source.alias}`, [...own, ...rows])];
   });
-  return `(${arms.join(' UNION ALL ')})`;
+  // Taken apart, what stands beside it in FROM is computed for each part.
+  const whole = only === null && computesAnew(scope.query) ? ' LIMIT -1' : '';
+  return `(${arms.join(' UNION ALL ')}${whole})`;
+}
+
+/** Whether FROM has something beside tables that may come out differently each time. */
+export function computesAnew({ entries }: Query): boolean {
+  return contains(
+    entries.filter(({ kind }) => kind !== 'relation'),
+    (node) => 'kind' in node && node.kind === 'call' && node.fn.volatility === 'volatile',
+  );
 }
 
 function armText(columns: readonly string[], from: string, where: readonly string[]): string {
@@ -76,35 +93,35 @@ function pastOf(table: Table, part: Part, own: readonly string[], scope: Scope):
   ];
 }
 
-interface Conditions {
-  /** What holds for the rows of the source, by their alias. */
-  readonly rows: readonly string[];
-  /** The number of the part in which they lie; null: they may lie in each. */
-  readonly part: string | null;
-}
-
-function conditionsOf(table: Table, entry: number, source: Source, scope: Scope): Conditions {
+/** What a query further out fixes of the rows of a source, by its alias. */
+function outerConditions(entry: number, source: Source, scope: Scope): string[] {
   const within: Scope = { ...scope, sources: new Map([[entry, source]]) };
   const fixed = fixedColumns(termsOf(scope.query.where), entry, isFromOutside);
-  const rows = [...fixed.values()]
+  return [...fixed.values()]
     .filter(({ key }) => contains(key, isVariable))
     .map(({ term }) => condition(term, within));
-  const key = partKey(table, scope.query, entry);
-  const column = shardColumn(table)!;
-  return { rows, part: key === null ? null : partText(key, column, table, within) };
 }
 
-/** What the rows of an entry that are looked for have in the column the table is spread by; null if that is not said. */
-export function partKey(table: Table, { where }: Query, entry: number): Scalar | null {
-  const column = shardColumn(table);
-  if (column === null) return null;
-  const key = fixedColumns(termsOf(where), entry, isFromOutside).get(column.id)?.key;
-  return key !== undefined && hashesAlike(column.type, key.type) ? key : null;
+/** The number of the part that rows of these entries lie in, all of one number; null: that is not said of any. */
+function partText(entries: readonly number[], scope: Scope): string | null {
+  for (const entry of entries) {
+    const table = spreadTable(entry, scope)!;
+    const column = shardColumn(table)!;
+    const fixed = fixedColumns(termsOf(scope.query.where), entry, isFromOutside);
+    const key = fixed.get(column.id)?.key;
+    if (key === undefined || !hashesAlike(column.type, key.type)) continue;
+    const folded = foldedText(as(key, column.type, scope), column.type);
+    return call('part_of', [folded, String(table.spread!.parts)]);
+  }
+  return null;
 }
 
-function partText(key: Scalar, { type }: Column, { spread }: Table, scope: Scope): string {
-  const folded = foldedText(as(key, type, scope), type);
-  return call('part_of', [folded, String(spread!.parts)]);
+/** The spread table that an entry of the query is; null for any other. */
+export function spreadTable(number: number, { query, shared }: Scope): Table | null {
+  const entry = query.entries[number - 1];
+  if (entry?.kind !== 'relation' || entry.relationKind !== 'table') return null;
+  const table = tableOf(shared.options.catalog, entry.relation);
+  return table.spread === null ? null : table;
 }
 
 /** Whether an expression is the same for all rows of the query it stands in: it may read those of a query around it. */
