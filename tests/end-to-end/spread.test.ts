@@ -10,6 +10,7 @@ import { NodeProcess } from './process.ts';
 const SHARDS = '4';
 const CLIENTS = 4;
 const KILLS = 3;
+const LOOKS = 200;
 const SEED = 20_250_101;
 
 async function connected<T>(
@@ -105,6 +106,33 @@ describe('a node', () => {
     expect(await explained('SELECT * FROM t WHERE id = $1 AND v > $2')).toEqual([
       'Parts of t: 1 of 3, by id',
     ]);
+  });
+
+  test('shows all parts, and tables of several shards, at one height', async () => {
+    await connected(node, async (client) => {
+      await client.query(`CREATE TABLE account (id int PRIMARY KEY, balance int) WITH (shard_by = 'id');
+        CREATE TABLE bank (id int PRIMARY KEY, balance int) WITH (shard = 3);
+        INSERT INTO account SELECT n, 100 FROM generate_series(1, 20) n; INSERT INTO bank VALUES (1, 0)`);
+    });
+    let done = false;
+    const moves = connected(node, async (client) => {
+      for (let i = 0; !done; i++) {
+        const [from, to] = [(i % 20) + 1, ((i * 7 + 3) % 20) + 1];
+        await client.query(`BEGIN; UPDATE account SET balance = balance - 2 WHERE id = ${from};
+          UPDATE account SET balance = balance + 1 WHERE id = ${to};
+          UPDATE bank SET balance = balance + 1 WHERE id = 1; COMMIT`);
+      }
+    });
+    await connected(node, async (client) => {
+      for (let i = 0; i < LOOKS; i++) {
+        const { rows } = await client.query<{ sum: string }>(
+          'SELECT (SELECT sum(balance) FROM account) + (SELECT sum(balance) FROM bank) AS sum',
+        );
+        expect(rows).toEqual([{ sum: '2000' }]);
+      }
+    });
+    done = true;
+    await moves;
   });
 
   test('reads a row by its key, and refuses a damaged part of which verify names the file', async () => {
