@@ -92,6 +92,12 @@ export interface ForeignKey {
   readonly initiallyDeferred: boolean;
 }
 
+/** Rows lie in the part that a hash of one column says (storage/parts.ts). */
+export interface Spread {
+  readonly column: number;
+  readonly parts: number;
+}
+
 export interface Table {
   readonly kind: 'table';
   readonly id: number;
@@ -106,8 +112,10 @@ export interface Table {
   readonly checks: readonly Check[];
   readonly foreignKeys: readonly ForeignKey[];
   readonly appendOnly: boolean;
-  /** Number of the state shard that holds the table. */
+  /** Number of the state shard that holds the table; 0 where it is spread. */
   readonly shard: number;
+  /** How its rows are spread over the shards 0 … parts - 1; null: they lie whole in `shard`. */
+  readonly spread: Spread | null;
   readonly grants: readonly Grant[];
 }
 

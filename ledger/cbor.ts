@@ -447,6 +447,11 @@ export class CborReader {
     return true;
   }
 
+  /** Whether the next item is an array. */
+  atArray(): boolean {
+    return (this.#bytes[this.#at] ?? 0) >> 5 === ARRAY;
+  }
+
   bool(): boolean {
     const first = this.#bytes[this.#at];
     if (first !== TRUE && first !== FALSE) throw this.fault('boolean expected');

@@ -16,7 +16,10 @@ import type {
   Role,
   Schema,
   Sequence,
+  Spread,
+  Table,
   UserType,
+  View,
 } from './catalog.ts';
 import type { CborReader, CborWriter } from './cbor.ts';
 import type { Codec } from './codec.ts';
@@ -104,7 +107,22 @@ const foreignKey = record<ForeignKey>({
   initiallyDeferred: bool,
 });
 
-const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind', {
+/** A table as it is written: one field says in which shard it lies, or how it is spread. */
+type TableRecord = Omit<Table, 'shard' | 'spread'> & { readonly shard: number | Spread };
+
+const spread = record<Spread>({ column: integer(1), parts: integer(1, LIMITS.stateShardsMax) });
+
+/** A number or an array, so that tables that lie whole have the bytes that they had before there were others. */
+const placement: Codec<number | Spread> = {
+  write: (writer, value) =>
+    typeof value === 'number' ? uint.write(writer, value) : spread.write(writer, value),
+  read: (reader) => (reader.atArray() ? spread.read(reader) : uint.read(reader)),
+};
+
+const recordCodec: Codec<TableRecord | View | Sequence> = variants<
+  TableRecord | View | Sequence,
+  'kind'
+>('kind', {
   table: [
     0,
     {
@@ -118,7 +136,7 @@ const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind', {
       checks: list(check),
       foreignKeys: list(foreignKey),
       appendOnly: bool,
-      shard: uint,
+      shard: placement,
       grants,
     },
   ],
@@ -142,6 +160,22 @@ const relationCodec: Codec<Relation> = variants<Relation, 'kind'>('kind', {
     },
   ],
 });
+
+const relationCodec: Codec<Relation> = {
+  write(writer, relation) {
+    if (relation.kind !== 'table') return recordCodec.write(writer, relation);
+    const { spread: parts, ...whole } = relation;
+    recordCodec.write(writer, { ...whole, shard: parts ?? whole.shard });
+  },
+  read(reader) {
+    const read = recordCodec.read(reader);
+    if (read.kind !== 'table') return read;
+    const { shard } = read;
+    return typeof shard === 'number'
+      ? { ...read, shard, spread: null }
+      : { ...read, shard: 0, spread: shard };
+  },
+};
 
 const userTypeCodec: Codec<UserType> = variants<UserType, 'kind'>('kind', {
   enum: [

@@ -72,7 +72,8 @@ export class Inline {
   /** For the node itself: no session, no overlay, no session functions. */
   read(text: string, parameters: Readonly<Record<string, Datum>> = {}): Row[] {
     this.#look();
-    return this.#runner.all({ text, parameters, overlay: [], standIns: [], catalogVersion: null });
+    const own = { overlay: [], standIns: [], catalogVersion: null, aligned: false };
+    return this.#runner.all({ text, parameters, ...own });
   }
 
   /** The next read sees whatever is newest then. */

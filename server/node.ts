@@ -18,7 +18,7 @@ import { stampOf } from '../ledger/operation.ts';
 import { SQLSTATE } from '../ledger/sqlstate.ts';
 import type { DdlRecord } from '../sql/analysis.ts';
 import { Analyst } from '../sql/analyst/analyst.ts';
-import { isDataDirectory } from '../storage/data-directory.ts';
+import { isDataDirectory, readDataDirectory } from '../storage/data-directory.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
 import { Writer } from '../storage/writer.ts';
@@ -231,7 +231,8 @@ async function openParts(
   opened.defer(() => analyst.close());
   let catalog: Catalog = reader.catalog();
   // It comes up while clients connect: what they ask waits for it.
-  analyst.load(catalog, ddlHistory(config.data, inline)).catch((error: unknown) => {
+  const { stateShards } = reader.data;
+  analyst.load(catalog, ddlHistory(config.data, inline), stateShards).catch((error: unknown) => {
     // Closed before it was up: nothing has failed.
     if (!isSqlError(error)) onFailure(error);
   });
@@ -398,7 +399,8 @@ async function mirrorDdl(
     const reason = (error as Error).message;
     alarms.raise('analyst', `the analyst could not follow the chain: ${reason}`);
     const { height } = executed.block.header;
-    await analyst.load(catalog, ddlHistory(config.data, inline, height));
+    const { stateShards } = readDataDirectory(config.data);
+    await analyst.load(catalog, ddlHistory(config.data, inline, height), stateShards);
   }
 }
 

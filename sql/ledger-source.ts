@@ -8,16 +8,8 @@ import type { Catalog, Relation, Sequence, Table } from '../ledger/catalog.ts';
 import { assert } from '../ledger/error.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import type { Datum } from '../ledger/type.ts';
-import {
-  columnName,
-  FROM,
-  historyTable,
-  ROW_ID,
-  rowTable,
-  shardSchema,
-  TO,
-  VERSION,
-} from '../storage/names.ts';
+import { columnName, FROM, ROW_ID, shardSchema, TO, VERSION } from '../storage/names.ts';
+import { partsOf } from '../storage/parts.ts';
 import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
 import { isSuperuser, rolesOf } from '../storage/privileges.ts';
 import { closedColumn } from './compile/closed-column.ts';
@@ -205,7 +197,7 @@ function describe(catalog: Catalog, relation: Relation): Datum[] {
     catalog.schemas.get(relation.schema)?.name ?? null,
     relation.name,
     relation.kind,
-    table === null ? null : BigInt(table.shard),
+    table === null || table.spread !== null ? null : BigInt(table.shard),
     table === null ? null : BigInt(table.schemaVersion),
     table === null ? null : table.appendOnly ? 1n : 0n,
   ];
@@ -215,8 +207,8 @@ function describe(catalog: Catalog, relation: Relation): Datum[] {
 function shardsSource(catalog: Catalog): string {
   const counts = new Map<number, number>();
   for (const relation of catalog.relations.values()) {
-    if (relation.kind === 'table')
-      counts.set(relation.shard, (counts.get(relation.shard) ?? 0) + 1);
+    if (relation.kind !== 'table') continue;
+    for (const { shard } of partsOf(relation)) counts.set(shard, (counts.get(shard) ?? 0) + 1);
   }
   const shard = "(CASE d.name WHEN 'main' THEN 0 ELSE CAST(substr(d.name, 2) AS INTEGER) END)";
   const own = [...counts].map(([number]) => {
@@ -261,9 +253,13 @@ export function historySource(
   table: Table,
   retyped: ReadonlyMap<number, readonly Retyping[]> | undefined,
 ): string {
-  const schema = shardSchema(table.shard);
-  const rows = `${schema}.${rowTable(table.id)}`;
-  const closed = `${schema}.${historyTable(table.id)}`;
+  const parts = partsOf(table);
+  const all = (names: readonly string[]): string =>
+    names.length === 1
+      ? names[0]!
+      : `(${names.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ')})`;
+  const rows = all(parts.map((part) => `${part.schema}.${part.rows}`));
+  const closed = all(parts.map((part) => `${part.schema}.${part.history}`));
   const own = table.columns.map(({ id }) => `, v.${columnName(id)}`).join('');
   const past = table.columns
     .map(

@@ -18,6 +18,15 @@ export interface ResultColumn {
   readonly column: number;
 }
 
+/** How much of a spread table is read. */
+export interface SpreadRead {
+  readonly relation: number;
+  /** How many parts it has. */
+  readonly parts: number;
+  /** SQLite expression that gives the one part that is read, by the column the table is spread by; null: all are. */
+  readonly part: string | null;
+}
+
 export interface CompiledQuery {
   /**
    * One SQLite SELECT. Parameters are named: `:p1` … for the statement's `$1` …, `:as_of` (stamp), `:now`
@@ -32,6 +41,8 @@ export interface CompiledQuery {
   readonly catalogVersion: number;
   /** Ledger tables it reads, by id, each once. */
   readonly tables: readonly number[];
+  /** Spread tables it reads, each time that it does. */
+  readonly spread: readonly SpreadRead[];
   /**
    * Set when the query returns at most one row, found by equality on all keys of a unique index of its only
    * table, with no subquery.

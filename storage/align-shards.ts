@@ -9,6 +9,7 @@ import { stampOf } from '../ledger/operation.ts';
 import { shardFile } from './data-directory.ts';
 import { decodeBlock } from './decoded-block.ts';
 import { FROM, ROW_ID, TO, VERSION, columnName, shardSchema } from './names.ts';
+import { partsOf } from './parts.ts';
 import { removeDatabase, shardsOf } from './state-files.ts';
 import { StateStore, readCatalog } from './state-store.ts';
 import type { Catalog, Table } from '../ledger/catalog.ts';
@@ -77,7 +78,9 @@ function rollBackShard(store: StateStore, shard: number, height: number): void {
   const { database } = store;
   const catalog: Catalog = readCatalog(database);
   for (const relation of catalog.relations.values()) {
-    if (relation.kind === 'table' && relation.shard === shard) rollBackTable(store, relation, end);
+    if (relation.kind !== 'table') continue;
+    const part = partsOf(relation).findIndex((each) => each.shard === shard);
+    if (part >= 0) rollBackPart(store, relation, part, end);
   }
   const run = (text: string, ...values: unknown[]): void =>
     void database.prepare(text).run(...values);
@@ -90,16 +93,17 @@ function rollBackShard(store: StateStore, shard: number, height: number): void {
   run(`UPDATE ${schema}._meta SET value=? WHERE key='height'`, BigInt(height));
 }
 
-function rollBackTable(store: StateStore, table: Table, end: bigint): void {
+/** A row that had moved is in two parts until the other one is taken back as well. */
+function rollBackPart(store: StateStore, table: Table, number: number, end: bigint): void {
   const { database } = store;
-  const tableStore = store.table(table);
-  const { rows, history } = tableStore;
+  const part = store.table(table).parts[number]!;
+  const { rows, history } = part;
   database.prepare(`DELETE FROM ${rows} WHERE ${VERSION}>=?`).run(end);
   const columns = table.columns.map(({ id }) => `,${columnName(id)}`).join('');
   const closed = database
     .prepare(`SELECT ${ROW_ID},${FROM}${columns} FROM ${history} WHERE ${TO}>=? AND ${FROM}<?`)
     .raw()
     .all(end, end) as [bigint, bigint, ...Datum[]][];
-  for (const [rowId, version, ...values] of closed) tableStore.insert(rowId, version, values);
+  for (const [rowId, version, ...values] of closed) part.insert(rowId, version, values);
   database.prepare(`DELETE FROM ${history} WHERE ${TO}>=?`).run(end);
 }

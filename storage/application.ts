@@ -136,9 +136,9 @@ export class Application {
     );
     if (collides) this.protect();
     const again = row.version === this.stamp;
-    if (!again) table.close(rowId, this.stamp);
+    if (!again) table.close(row, this.stamp);
     try {
-      table.update(rowId, this.stamp, values, changed);
+      table.update(row, this.stamp, values, changed);
     } catch (error) {
       throw this.#explain(error, table, [values], rowId);
     }
@@ -149,8 +149,8 @@ export class Application {
   deleteRow(table: TableStore, row: StoredRow): void {
     this.#touch(table.table.id);
     const again = row.version === this.stamp;
-    if (!again) table.close(row.rowId, this.stamp);
-    table.delete(row.rowId);
+    if (!again) table.close(row, this.stamp);
+    table.delete(row);
     this.#wrote(table.table, row.rowId, null, again);
     this.foreignKeys.rowDeleted(this.store, table, row.values);
   }

@@ -8,6 +8,8 @@ export interface RowPlace {
   readonly relation: number;
   /** Name of the table. */
   readonly table: string;
+  /** Which of the table's parts (storage/parts.ts); 0 where it lies whole. */
+  readonly part: number;
   readonly rowId: bigint;
   /** As it is stored, which may be no stamp. */
   readonly stamp: bigint | null;

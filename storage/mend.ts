@@ -12,9 +12,10 @@ import { headerHash, receiptHash, rowVersionHash } from '../ledger/hash.ts';
 import { LIMITS } from '../ledger/limits.ts';
 import { merkleRoot } from '../ledger/merkle.ts';
 import { heightOf, stampOf } from '../ledger/operation.ts';
-import { FROM, ROW_ID, TO, VERSION, columnName, historyTable, rowTable } from './names.ts';
-import { shardSchema } from './names.ts';
+import { FROM, ROW_ID, TO, VERSION, columnName } from './names.ts';
+import { partOfRow, partsOf } from './parts.ts';
 import { RowShapes } from './row-shapes.ts';
+import { beginsAt } from './scrub-rows.ts';
 import { leavesAreSound } from './stored-check.ts';
 import type { Table } from '../ledger/catalog.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -131,10 +132,12 @@ export class StateMender {
     const table = tables.get(place.relation);
     if (table === undefined) throw unfit(`there is no relation ${place.relation}`);
     const { rowId, stamp, history } = place;
-    const name = history ? historyTable(table.id) : rowTable(table.id);
+    const part = partsOf(table)[place.part];
+    if (part === undefined) throw unfit(`table ${table.name} has no part ${place.part}`);
+    const name = history ? part.history : part.rows;
     const column = history ? FROM : VERSION;
     const version = stamp === null ? `typeof(${column})<>'integer'` : `${column}=?`;
-    const where = `${shardSchema(table.shard)}.${name} WHERE ${ROW_ID}=? AND ${version}`;
+    const where = `${part.schema}.${name} WHERE ${ROW_ID}=? AND ${version}`;
     const bound = stamp === null ? [rowId] : [rowId, stamp];
     const { database } = this.#state;
     const row = database.prepare(`SELECT * FROM ${where}`).get(...bound);
@@ -154,7 +157,8 @@ export class StateMender {
   ): void {
     const { rowId, stamp, columns, values } = version;
     const { database } = this.#state;
-    const schema = shardSchema(table.shard);
+    const valueOf = (id: number): Datum => values[columns.indexOf(id)] ?? null;
+    const { schema, rows, history } = partsOf(table)[partOfRow(table, valueOf)]!;
     const heightNow = Math.min(...this.#state.heights());
     // A peer may have gone on.
     const end = closed !== null && heightOf(closed) > heightNow ? null : closed;
@@ -170,9 +174,9 @@ export class StateMender {
         .run(...bound, ...values);
     };
     if (end !== null) {
-      insert(historyTable(table.id), [ROW_ID, FROM, TO], [rowId, stamp, end]);
+      insert(history, [ROW_ID, FROM, TO], [rowId, stamp, end]);
     } else {
-      insert(rowTable(table.id), [ROW_ID, VERSION], [rowId, stamp]);
+      insert(rows, [ROW_ID, VERSION], [rowId, stamp]);
       if (indexed) this.#fillHidden(table, rowId);
     }
     const place = placeOf(table, { rowId, stamp, history: end !== null });
@@ -183,22 +187,15 @@ export class StateMender {
   #fillHidden(table: Table, rowId: bigint): void {
     const store = this.#state.table(table);
     if (store.hidden.length === 0) return;
-    const { values } = store.row(rowId)!;
-    const hidden = [...store.hiddenValues(values)];
-    const set = hidden.map(([name]) => `${name}=?`).join();
-    this.#state.database
-      .prepare(`UPDATE ${store.rows} SET ${set} WHERE ${ROW_ID}=?`)
-      .run(...hidden.map(([, value]) => value), rowId);
+    store.fillHidden(
+      store.row(rowId)!,
+      store.hidden.map(({ name }) => name),
+    );
   }
 
   /** Whether another version of the row begins at a stamp, or the row was deleted there. */
   #isFollowed(table: Table, shapes: RowShapes, { rowId }: RowVersion, stamp: bigint): boolean {
-    const schema = shardSchema(table.shard);
-    const has = (name: string, stampName: string): boolean =>
-      this.#state.database
-        .prepare(`SELECT 1 FROM ${schema}.${name} WHERE ${ROW_ID}=? AND ${stampName}=?`)
-        .get(rowId, stamp) !== undefined;
-    if (has(rowTable(table.id), VERSION) || has(historyTable(table.id), FROM)) return true;
+    if (beginsAt(this.#state.database, table, rowId, stamp)) return true;
     const shape = shapes.at(table.id, stamp);
     return shape !== null && this.#hasLeaf(stamp, shapes.leaf(shape, rowId, stamp, null));
   }

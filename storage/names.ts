@@ -7,6 +7,9 @@
 //   h<id>  closed versions: _id, _from, _to (stamps), c<id> …
 //   i<id>  the index of that id on r<id>
 //
+// Parts of a spread table but the first are r<id>_<part>, h<id>_<part>: no two files have a table of one name, so a
+// query need not say in which file a table lies, and something temporary can stand in for it.
+//
 // An index lies on plain columns where that is exact. Where it is not — expression keys, numerics and
 // intervals whose equal values differ in bytes, NULLS NOT DISTINCT — it lies on hidden key columns, and a
 // partial index on a hidden column that is 1 where the predicate is true and NULL elsewhere.
@@ -20,12 +23,13 @@ export const VERSION = '_v';
 export const FROM = '_from';
 export const TO = '_to';
 
-export function rowTable(relation: number): string {
-  return `r${relation}`;
+/** @param part  of a spread table; the only one of a table that lies whole is 0 */
+export function rowTable(relation: number, part = 0): string {
+  return part === 0 ? `r${relation}` : `r${relation}_${part}`;
 }
 
-export function historyTable(relation: number): string {
-  return `h${relation}`;
+export function historyTable(relation: number, part = 0): string {
+  return part === 0 ? `h${relation}` : `h${relation}_${part}`;
 }
 
 export function columnName(column: number): string {

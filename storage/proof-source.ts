@@ -16,7 +16,8 @@ import { rowVersionHash } from '../ledger/hash.ts';
 import { split } from './apply.ts';
 import { epochsProof, epochsUpTo } from './epochs.ts';
 import { shardFile } from './data-directory.ts';
-import { FROM, ROW_ID, VERSION, columnName, historyTable, rowTable, shardSchema } from './names.ts';
+import { FROM, ROW_ID, VERSION, columnName } from './names.ts';
+import { partsOf } from './parts.ts';
 import type { CatalogChange, Table } from '../ledger/catalog.ts';
 import type { Block } from '../ledger/block.ts';
 import type { Crypto } from '../ledger/crypto.ts';
@@ -27,6 +28,12 @@ import type { NodeAt } from '../ledger/history-tree.ts';
 import type { BlockStore, StoredBlock } from './block-store.ts';
 import type { Epoch } from './epochs.ts';
 import type { StateReader } from './snapshot.ts';
+
+/** Values of a version, and the shard they lie in. */
+interface Found {
+  readonly shard: number;
+  readonly values: readonly Datum[];
+}
 
 export class ProofSource {
   readonly #crypto: Crypto;
@@ -66,8 +73,8 @@ export class ProofSource {
     if (transaction === null) return null;
     const shape = this.#reader.catalogAt(version).relations.get(table.id);
     if (shape?.kind !== 'table') return null;
-    const values = this.#values(shape, rowId, version);
-    if (values === null) return null;
+    const found = this.#find(shape, rowId, version);
+    if (found === null) return null;
     const row = encodeRowVersion({
       relation: shape.id,
       schemaVersion: shape.schemaVersion,
@@ -75,7 +82,7 @@ export class ProofSource {
       stamp: version,
       deleted: false,
       columns: shape.columns.map(({ id }) => id),
-      values,
+      values: found.values,
     });
     const puts = (change: CatalogChange): boolean =>
       'put' in change && change.put === 'relation' && change.object.id === table.id;
@@ -83,7 +90,7 @@ export class ProofSource {
     const hash = rowVersionHash(this.#crypto, row);
     const versionIndex = versionHashes.findIndex((leaf) => equal(leaf, hash));
     if (versionIndex < 0) {
-      const file = shardFile(this.#reader.data.path, table.shard);
+      const file = shardFile(this.#reader.data.path, found.shard);
       const message = `row ${rowId} of ${table.name} is not as block ${heightOf(version)} wrote it`;
       throw new StorageError('damaged', `${file}: ${message}`);
     }
@@ -131,19 +138,20 @@ export class ProofSource {
     return this.#definition(version, anchor, signs);
   }
 
-  /** Values of a version in the columns that the table had then. */
-  #values(table: Table, rowId: bigint, version: bigint): Datum[] | null {
+  /** A version, in the columns that the table had then. */
+  #find(table: Table, rowId: bigint, version: bigint): Found | null {
     const { database } = this.#reader;
-    const schema = shardSchema(table.shard);
     const columns = table.columns.map(({ id }) => columnName(id)).join() || 'NULL';
-    const find = (name: string, stamp: string): Datum[] | undefined =>
+    const find = (schema: string, name: string, stamp: string): Datum[] | undefined =>
       database
         .prepare(`SELECT ${columns} FROM ${schema}.${name} WHERE ${ROW_ID}=? AND ${stamp}=?`)
         .raw()
         .get(rowId, version) as Datum[] | undefined;
-    const found = find(rowTable(table.id), VERSION) ?? find(historyTable(table.id), FROM);
-    if (found === undefined) return null;
-    return found.slice(0, table.columns.length);
+    for (const { shard, schema, rows, history } of partsOf(table)) {
+      const found = find(schema, rows, VERSION) ?? find(schema, history, FROM);
+      if (found !== undefined) return { shard, values: found.slice(0, table.columns.length) };
+    }
+    return null;
   }
 
   /** Proof of the transaction of a stamp; null while no header covers its results. */

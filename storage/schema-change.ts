@@ -16,9 +16,10 @@ import { conforms } from './conform.ts';
 import { comparableKey, containsNulls, duplicated } from './constraints.ts';
 import { rulesOf, tableFields, violatedBySomeRow } from './constraints.ts';
 import { checkReference } from './foreign-keys.ts';
-import { columnName, hiddenKeyName, historyTable, indexName, keyIsHidden } from './names.ts';
-import { FROM, ROW_ID, TO, VERSION, predicateName, rowTable, shardSchema } from './names.ts';
-import { isUniqueViolation } from './sqlite.ts';
+import { columnName, hiddenKeyName, indexName, keyIsHidden } from './names.ts';
+import { FROM, ROW_ID, TO, VERSION, predicateName } from './names.ts';
+import { partsOf, shardColumn, spreadsBy } from './parts.ts';
+import { isUniqueViolation, uniqueViolation } from './sqlite.ts';
 import { demandChange } from './privileges.ts';
 import { NOTHING } from './apply-rows.ts';
 import type { Application } from './application.ts';
@@ -73,6 +74,7 @@ function checkClosed(store: StateStore, catalog: Catalog): void {
     if (relation.shard >= store.data.stateShards) {
       throw new SqlError(SQLSTATE.invalidParameterValue, `shard ${relation.shard} does not exist`);
     }
+    checkSpread(store, relation);
     const ids = new Set(relation.columns.map(({ id }) => id));
     if (ids.size !== relation.columns.length) throw malformed('a column id is used twice');
     for (const { type, missing } of relation.columns) {
@@ -103,17 +105,28 @@ function checkClosed(store: StateStore, catalog: Catalog): void {
   }
 }
 
+/** @throws SqlError 22023 for more parts than there are shards */
+function checkSpread({ data }: StateStore, table: Table): void {
+  const { spread } = table;
+  if (spread === null) return;
+  const column = shardColumn(table);
+  if (column === null || !spreadsBy(column.type)) throw malformed('a table is spread by no column');
+  if (spread.parts <= data.stateShards) return;
+  throw new SqlError(SQLSTATE.invalidParameterValue, `shard ${spread.parts - 1} does not exist`);
+}
+
 function createTable(store: StateStore, table: Table): void {
-  const schema = shardSchema(table.shard);
   const columns = table.columns.map(({ id }) => `, ${columnName(id)}`).join('');
   const { database } = store;
-  database.exec(
-    `CREATE TABLE ${schema}.${rowTable(table.id)} (${ROW_ID} INTEGER PRIMARY KEY, ${VERSION}${columns})`,
-  );
-  database.exec(
-    `CREATE TABLE ${schema}.${historyTable(table.id)}` +
-      ` (${ROW_ID}, ${FROM}, ${TO}${columns}, PRIMARY KEY (${ROW_ID}, ${FROM})) WITHOUT ROWID`,
-  );
+  for (const { schema, rows, history } of partsOf(table)) {
+    database.exec(
+      `CREATE TABLE ${schema}.${rows} (${ROW_ID} INTEGER PRIMARY KEY, ${VERSION}${columns})`,
+    );
+    database.exec(
+      `CREATE TABLE ${schema}.${history}` +
+        ` (${ROW_ID}, ${FROM}, ${TO}${columns}, PRIMARY KEY (${ROW_ID}, ${FROM})) WITHOUT ROWID`,
+    );
+  }
   addHidden(store, table);
   for (const index of table.indexes) createIndex(store, table, index);
 }
@@ -122,6 +135,9 @@ function alterTable(app: Application, old: Table, table: Table): void {
   const { store } = app;
   if (old.shard !== table.shard) {
     throw new SqlError(SQLSTATE.featureNotSupported, 'a table cannot be moved to another shard');
+  }
+  if (old.spread?.column !== table.spread?.column || old.spread?.parts !== table.spread?.parts) {
+    throw new SqlError(SQLSTATE.featureNotSupported, 'a table cannot be spread otherwise');
   }
   if (old.schemaVersion === table.schemaVersion) {
     if (shapeOf(old) !== shapeOf(table)) throw malformed('a new shape needs a new schema version');
@@ -135,6 +151,7 @@ function alterTable(app: Application, old: Table, table: Table): void {
     if (former === undefined) addColumn(store, table, column);
     else if (JSON.stringify(former.type) !== JSON.stringify(column.type)) retyped.add(column.id);
   }
+  if (retyped.has(table.spread?.column ?? -1)) throw malformed('rows would lie in wrong parts');
   const added = table.columns.filter(({ id }) => !known.has(id));
   addHidden(store, table);
   const kept = alterIndexes(app, old, table, retyped);
@@ -156,10 +173,11 @@ function shapeOf({ columns, indexes, checks, foreignKeys }: Table): string {
 }
 
 function addColumn(store: StateStore, table: Table, { id, missing }: Column): void {
-  const schema = shardSchema(table.shard);
   const value = missing === null ? '' : ` DEFAULT ${literal(missing)}`;
-  for (const name of [rowTable(table.id), historyTable(table.id)]) {
-    store.database.exec(`ALTER TABLE ${schema}.${name} ADD COLUMN ${columnName(id)}${value}`);
+  for (const { schema, rows, history } of partsOf(table)) {
+    for (const name of [rows, history]) {
+      store.database.exec(`ALTER TABLE ${schema}.${name} ADD COLUMN ${columnName(id)}${value}`);
+    }
   }
 }
 
@@ -195,7 +213,9 @@ function alterIndexes(
     const now = table.indexes.find(({ id }) => id === index.id);
     const same = now !== undefined && definitionOf(now) === definitionOf(index) && !touches(now);
     if (same) continue;
-    store.database.exec(`DROP INDEX ${shardSchema(table.shard)}.${indexName(index.id)}`);
+    for (const { schema } of partsOf(table)) {
+      store.database.exec(`DROP INDEX ${schema}.${indexName(index.id)}`);
+    }
     inPlace.delete(index.id);
   }
   for (const index of table.indexes) {
@@ -224,20 +244,19 @@ function hiddenColumns(index: Index): string[] {
 
 /** Adds the hidden columns that the table's indexes need, before any of them is made. */
 function addHidden(store: StateStore, table: Table): void {
-  const schema = shardSchema(table.shard);
-  const name = rowTable(table.id);
-  const info = store.database.pragma(`${schema}.table_info(${name})`) as { name: string }[];
-  const present = new Set(info.map((column) => column.name));
-  for (const hidden of table.indexes.flatMap(hiddenColumns)) {
-    if (present.has(hidden)) continue;
-    store.database.exec(`ALTER TABLE ${schema}.${name} ADD COLUMN ${hidden}`);
+  for (const { schema, rows } of partsOf(table)) {
+    const info = store.database.pragma(`${schema}.table_info(${rows})`) as { name: string }[];
+    const present = new Set(info.map((column) => column.name));
+    for (const hidden of table.indexes.flatMap(hiddenColumns)) {
+      if (present.has(hidden)) continue;
+      store.database.exec(`ALTER TABLE ${schema}.${rows} ADD COLUMN ${hidden}`);
+    }
   }
 }
 
 /** @throws SqlError 23505 when rows collide */
 function createIndex(store: StateStore, table: Table, index: Index): void {
   const { database } = store;
-  const schema = shardSchema(table.shard);
   const hidden = hiddenColumns(index);
   if (hidden.length > 0) fillHidden(store, table, hidden);
   const keys = index.keys.map((key, i) => {
@@ -246,10 +265,15 @@ function createIndex(store: StateStore, table: Table, index: Index): void {
   });
   const where = index.predicate === null ? '' : ` WHERE ${predicateName(index.id)}=1`;
   try {
-    database.exec(
-      `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${schema}.${indexName(index.id)}` +
-        ` ON ${rowTable(table.id)} (${keys.join(', ')})${where}`,
-    );
+    for (const { schema, rows } of partsOf(table)) {
+      database.exec(
+        `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${schema}.${indexName(index.id)}` +
+          ` ON ${rows} (${keys.join(', ')})${where}`,
+      );
+    }
+    if (table.spread !== null && index.unique && store.table(table).hasTakenTwice(index.id)) {
+      throw uniqueViolation();
+    }
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     throw duplicateError(store, table, index);
@@ -259,8 +283,6 @@ function createIndex(store: StateStore, table: Table, index: Index): void {
 /** Computes the hidden columns of the rows that are there already. */
 function fillHidden(store: StateStore, table: Table, hidden: readonly string[]): void {
   const tableStore = store.table(table);
-  const set = hidden.map((name) => `${name}=?`).join();
-  const update = store.database.prepare(`UPDATE ${tableStore.rows} SET ${set} WHERE ${ROW_ID}=?`);
   let last = 0n;
   let count = 0;
   for (;;) {
@@ -268,10 +290,7 @@ function fillHidden(store: StateStore, table: Table, hidden: readonly string[]):
     if (batch.length === 0) return;
     count += batch.length;
     refuseTooMany(count);
-    for (const rowId of batch) {
-      const values = tableStore.hiddenValues(tableStore.row(rowId)!.values);
-      update.run([...hidden.map((name) => values.get(name) ?? null), rowId]);
-    }
+    for (const rowId of batch) tableStore.fillHidden(tableStore.row(rowId)!, hidden);
     last = batch.at(-1)!;
   }
 }

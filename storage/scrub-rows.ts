@@ -11,7 +11,8 @@ import { HASH_BYTES } from '../ledger/crypto.ts';
 import { heightOf, positionOf, stampOf } from '../ledger/operation.ts';
 import { decodeBody, decodeTransaction } from '../ledger/encoding.ts';
 import { shardFile } from './data-directory.ts';
-import { FROM, ROW_ID, TO, VERSION, historyTable, rowTable, shardSchema } from './names.ts';
+import { FROM, ROW_ID, TO, VERSION, columnName, shardSchema } from './names.ts';
+import { partOfRow, partsOf } from './parts.ts';
 import { latin1, valuesOf, versionOf } from './row-shapes.ts';
 import { TableShape } from './table-shape.ts';
 import type { Table } from '../ledger/catalog.ts';
@@ -22,6 +23,7 @@ import type { Finding } from './finding.ts';
 import type { NamedRow, RowShapes } from './row-shapes.ts';
 import type { ReceiptRow, SeenBlocks } from './scrub-blocks.ts';
 import type { StateReader } from './snapshot.ts';
+import type { Database } from './sqlite.ts';
 
 /** Findings of one look; the rest is found by the next one. */
 export const FINDINGS_MAX = 1_000;
@@ -108,12 +110,13 @@ interface Version {
   readonly stamp: bigint | null;
   /** Where it ends; undefined: it is current. */
   readonly to: bigint | null | undefined;
+  /** Which of the table's parts it lies in. */
+  readonly part: number;
   readonly row: NamedRow;
 }
 
 /** Versions that begin or end in a range, closed ones first. */
 function* versions(reader: StateReader, table: Table, stamps: Stamps): Generator<Version> {
-  const schema = shardSchema(table.shard);
   const bounds = [...(stamps.from === 0n ? [] : [stamps.from])];
   if (stamps.to !== null) bounds.push(stamps.to);
   const within = (name: string): string => {
@@ -124,20 +127,23 @@ function* versions(reader: StateReader, table: Table, stamps: Stamps): Generator
     return stamps.to === null ? `(${text} OR ${name} IS NULL)` : `(${text})`;
   };
   const { database } = reader;
-  const closed = database
-    .prepare(
-      `SELECT * FROM ${schema}.${historyTable(table.id)} WHERE ${within(FROM)} OR ${within(TO)}`,
-    )
-    .iterate(...bounds, ...bounds) as Iterable<Record<string, Datum>>;
-  for (const row of closed) {
-    const [rowId, stamp, to] = [ROW_ID, FROM, TO].map((name) => integer(row[name]));
-    yield { rowId: rowId!, stamp: stamp!, to: to!, row };
+  const parts = partsOf(table);
+  for (const [part, { schema, history }] of parts.entries()) {
+    const closed = database
+      .prepare(`SELECT * FROM ${schema}.${history} WHERE ${within(FROM)} OR ${within(TO)}`)
+      .iterate(...bounds, ...bounds) as Iterable<Record<string, Datum>>;
+    for (const row of closed) {
+      const [rowId, stamp, to] = [ROW_ID, FROM, TO].map((name) => integer(row[name]));
+      yield { rowId: rowId!, stamp: stamp!, to: to!, part, row };
+    }
   }
-  const current = database
-    .prepare(`SELECT * FROM ${schema}.${rowTable(table.id)} WHERE ${within(VERSION)}`)
-    .iterate(...bounds) as Iterable<Record<string, Datum>>;
-  for (const row of current) {
-    yield { rowId: integer(row[ROW_ID]), stamp: integer(row[VERSION]), to: undefined, row };
+  for (const [part, { schema, rows }] of parts.entries()) {
+    const current = database
+      .prepare(`SELECT * FROM ${schema}.${rows} WHERE ${within(VERSION)}`)
+      .iterate(...bounds) as Iterable<Record<string, Datum>>;
+    for (const row of current) {
+      yield { rowId: integer(row[ROW_ID]), stamp: integer(row[VERSION]), to: undefined, part, row };
+    }
   }
 }
 
@@ -208,15 +214,16 @@ class Comparison {
   }
 
   /** Whether the version has a leaf, which then is no other's; also where that cannot be said. */
-  #matches(table: Table, { rowId, stamp, row }: Version): boolean {
+  #matches(table: Table, version: Version): boolean {
+    const { stamp } = version;
     if (stamp !== null && this.#isUnknown(stamp)) return true;
-    const leaf = this.#leafOf(table, rowId, stamp, row);
+    const leaf = this.#leafInPlace(table, version);
     return leaf !== null && this.#take(stamp!, leaf);
   }
 
   #compareClosed(table: Table, version: Version): void {
-    const { rowId, stamp, to, row } = version;
-    const leaf = this.#leafOf(table, rowId, stamp, row);
+    const { rowId, stamp, to } = version;
+    const leaf = this.#leafInPlace(table, version);
     const begins = stamp === null || this.#isWithin(stamp);
     const finding = this.#finding(table, version);
     if (leaf === null) {
@@ -234,13 +241,7 @@ class Comparison {
   #isFollowed(table: Table, rowId: bigint, from: bigint, to: bigint | null): boolean {
     if (to === null || to <= from) return false;
     if (!this.#isWithin(to) || this.#isUnknown(to)) return true;
-    const schema = shardSchema(table.shard);
-    const { database } = this.#reader;
-    const has = (name: string, stampName: string): boolean =>
-      database
-        .prepare(`SELECT 1 FROM ${schema}.${name} WHERE ${ROW_ID}=? AND ${stampName}=?`)
-        .get(rowId, to) !== undefined;
-    if (has(rowTable(table.id), VERSION) || has(historyTable(table.id), FROM)) return true;
+    if (beginsAt(this.#reader.database, table, rowId, to)) return true;
     const shape = this.#shapes.at(table.id, to);
     return shape !== null && this.#take(to, this.#shapes.leaf(shape, rowId, to, null));
   }
@@ -270,6 +271,12 @@ class Comparison {
     return shape === null ? null : this.#shapes.leaf(shape, rowId, stamp, row);
   }
 
+  /** As `#leafOf`; null also for a version that lies in a part where its value does not belong. */
+  #leafInPlace(table: Table, { rowId, stamp, part, row }: Version): Uint8Array | null {
+    const own = partOfRow(table, (column) => row[columnName(column)] ?? null);
+    return own === part ? this.#leafOf(table, rowId, stamp, row) : null;
+  }
+
   #take(stamp: bigint, leaf: Uint8Array): boolean {
     const name = latin1(leaf);
     return this.#leaves.get(name) === stamp && this.#leaves.delete(name);
@@ -295,10 +302,17 @@ class Comparison {
     return authors.length > 0 && !this.#seen.receipts.has(height);
   }
 
-  #finding(table: Table, { rowId, stamp, to }: Version): RowFinding {
-    const file = shardFile(this.#reader.data.path, table.shard);
+  #finding(table: Table, { rowId, stamp, to, part }: Version): RowFinding {
+    const file = shardFile(this.#reader.data.path, partsOf(table)[part]!.shard);
     const history = to !== undefined;
-    const place = { relation: table.id, table: table.name, rowId: rowId ?? -1n, stamp, history };
+    const place = {
+      relation: table.id,
+      table: table.name,
+      part,
+      rowId: rowId ?? -1n,
+      stamp,
+      history,
+    };
     return { kind: 'row', file, ...place };
   }
 
@@ -362,14 +376,26 @@ class Comparison {
   }
 }
 
+/** Whether a version of a row begins at a stamp, in whichever part. */
+export function beginsAt(database: Database, table: Table, rowId: bigint, stamp: bigint): boolean {
+  const has = (name: string, stampName: string): boolean =>
+    database
+      .prepare(`SELECT 1 FROM ${name} WHERE ${ROW_ID}=? AND ${stampName}=?`)
+      .get(rowId, stamp) !== undefined;
+  return partsOf(table).some(
+    ({ schema, rows, history }) =>
+      has(`${schema}.${rows}`, VERSION) || has(`${schema}.${history}`, FROM),
+  );
+}
+
 /** Ids that the table has given and no row has, nor had. */
 function* freeIds(reader: StateReader, table: Table): Generator<bigint> {
-  const schema = shardSchema(table.shard);
+  const parts = partsOf(table);
+  const used = parts.flatMap(({ schema, rows, history }) =>
+    [rows, history].map((name) => `SELECT ${ROW_ID} FROM ${schema}.${name}`),
+  );
   const ids = reader.database
-    .prepare(
-      `SELECT ${ROW_ID} FROM ${schema}.${rowTable(table.id)} UNION` +
-        ` SELECT ${ROW_ID} FROM ${schema}.${historyTable(table.id)} ORDER BY 1`,
-    )
+    .prepare(`${used.join(' UNION ')} ORDER BY 1`)
     .pluck()
     .iterate() as Iterable<Datum>;
   let next = 1n;
@@ -379,7 +405,7 @@ function* freeIds(reader: StateReader, table: Table): Generator<bigint> {
     next = id + 1n;
   }
   const given = reader.database
-    .prepare(`SELECT max(next_row) FROM ${schema}._table WHERE relation=?`)
+    .prepare(`SELECT max(next_row) FROM ${shardSchema(table.shard)}._table WHERE relation=?`)
     .pluck()
     .get(BigInt(table.id)) as bigint | null;
   for (; next < (given ?? 0n); next++) yield next;

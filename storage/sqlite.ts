@@ -179,6 +179,11 @@ export function isUniqueViolation(error: unknown): boolean {
   return code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY';
 }
 
+/** What SQLite would throw if its index saw all rows of a table that lie in several files. */
+export function uniqueViolation(): Error {
+  return new Sqlite.SqliteError('UNIQUE constraint failed', 'SQLITE_CONSTRAINT_UNIQUE');
+}
+
 function sqliteCode(error: unknown): string | null {
   if (!Error.isError(error) || error.name !== 'SqliteError') return null;
   const { code } = error as { code?: unknown };

@@ -15,7 +15,8 @@ import { heightOf, stampOf } from '../ledger/operation.ts';
 import { BlockStore } from './block-store.ts';
 import { configOf } from './epochs.ts';
 import { indexFile, shardFile } from './data-directory.ts';
-import { FROM, ROW_ID, VERSION, historyTable, rowTable, shardSchema } from './names.ts';
+import { FROM, ROW_ID, VERSION } from './names.ts';
+import { partsOf } from './parts.ts';
 import { RowShapes, latin1 } from './row-shapes.ts';
 import { StateReader } from './snapshot.ts';
 import { shardsOf } from './state-files.ts';
@@ -26,6 +27,7 @@ import type { Crypto } from '../ledger/crypto.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { EpochConfig } from '../ledger/epoch.ts';
 import type { Header } from '../ledger/block.ts';
+import type { Part } from './parts.ts';
 import type { StoredBlock } from './block-store.ts';
 import type { StoredReceipt } from './stored-check.ts';
 import type { SystemRecord } from '../ledger/system.ts';
@@ -95,7 +97,9 @@ class StartCheck {
     this.#checkBorders();
     this.#checkBlocks();
     this.#shapes = new RowShapes(this.#reader.database, this.#crypto);
-    for (const table of this.#shapes.current) this.#checkTable(table);
+    for (const table of this.#shapes.current) {
+      for (const part of partsOf(table)) this.#checkPart(table, part);
+    }
   }
 
   #checkFile(schema: string, file: string): void {
@@ -180,32 +184,35 @@ class StartCheck {
     if (!sound) throw damaged(file, `receipts of block ${executed.height} were changed`);
   }
 
-  #checkTable(table: Table): void {
-    for (const history of [false, true]) {
-      const name = history ? historyTable(table.id) : rowTable(table.id);
-      const stamp = history ? FROM : VERSION;
-      const newest = `SELECT * FROM ${shardSchema(table.shard)}.${name} ORDER BY ${ROW_ID} DESC LIMIT ${ROWS_MAX}`;
+  #checkPart(table: Table, { shard, schema, rows, history }: Part): void {
+    const file = shardFile(this.#reader.data.path, shard);
+    for (const [name, stamp] of [
+      [rows, VERSION],
+      [history, FROM],
+    ] as const) {
+      const newest = `SELECT * FROM ${schema}.${name} ORDER BY ${ROW_ID} DESC LIMIT ${ROWS_MAX}`;
       // Rows of one transaction together: its leaves, a million after a big COPY, are read once.
-      const rows = this.#reader.database
+      const found = this.#reader.database
         .prepare(`SELECT * FROM (${newest}) ORDER BY ${stamp}`)
         .iterate() as Iterable<Record<string, Datum>>;
       let sought: Sought | undefined;
-      for (const row of rows) {
-        const version = this.#versionOf(table, row, stamp);
+      for (const row of found) {
+        const version = this.#versionOf(table, file, row, stamp);
         if (sought === undefined || sought.stamp !== version.stamp) {
-          if (sought !== undefined) this.#find(table, sought);
+          if (sought !== undefined) this.#find(table, file, sought);
           sought = { stamp: version.stamp, rowIds: new Map(), starts: new Set() };
         }
         sought.rowIds.set(latin1(version.hash), version.rowId);
         sought.starts.add(startOf(version.hash, 0));
       }
-      if (sought !== undefined) this.#find(table, sought);
+      if (sought !== undefined) this.#find(table, file, sought);
     }
   }
 
   /** A stored row as its leaf has it. */
   #versionOf(
     table: Table,
+    file: string,
     row: Record<string, Datum>,
     stampName: string,
   ): { readonly stamp: bigint; readonly rowId: bigint; readonly hash: Uint8Array } {
@@ -213,25 +220,19 @@ class StartCheck {
     const rowId = row[ROW_ID];
     const shape = typeof stamp === 'bigint' ? this.#shapes.at(table.id, stamp) : null;
     if (shape === null || typeof stamp !== 'bigint' || typeof rowId !== 'bigint') {
-      throw this.#notWritten(table, rowId ?? null, stamp ?? null);
+      throw notWritten(table, file, rowId ?? null, stamp ?? null);
     }
     return { stamp, rowId, hash: this.#shapes.leaf(shape, rowId, stamp, row) };
   }
 
   /** Looks for the rows among the leaves of their transaction, which may have many more. */
-  #find(table: Table, { stamp, rowIds, starts }: Sought): void {
+  #find(table: Table, file: string, { stamp, rowIds, starts }: Sought): void {
     const leaves = this.#leavesOf(stamp);
     for (let at = 0; at < leaves.length && rowIds.size > 0; at += HASH_BYTES) {
       if (!starts.has(startOf(leaves, at))) continue;
       rowIds.delete(latin1(leaves.subarray(at, at + HASH_BYTES)));
     }
-    for (const rowId of rowIds.values()) throw this.#notWritten(table, rowId, stamp);
-  }
-
-  #notWritten(table: Table, rowId: Datum, stamp: Datum): StorageError {
-    const file = shardFile(this.#reader.data.path, table.shard);
-    const block = typeof stamp === 'bigint' ? ` as block ${heightOf(stamp)} wrote it` : '';
-    return damaged(file, `row ${String(rowId)} of table ${table.name} is not${block}`);
+    for (const rowId of rowIds.values()) throw notWritten(table, file, rowId, stamp);
   }
 
   #leavesOf(stamp: bigint): Uint8Array {
@@ -243,6 +244,11 @@ class StartCheck {
     this.#leaves = { stamp, hashes: hashes ?? new Uint8Array(0) };
     return this.#leaves.hashes;
   }
+}
+
+function notWritten(table: Table, file: string, rowId: Datum, stamp: Datum): StorageError {
+  const block = typeof stamp === 'bigint' ? ` as block ${heightOf(stamp)} wrote it` : '';
+  return damaged(file, `row ${String(rowId)} of table ${table.name} is not${block}`);
 }
 
 /** The first four bytes of a hash. */

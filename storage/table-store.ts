@@ -1,79 +1,54 @@
-// One ledger table in its shard: its shape with prepared statements. Shell.
+// One ledger table in its shards: its shape and its parts. Shell.
 //
 // A TableStore belongs to one Table value of the catalog; after a schema change there is a new one. Rows are
 // arrays of values in the order of `table.columns`; hidden columns are handled here and by nobody above.
+//
+// Whoever applies rows need not know that a table is spread. An index of SQLite sees one part only: where the
+// column that decides the part is no key of a unique index, the other parts are asked before a row is written.
 
-import {
-  ROW_ID,
-  VERSION,
-  FROM,
-  TO,
-  columnName,
-  historyTable,
-  indexColumns,
-  indexName,
-} from './names.ts';
-import { predicateName, rowTable, shardSchema } from './names.ts';
+import { ROW_ID, VERSION, columnName, foldKey, indexColumns, nullKey } from './names.ts';
+import { predicateName } from './names.ts';
+import { partOfFolded, partsOf, shardColumn } from './parts.ts';
+import { isUniqueViolation, uniqueViolation } from './sqlite.ts';
+import { TablePart } from './table-part.ts';
 import { TableShape } from './table-shape.ts';
-import { assert } from '../ledger/error.ts';
-import type { Table } from '../ledger/catalog.ts';
+import type { Index, Table } from '../ledger/catalog.ts';
 import type { Datum } from '../ledger/type.ts';
-import type { Database, Statement } from './sqlite.ts';
+import type { Database } from './sqlite.ts';
 import type { IndexShape, StoredRow } from './table-shape.ts';
 
-/** Rows that one statement inserts where there are enough: a call of SQLite costs as much as a row. */
-const INSERT_ROWS = 16;
-/** Parameters of one statement. SQLITE_MAX_VARIABLE_NUMBER. */
-const PARAMETERS_MAX = 32_766;
-/** Shapes of UPDATE kept prepared for one table. */
-const UPDATE_SHAPES_MAX = 64;
 /** Rows that a scan reads at a time. */
 const SCAN_BATCH_ROWS = 1_000;
 
 export class TableStore extends TableShape {
-  /** Qualified SQLite names of the current rows and of history. */
+  /** SQLite text, fit for FROM, of the current rows. */
   readonly rows: string;
-  readonly history: string;
+  readonly parts: readonly TablePart[];
   readonly #database: Database;
-  readonly #physical: readonly string[];
-  readonly #insert: Statement;
-  #insertMore: Statement | null = null;
-  /** Rows that #insertMore takes. */
-  readonly #more: number;
-  readonly #byId: Statement;
-  readonly #delete: Statement;
-  readonly #close: Statement;
-  readonly #updates = new Map<string, Statement>();
-  readonly #probes = new Map<number, Statement>();
+  /** Value that decides the part of a row, folded; null for a table that lies whole. */
+  readonly #deciding: ((values: readonly Datum[]) => Datum) | null;
+  /** Unique indexes whose keys may be taken in another part. */
+  readonly #scattered: readonly IndexShape[];
 
   constructor(database: Database, table: Table) {
     super(table);
     this.#database = database;
-    const schema = shardSchema(table.shard);
-    this.rows = `${schema}.${rowTable(table.id)}`;
-    this.history = `${schema}.${historyTable(table.id)}`;
-    const columns = table.columns.map((column) => columnName(column.id));
-    this.#physical = [...columns, ...this.hidden.map(({ name }) => name)];
-    const names = [ROW_ID, VERSION, ...this.#physical];
-    this.#insert = database.prepare(
-      `INSERT INTO ${this.rows}(${names.join()}) VALUES${marks(names)}`,
-    );
-    this.#more = Math.min(INSERT_ROWS, Math.floor(PARAMETERS_MAX / (names.length - 1)));
-    const selected = [VERSION, ...columns].join();
-    this.#byId = database.prepare(`SELECT ${selected} FROM ${this.rows} WHERE ${ROW_ID}=?`).raw();
-    this.#delete = database.prepare(`DELETE FROM ${this.rows} WHERE ${ROW_ID}=?`);
-    // History keeps every column that the table has ever had: the closed version may be older than a drop.
-    const all = storedColumns(database, table).join();
-    this.#close = database.prepare(
-      `INSERT INTO ${this.history}(${ROW_ID},${FROM},${TO}${all && `,${all}`})` +
-        ` SELECT ${ROW_ID},${VERSION},?${all && `,${all}`} FROM ${this.rows} WHERE ${ROW_ID}=?`,
+    this.parts = partsOf(table).map((part) => new TablePart(database, this, part));
+    const all = this.parts.map(({ rows }) => `SELECT * FROM ${rows}`).join(' UNION ALL ');
+    this.rows = this.parts.length === 1 ? this.parts[0]!.rows : `(${all})`;
+    const column = shardColumn(table);
+    const position = column === null ? -1 : this.position(column.id)!;
+    this.#deciding =
+      column === null ? null : (values) => foldKey(values[position] ?? null, column.type);
+    this.#scattered = this.indexes.filter(
+      ({ index }) => index.unique && this.parts.length > 1 && keyOfPart(table, index) < 0,
     );
   }
 
   insert(rowId: bigint, stamp: bigint, values: readonly Datum[]): void {
-    const bound: Datum[] = [rowId];
-    this.#bind(bound, stamp, values);
-    this.#insert.run(bound);
+    const part = this.#partOf(values);
+    this.#demandFree(part, values);
+    part.insert(rowId, stamp, values);
   }
 
   /**
@@ -83,51 +58,65 @@ export class TableStore extends TableShape {
    * @throws what SQLite throws; the rows before the one that it refuses stay
    */
   insertAll(firstRowId: bigint, stamp: bigint, rows: readonly (readonly Datum[])[]): void {
-    this.insert(firstRowId, stamp, rows[0]!);
-    const more = this.#more;
-    let at = 1;
-    for (; at + more <= rows.length; at += more) {
-      const bound: Datum[] = [];
-      for (let i = at; i < at + more; i++) this.#bind(bound, stamp, rows[i]!);
-      const { lastInsertRowid } = (this.#insertMore ??= this.#prepareMore()).run(bound);
-      const last = firstRowId + BigInt(at + more - 1);
-      assert(lastInsertRowid === last, `row ${last} was inserted as ${lastInsertRowid}`);
+    if (this.parts.length === 1) return this.parts[0]!.insertAll(firstRowId, stamp, rows);
+    try {
+      this.#insertByPart(firstRowId, stamp, rows);
+    } catch (error) {
+      if (!isUniqueViolation(error) || rows.length === 1) throw error;
+      // The first row in order decides what is refused, and its part was not the first in turn.
+      for (let i = 0n; i < rows.length; i++) this.#forEach((part) => part.delete(firstRowId + i));
+      for (const [i, values] of rows.entries()) this.insert(firstRowId + BigInt(i), stamp, values);
     }
-    for (; at < rows.length; at++) this.insert(firstRowId + BigInt(at), stamp, rows[at]!);
   }
 
-  #bind(bound: Datum[], stamp: bigint, values: readonly Datum[]): void {
-    bound.push(stamp);
-    for (let i = 0; i < values.length; i++) bound.push(values[i]!);
-    for (let i = 0; i < this.hidden.length; i++) bound.push(this.hidden[i]!.value(values));
+  #insertByPart(firstRowId: bigint, stamp: bigint, rows: readonly (readonly Datum[])[]): void {
+    const groups = Map.groupBy(rows.keys(), (at) => this.#partOf(rows[at]!));
+    for (const [part, places] of groups) {
+      const values = places.map((at) => rows[at]!);
+      if (this.#scattered.length > 0) for (const row of values) this.#demandFree(part, row);
+      part.insertUnder(
+        places.map((at) => firstRowId + BigInt(at)),
+        stamp,
+        values,
+      );
+    }
   }
 
-  /**
-   * SQLite gives the ids itself, each one more than the greatest, and OR FAIL lets rows stay that precede a
-   * refused one. Otherwise it would copy each page that a statement touches, to be able to undo it alone.
-   */
-  #prepareMore(): Statement {
-    const names = [VERSION, ...this.#physical];
-    const rows = Array.from({ length: this.#more }, () => marks(names)).join();
-    return this.#database.prepare(
-      `INSERT OR FAIL INTO ${this.rows}(${names.join()}) VALUES${rows}`,
-    );
+  #partOf(values: readonly Datum[]): TablePart {
+    const { parts } = this;
+    if (this.#deciding === null) return parts[0]!;
+    return parts[partOfFolded(this.#deciding(values), parts.length)]!;
+  }
+
+  #forEach(visit: (part: TablePart) => void): void {
+    for (const part of this.parts) visit(part);
+  }
+
+  /** @throws as SQLite does when a unique key of the row is taken in another part than its own */
+  #demandFree(own: TablePart, values: readonly Datum[]): void {
+    for (const shape of this.#scattered) {
+      const key = shape.key(values);
+      if (key === null || key.includes(null)) continue;
+      const taken = this.parts.some((part) => part !== own && part.find(shape, key) !== null);
+      if (taken) throw uniqueViolation();
+    }
   }
 
   row(rowId: bigint): StoredRow | null {
-    const found = this.#byId.get(rowId) as [bigint, ...Datum[]] | undefined;
-    if (found === undefined) return null;
-    const [version, ...values] = found;
-    return { rowId, version, values };
+    for (const part of this.parts) {
+      const row = part.row(rowId);
+      if (row !== null) return row;
+    }
+    return null;
   }
 
-  /** Copies the current version of a row into history, closed at `stamp`. */
-  close(rowId: bigint, stamp: bigint): void {
-    this.#close.run(stamp, rowId);
+  /** Copies a row as it stands into history, closed at `stamp`. */
+  close({ rowId, values }: StoredRow, stamp: bigint): void {
+    this.#partOf(values).close(rowId, stamp);
   }
 
-  delete(rowId: bigint): void {
-    this.#delete.run(rowId);
+  delete({ rowId, values }: StoredRow): void {
+    this.#partOf(values).delete(rowId);
   }
 
   /** Positions in the physical row whose values differ; see `update` and `IndexShape.positions`. */
@@ -140,40 +129,45 @@ export class TableStore extends TableShape {
     return changed;
   }
 
-  /** Writes only what changed: SQLite then leaves the indexes alone that do not. */
-  update(rowId: bigint, stamp: bigint, values: readonly Datum[], changed: readonly number[]): void {
-    const bound: Datum[] = [stamp];
-    for (const at of changed) {
-      bound.push(at < values.length ? values[at]! : this.hidden[at - values.length]!.value(values));
+  /** Writes only what changed, where the row stays in its part: SQLite then leaves the indexes alone that do not. */
+  update(
+    before: StoredRow,
+    stamp: bigint,
+    values: readonly Datum[],
+    changed: readonly number[],
+  ): void {
+    const { rowId } = before;
+    const [from, to] = [this.#partOf(before.values), this.#partOf(values)];
+    if (from !== to) {
+      from.delete(rowId);
+      this.#demandFree(to, values);
+      to.insert(rowId, stamp, values);
+      return;
     }
-    bound.push(rowId);
-    this.#updateOf(changed).run(bound);
-  }
-
-  #updateOf(changed: readonly number[]): Statement {
-    const shape = changed.join();
-    let statement = this.#updates.get(shape);
-    if (statement === undefined) {
-      const set = [VERSION, ...changed.map((at) => this.#physical[at]!)].map((name) => `${name}=?`);
-      statement = this.#database.prepare(`UPDATE ${this.rows} SET ${set.join()} WHERE ${ROW_ID}=?`);
-      if (this.#updates.size >= UPDATE_SHAPES_MAX) this.#updates.clear();
-      this.#updates.set(shape, statement);
-    }
-    return statement;
+    const touched = this.#scattered.some(({ positions }) =>
+      changed.some((at) => positions.has(at)),
+    );
+    if (touched) this.#demandFree(to, values);
+    to.update(rowId, stamp, values, changed);
   }
 
   /** Row id under a key of an index, or null; `key` as `IndexShape.key` or `keyOf` gives it. */
   find(index: IndexShape, key: readonly Datum[]): bigint | null {
     if (key.includes(null)) return null;
-    let statement = this.#probes.get(index.index.id);
-    if (statement === undefined) {
-      const conditions = indexColumns(index.index).map((name) => `${name}=?`);
-      if (index.index.predicate !== null) conditions.push(`${predicateName(index.index.id)}=1`);
-      const text = `SELECT ${ROW_ID} FROM ${this.rows} INDEXED BY ${indexName(index.index.id)}`;
-      statement = this.#database.prepare(`${text} WHERE ${conditions.join(' AND ')}`).pluck();
-      this.#probes.set(index.index.id, statement);
+    const { parts } = this;
+    const position = parts.length === 1 ? -1 : keyOfPart(this.table, index.index);
+    if (position >= 0) return parts[this.#partOfKey(index.index, key[position]!)]!.find(index, key);
+    for (const part of parts) {
+      const found = part.find(index, key);
+      if (found !== null) return found;
     }
-    return (statement.get(key) as bigint | undefined) ?? null;
+    return null;
+  }
+
+  #partOfKey({ nullsNotDistinct }: Index, value: Datum): number {
+    const { type } = shardColumn(this.table)!;
+    const isNull = nullsNotDistinct && same(value, nullKey(type));
+    return partOfFolded(isNull ? null : value, this.parts.length);
   }
 
   /**
@@ -201,18 +195,31 @@ export class TableStore extends TableShape {
     const text = `SELECT ${ROW_ID} FROM ${this.rows} WHERE ${ROW_ID}>? ORDER BY ${ROW_ID} LIMIT ?`;
     return this.#database.prepare(text).pluck().all(rowId, BigInt(limit)) as bigint[];
   }
+
+  /** Computes hidden columns of a row that is there already. */
+  fillHidden({ rowId, values }: StoredRow, names: readonly string[]): void {
+    const hidden = this.hiddenValues(values);
+    const computed = names.map((name): [string, Datum] => [name, hidden.get(name) ?? null]);
+    this.#partOf(values).fillHidden(rowId, computed);
+  }
+
+  /** Whether rows of different parts have one key of a unique index; those of one part cannot. */
+  hasTakenTwice(indexId: number): boolean {
+    const index = this.#scattered.find((shape) => shape.index.id === indexId)?.index;
+    if (index === undefined) return false;
+    const names = indexColumns(index);
+    const conditions = names.map((name) => `${name} IS NOT NULL`);
+    if (index.predicate !== null) conditions.push(`${predicateName(index.id)}=1`);
+    const text =
+      `SELECT 1 FROM ${this.rows} WHERE ${conditions.join(' AND ')}` +
+      ` GROUP BY ${names.join()} HAVING count(*)>1 LIMIT 1`;
+    return this.#database.prepare(text).get() !== undefined;
+  }
 }
 
-/** A place for each name. */
-function marks(names: readonly string[]): string {
-  return `(${names.map(() => '?').join()})`;
-}
-
-/** Columns `c…` of the table as SQLite has them, dropped ones included. */
-function storedColumns(database: Database, table: Table): string[] {
-  const schema = shardSchema(table.shard);
-  const rows = database.pragma(`${schema}.table_info(${historyTable(table.id)})`);
-  return (rows as { name: string }[]).map(({ name }) => name).filter((name) => /^c\d/.test(name));
+/** Position among the keys of an index of the column that decides the part; -1 when it is none of them. */
+function keyOfPart({ spread }: Table, { keys }: Index): number {
+  return spread === null ? -1 : keys.findIndex(({ column }) => column === spread.column);
 }
 
 function same(a: Datum, b: Datum): boolean {

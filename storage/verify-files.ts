@@ -252,7 +252,7 @@ function damageOf(
   what: string,
 ): Damage {
   const { catalog, file } = comparison;
-  const id = /^[rh](\d+)$/.exec(table)?.[1];
+  const id = /^[rh](\d+)(?:_\d+)?$/.exec(table)?.[1];
   const relation = id === undefined ? undefined : catalog.relations.get(Number(id));
   const known = relation?.kind === 'table' ? relation : null;
   const at = (name: string): Datum => row[shape.columns.indexOf(name)] ?? null;

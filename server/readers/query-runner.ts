@@ -16,6 +16,9 @@ import type { StandIn } from './stand-in.ts';
 
 const STATEMENTS_MAX = 500;
 
+/** Tries to find all files at one height. */
+const ALIGNED_TRIES_MAX = 1_000;
+
 /** Characters of a text whose statement is kept: all that are kept, with their programs, must be small beside a reader's memory. */
 const STATEMENT_CHARACTERS_MAX = 50_000;
 
@@ -46,6 +49,8 @@ export interface QueryRequest {
    * values of another type.
    */
   readonly catalogVersion: number | null;
+  /** The text reads several shard files: they must stand at one height. */
+  readonly aligned: boolean;
 }
 
 /** An overlay table: the shape it was made in, the revision of its rows, and how they are replaced. */
@@ -80,23 +85,39 @@ export class QueryRunner {
     this.#knownVersion = knownVersion;
     this.#begin = database.prepare('BEGIN');
     this.#end = database.prepare('COMMIT');
-    const shards = database.pragma('database_list') as { readonly name: string }[];
+    const files = database.pragma('database_list') as { readonly name: string }[];
     // The snapshot of every file is taken before the version is read: files may be older than it says, not newer.
-    const others = shards.filter(({ name }) => /^s\d+$/.test(name));
-    const heights = others.map(({ name }) => `(SELECT value FROM ${name}._meta LIMIT 1)`);
+    const shards = files.filter(({ name }) => /^(s\d+|main)$/.test(name));
+    const heights = shards.map(
+      ({ name }) => `(SELECT value FROM ${name}._meta WHERE key='height')`,
+    );
     const columns = [...heights, '(SELECT max(version) FROM main._catalog)'];
     this.#version = database.prepare(`SELECT ${columns.join(', ')}`).raw(true);
   }
 
-  /** Takes a snapshot for all queries until `release`; an open transaction is one. */
+  /**
+   * Takes a snapshot for all queries until `release`, in which all files stand at one height; an open transaction
+   * is one.
+   *
+   * @throws SqlError 58030 when they are not found so: between the commits of one block they lie apart for microseconds
+   */
   hold(): void {
-    this.#began = !this.#database.inTransaction;
-    if (this.#began) this.#begin.run();
-    try {
-      this.#held = this.#versionNow();
-    } catch (error) {
-      if (this.#began) this.#undone();
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      this.#began = !this.#database.inTransaction;
+      if (this.#began) this.#begin.run();
+      try {
+        const { version, aligned } = this.#stateNow();
+        if (aligned || !this.#began) {
+          this.#held = version;
+          return;
+        }
+        if (attempt === ALIGNED_TRIES_MAX)
+          throw new SqlError(SQLSTATE.ioError, 'no snapshot: the shards lie apart');
+      } catch (error) {
+        if (this.#began) this.#undone();
+        throw error;
+      }
+      this.#end.run();
     }
   }
 
@@ -122,10 +143,22 @@ export class QueryRunner {
   }
 
   #versionNow(): number {
-    return this.#knownVersion() ?? Number((this.#version.get() as bigint[]).at(-1)!);
+    return this.#stateNow().version;
   }
 
-  /** All rows of the answer. */
+  /** Where the version is known nobody else writes, so that the files never lie apart. */
+  #stateNow(): { readonly version: number; readonly aligned: boolean } {
+    const known = this.#knownVersion();
+    if (known !== null) return { version: known, aligned: true };
+    const found = this.#version.get() as bigint[];
+    const heights = found.slice(0, -1);
+    return {
+      version: Number(found.at(-1)!),
+      aligned: heights.every((height) => height === heights[0]),
+    };
+  }
+
+  /** All rows of the answer. A query over several files wants a snapshot held. */
   all(request: QueryRequest): Row[] {
     try {
       this.#load(request);
@@ -159,6 +192,7 @@ export class QueryRunner {
   /** The answer row by row. The connection is busy until the iterator is done or returned. */
   iterate(request: QueryRequest): IterableIterator<Row> {
     this.#load(request);
+    if (request.aligned && this.#held === null) return this.#iterateHeld(request);
     const rows = this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
     // Not a generator around it, which costs as much as a column.
     const next = (): IteratorResult<Row> => {
@@ -179,6 +213,32 @@ export class QueryRunner {
       [Symbol.iterator]: () => checked,
     };
     return checked;
+  }
+
+  /** The same in a snapshot of its own, which ends with the iterator. */
+  #iterateHeld(request: QueryRequest): IterableIterator<Row> {
+    this.hold();
+    let rows: IterableIterator<Row>;
+    try {
+      rows = this.iterate(request);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+    const ended = (): IteratorResult<Row> => {
+      rows.return?.();
+      this.release();
+      return { done: true, value: undefined };
+    };
+    const held: IterableIterator<Row> = {
+      next() {
+        const row = rows.next();
+        return row.done === true ? ended() : row;
+      },
+      return: ended,
+      [Symbol.iterator]: () => held,
+    };
+    return held;
   }
 
   /** Forgets every prepared statement: after a change of the schema. */

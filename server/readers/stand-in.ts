@@ -10,15 +10,14 @@ import {
   foldedText,
   FROM,
   hiddenKeyName,
-  historyTable,
   keyIsHidden,
   keyIsStored,
   predicateName,
   ROW_ID,
-  rowTable,
-  shardSchema,
   TO,
 } from '../../storage/names.ts';
+import { partsOf } from '../../storage/parts.ts';
+import type { Part } from '../../storage/parts.ts';
 
 export interface StandIn {
   readonly relation: number;
@@ -29,7 +28,6 @@ export interface StandIn {
 
 /** @param before  the table as its file has it, or null for a new one */
 export function standIn(table: Table, before: Table | null): StandIn {
-  const [name, history] = [rowTable(table.id), historyTable(table.id)];
   const hidden = table.indexes.flatMap((index) => [
     ...index.keys.flatMap((key, i) =>
       keyIsHidden(index, key) ? [hiddenKeyName(index.id, i)] : [],
@@ -51,13 +49,10 @@ export function standIn(table: Table, before: Table | null): StandIn {
       ...hidden,
     ];
     const closed = [ROW_ID, FROM, TO, ...table.columns.map((column) => columnName(column.id))];
-    return {
-      relation: table.id,
-      text:
-        `CREATE TEMP TABLE ${name}(${columns.join(', ')}); ` +
-        `CREATE TEMP TABLE ${history}(${closed.join(', ')})`,
-      drop: `DROP TABLE IF EXISTS temp.${name}; DROP TABLE IF EXISTS temp.${history}`,
-    };
+    return stands(table, 'TABLE', ({ rows, history }) => [
+      `${rows}(${columns.join(', ')})`,
+      `${history}(${closed.join(', ')})`,
+    ]);
   }
   const old = new Set(before.columns.map((column) => column.id));
   const oldIndexes = new Set(before.indexes.map((index) => index.id));
@@ -71,12 +66,30 @@ export function standIn(table: Table, before: Table | null): StandIn {
     const folded = stored.get(each);
     return `${folded === undefined ? 'NULL' : foldedText(valueOf(folded.column!), folded.type)} AS ${each}`;
   });
-  const schema = shardSchema(table.shard);
-  const current = `SELECT ${['_id', '_v', ...columns, ...keys].join(', ')} FROM ${schema}.${name}`;
-  const closed = `SELECT ${[ROW_ID, FROM, TO, ...columns].join(', ')} FROM ${schema}.${history}`;
+  const current = ['_id', '_v', ...columns, ...keys].join(', ');
+  const closed = [ROW_ID, FROM, TO, ...columns].join(', ');
+  return stands(table, 'VIEW', ({ schema, rows, history }) => [
+    `${rows} AS SELECT ${current} FROM ${schema}.${rows}`,
+    `${history} AS SELECT ${closed} FROM ${schema}.${history}`,
+  ]);
+}
+
+/** Something temporary for the rows and for the history of each part. */
+function stands(
+  table: Table,
+  kind: 'TABLE' | 'VIEW',
+  definitions: (part: Part) => readonly string[],
+): StandIn {
+  const parts = partsOf(table);
   return {
     relation: table.id,
-    text: `CREATE TEMP VIEW ${name} AS ${current}; CREATE TEMP VIEW ${history} AS ${closed}`,
-    drop: `DROP VIEW IF EXISTS temp.${name}; DROP VIEW IF EXISTS temp.${history}`,
+    text: parts
+      .flatMap(definitions)
+      .map((each) => `CREATE TEMP ${kind} ${each}`)
+      .join('; '),
+    drop: parts
+      .flatMap(({ rows, history }) => [rows, history])
+      .map((name) => `DROP ${kind} IF EXISTS temp.${name}`)
+      .join('; '),
   };
 }

@@ -7,6 +7,7 @@ import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
 import type { AnalysisContext } from '../../sql/analysis.ts';
 import { overlayTable } from '../../sql/compile/from.ts';
+import { partsOf } from '../../storage/parts.ts';
 import { rolesOf } from '../../storage/privileges.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { OverlayImage, QueryRequest } from '../readers/query-runner.ts';
@@ -304,6 +305,7 @@ export class SessionContext {
       overlay,
       standIns: this.standInsOf(tables),
       catalogVersion: own ? null : catalogVersion,
+      aligned: spansShards(this.catalog, tables),
     };
   }
 
@@ -319,6 +321,20 @@ export class SessionContext {
       return [standIn(table, before?.kind === 'table' ? before : null)];
     });
   }
+}
+
+/** Whether the tables lie in several shard files, of which one SQLite statement could see different heights. */
+export function spansShards(catalog: Catalog, tables: readonly number[]): boolean {
+  let shard = -1;
+  for (const id of tables) {
+    const table = catalog.relations.get(id);
+    if (table?.kind !== 'table') continue;
+    for (const part of partsOf(table)) {
+      if (shard >= 0 && part.shard !== shard) return true;
+      shard = part.shard;
+    }
+  }
+  return false;
 }
 
 export function roleNamed(catalog: Catalog, name: string): Role | undefined {

@@ -16,10 +16,11 @@ import { compileQuery } from '../../sql/compile/query.ts';
 import type { Query, Target } from '../../sql/ir.ts';
 import { innerText } from '../../sql/inner-statement.ts';
 import { passwordOf, redactSecrets } from '../../sql/parse.ts';
+import { partsOf } from '../../storage/parts.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
 import { verifierOfPassword } from '../../identity/password.ts';
 import { compileOptions } from './compile-options.ts';
-import { roleNamed } from './context.ts';
+import { roleNamed, spansShards } from './context.ts';
 import type { SessionContext } from './context.ts';
 import { compileEdge, valueOf } from './edge-expression.ts';
 import type { Outcome } from './execute.ts';
@@ -280,16 +281,18 @@ async function fill(
   const before = session.services.catalog().relations.get(check.relation);
   if (before?.kind !== 'table') return;
   const { analyst } = session.services;
+  const selects = partsOf(table).map(({ rows }) => `SELECT _id, _v FROM ${rows}`);
   const found = await session.services.readers.values(
     session.services.catalog(),
     {
       kind: 'run',
       request: {
-        text: `SELECT _id, _v FROM r${table.id}`,
+        text: `${selects.join(' UNION ALL ')} ORDER BY 1`,
         parameters: {},
         overlay: [],
         standIns: [],
         catalogVersion: null,
+        aligned: spansShards(session.catalog, [table.id]),
       },
       session: sessionImage(session),
       columns: null,

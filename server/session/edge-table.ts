@@ -14,12 +14,13 @@ import {
   foldKey,
   indexColumns,
   predicateName,
-  rowTable,
 } from '../../storage/names.ts';
 import type { RowLookup } from '../../storage/constraints.ts';
 import { isIndexed } from '../../storage/foreign-keys.ts';
+import { partsOf } from '../../storage/parts.ts';
 import { TableShape } from '../../storage/table-shape.ts';
 import type { IndexShape, StoredRow } from '../../storage/table-shape.ts';
+import { spansShards } from './context.ts';
 import type { SessionContext } from './context.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { OverlayImage } from '../readers/query-runner.ts';
@@ -173,11 +174,18 @@ export class EdgeTable extends TableShape implements RowLookup {
     };
     const held = columns.map((id) => foldedText(columnName(id), this.#typeOf(id))).join(', ');
     const sought = columns.map(columnName).join(', ');
-    const text =
-      `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} ` +
-      `WHERE (${held}) IN (SELECT ${sought} FROM ${overlayTable(KEYS_RELATION)})`;
+    const text = this.#rowsWhere(
+      `(${held}) IN (SELECT ${sought} FROM ${overlayTable(KEYS_RELATION)})`,
+    );
     const standIns = session.standInsOf([this.table.id]);
-    const request = { text, parameters: {}, overlay: [image], standIns, catalogVersion: null };
+    const request = {
+      text,
+      parameters: {},
+      overlay: [image],
+      standIns,
+      catalogVersion: null,
+      aligned: spansShards(session.catalog, [this.table.id]),
+    };
     const run = { kind: 'run' as const, request, session: sessionImage(session), columns: null };
     const rows = await session.services.readers.values(session.catalog, run, session.stop);
     return rows.map(storedRow);
@@ -206,7 +214,14 @@ export class EdgeTable extends TableShape implements RowLookup {
   }
 
   #select(conditions: readonly string[]): string {
-    return `SELECT ${this.#columns} FROM ${rowTable(this.table.id)} WHERE ${conditions.join(' AND ')}`;
+    return this.#rowsWhere(conditions.join(' AND '));
+  }
+
+  /** Unqualified names: something temporary stands in for a table that the transaction has changed. */
+  #rowsWhere(condition: string): string {
+    return partsOf(this.table)
+      .map(({ rows }) => `SELECT ${this.#columns} FROM ${rows} WHERE ${condition}`)
+      .join(' UNION ALL ');
   }
 
   #base(text: string, parameters: Readonly<Record<string, Datum>>): StoredRow[] {
@@ -214,9 +229,8 @@ export class EdgeTable extends TableShape implements RowLookup {
     this.#session.refuseSpooled(tables);
     const standIns = this.#session.standInsOf(tables);
     const { inline } = this.#session.services;
-    return inline
-      .all(this.#session, { text, parameters, overlay: [], standIns, catalogVersion: null })
-      .map(storedRow);
+    const request = { text, parameters, overlay: [], standIns, catalogVersion: null };
+    return inline.all(this.#session, { ...request, aligned: true }).map(storedRow);
   }
 
   #overlayKeys(index: IndexShape): ReadonlyMap<string, bigint> | undefined {

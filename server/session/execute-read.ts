@@ -138,9 +138,8 @@ function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null
       ? []
       : plan.compiled.tables.filter((id) => transaction.overlay.shown(id) !== undefined);
   const catalog: Catalog = session.catalog;
-  const spread = stamp === null && spansShards(catalog, plan.compiled.tables);
-  if (stamp === null && !spread && overlaid.length === 0) return plan.compiled;
-  const visibility = stamp !== null || spread ? 'asOf' : 'current';
+  if (stamp === null && overlaid.length === 0) return plan.compiled;
+  const visibility = stamp === null ? 'current' : 'asOf';
   const key = `${visibility}:${overlaid.join()}`;
   let variant = plan.variants.get(key);
   if (variant === undefined) {
@@ -151,18 +150,6 @@ function variantOf(session: SessionContext, plan: ReadPlan, stamp: bigint | null
     plan.variants.set(key, variant);
   }
   return variant;
-}
-
-/** Tables of several shard files: one SQLite statement could see them at different heights. */
-function spansShards(catalog: Catalog, tables: readonly number[]): boolean {
-  let shard = -1;
-  for (const id of tables) {
-    const table = catalog.relations.get(id);
-    if (table?.kind !== 'table') continue;
-    if (shard >= 0 && table.shard !== shard) return true;
-    shard = table.shard;
-  }
-  return false;
 }
 
 export function requestOf(

@@ -6,9 +6,11 @@
 
 import { SqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
+import type { Table } from '../../ledger/catalog.ts';
 import type { Row } from '../../ledger/type.ts';
 import type { ParsedStatement } from '../../sql/parse.ts';
-import type { CompiledQuery } from '../../sql/query.ts';
+import type { CompiledQuery, SpreadRead } from '../../sql/query.ts';
+import { shardColumn } from '../../storage/parts.ts';
 import type { ResultSink } from '../pgwire/backend.ts';
 import type { OverlayImage } from '../readers/query-runner.ts';
 import type { SessionContext } from './context.ts';
@@ -215,7 +217,20 @@ function sqliteLines(
     depths.set(id, depth + 1);
     return `${'  '.repeat(depth)}->  ${named(session, detail)}`;
   });
-  return verbose ? [...lines, `SQLite: ${text}`] : lines;
+  const all = [...compiled.spread.map((read) => partsLine(session, read)), ...lines];
+  return verbose ? [...all, `SQLite: ${text}`] : all;
+}
+
+/** Which parts of a spread table are read, as far as it is known before the statement runs. */
+function partsLine(session: SessionContext, { relation, parts, part }: SpreadRead): string {
+  const table = session.catalog.relations.get(relation) as Table;
+  if (part === null) return `Parts of ${table.name}: ${parts} of ${parts}`;
+  const by = `by ${shardColumn(table)!.name}`;
+  // A parameter, a column of a query around it, a function of the session: they have no value yet.
+  if (/[:.]/.test(part) || /pg_(?!part_of\()/.test(part))
+    return `Parts of ${table.name}: 1 of ${parts}, ${by}`;
+  const [row] = session.services.inline.all(session, session.request(`SELECT ${part}`, {}, []));
+  return `Parts of ${table.name}: 1 of ${parts}, number ${String(row![0])}, ${by}`;
 }
 
 /** SQLite knows tables and indexes by their ids (storage/names.ts). */

@@ -62,7 +62,11 @@ export class Analyst {
   readonly #queue: Waiting[] = [];
   #running: Waiting | null = null;
   #deadline: NodeJS.Timeout | null = null;
-  #loaded: { catalog: Catalog; records: DdlRecord[] } = { catalog: EMPTY_CATALOG, records: [] };
+  #loaded: { catalog: Catalog; records: DdlRecord[]; stateShards: number } = {
+    catalog: EMPTY_CATALOG,
+    records: [],
+    stateShards: 1,
+  };
   #oids: OidTable = { catalogVersion: 0, relations: [], types: [] };
   #relationByOid = new Map<number, number>();
   #oidByRelation = new Map<number, number>();
@@ -77,9 +81,14 @@ export class Analyst {
     return Promise.resolve(new Analyst(options));
   }
 
-  /** Builds the mirror from the chain's DDL, oldest first; `catalog` is what it led to. */
-  async load(catalog: Catalog, ddl: readonly DdlRecord[]): Promise<void> {
-    this.#loaded = { catalog, records: [...ddl] };
+  /**
+   * Builds the mirror from the chain's DDL, oldest first.
+   *
+   * @param catalog      what it led to
+   * @param stateShards  how many the ledger has
+   */
+  async load(catalog: Catalog, ddl: readonly DdlRecord[], stateShards: number): Promise<void> {
+    this.#loaded = { catalog, records: [...ddl], stateShards };
     this.#broken = null;
     this.#deaths = 0;
     // What a worker has replayed cannot be taken back: a fresh one loads it.
@@ -246,8 +255,8 @@ export class Analyst {
       return;
     }
     if (response.id === 0) {
-      const { catalog, records } = this.#loaded;
-      this.#post(LOAD_ID, 'load', [catalog, records]);
+      const { catalog, records, stateShards } = this.#loaded;
+      this.#post(LOAD_ID, 'load', [catalog, records, stateShards]);
       return;
     }
     if (response.id === LOAD_ID) {

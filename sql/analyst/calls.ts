@@ -9,7 +9,7 @@ import type { CatalogAnswer, ColumnDefault, OidTable } from './mirror.ts';
 
 /** Methods of the worker by name: arguments and result, all of them fit for structured clone. */
 export interface Calls {
-  load: { arguments: [Catalog, readonly DdlRecord[]]; result: OidTable };
+  load: { arguments: [Catalog, readonly DdlRecord[], number]; result: OidTable };
   analyse: { arguments: [string, readonly number[], AnalysisContext]; result: Analysis };
   defaults: { arguments: [number, AnalysisContext]; result: readonly ColumnDefault[] };
   analyseDdl: { arguments: [string, AnalysisContext]; result: DdlAnalysis };

@@ -24,6 +24,7 @@ import type { MirrorState } from './mirror.ts';
 import type { Postgres } from './postgres.ts';
 import { stable } from './resolver.ts';
 import type { Builtins } from './resolver.ts';
+import { keepShardColumns, spreadOf } from './spread.ts';
 
 /** DDL that the mirror runs. */
 const ALLOWED: ReadonlySet<string> = new Set([
@@ -123,7 +124,8 @@ export function analyseChange(
   );
   refuseLeftovers(postgres);
   const read = readCatalog(postgres, builtins, state);
-  const stored = withStorage(state.catalog, read, options, statement);
+  const stored = withStorage(state, read, options, statement);
+  keepShardColumns(state.catalog, stored);
   const { catalog, changes } = differences(state.catalog, stored);
   const rowChecks = checksOf(state.catalog, catalog, statement);
   const { tag, notices } = answer;
@@ -200,17 +202,20 @@ function refuseLeftovers(postgres: Postgres): void {
   if (what !== undefined && what !== null) throw unsupported(what, 'See docs/sql.md.');
 }
 
-/** Puts `ledger` and `shard` of the statement onto the table it makes or alters. */
+/** Puts the storage options of the statement onto the table it makes or alters. */
 function withStorage(
-  before: Catalog,
+  { catalog: before, stateShards }: MirrorState,
   after: Catalog,
   options: ReadonlyMap<string, string | null>,
   statement: ParsedStatement,
 ): Catalog {
   if (options.size === 0) return after;
   for (const name of options.keys()) {
-    if (name !== 'ledger' && name !== 'shard')
-      throw unsupported(`storage option "${name}"`, 'There are ledger and shard.');
+    if (name === 'erasable')
+      throw unsupported(
+        `storage option "${name}"`,
+        'There are ledger, shard, shard_by and shards.',
+      );
   }
   const named = (statement.tree['relation'] ??
     (statement.tree['into'] as RawNode)['rel']) as RawNode;
@@ -250,6 +255,7 @@ function withStorage(
     ...table,
     appendOnly: mode === undefined ? table.appendOnly : mode === 'append_only',
     shard: shard === undefined ? table.shard : Number(shard ?? 0),
+    spread: spreadOf(table, options, !before.relations.has(table.id), stateShards),
   };
   return { ...after, relations: new Map(after.relations).set(changed.id, changed) };
 }

@@ -473,6 +473,7 @@ class CatalogReader {
       foreignKeys,
       appendOnly: before?.appendOnly ?? false,
       shard: before?.shard ?? 0,
+      spread: before?.spread ?? null,
     };
   }
 

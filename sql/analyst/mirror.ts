@@ -44,6 +44,8 @@ export interface MirrorState {
   readonly catalog: Catalog;
   readonly names: Names;
   readonly resolver: CatalogResolver;
+  /** How many the ledger has: what a table is spread over unless it says otherwise. */
+  readonly stateShards: number;
 }
 
 /** What the main thread needs to translate OIDs. */
@@ -92,6 +94,7 @@ export class Mirror {
   readonly #postgres: Postgres;
   readonly #builtins: Builtins;
   #base: MirrorState;
+  #stateShards = 1;
   #pending: { readonly records: readonly DdlRecord[]; readonly state: MirrorState } | null = null;
 
   private constructor(postgres: Postgres) {
@@ -127,7 +130,8 @@ export class Mirror {
   }
 
   /** Replays the chain's DDL, oldest first; `catalog` is what it led to. */
-  load(catalog: Catalog, records: readonly DdlRecord[]): OidTable {
+  load(catalog: Catalog, records: readonly DdlRecord[], stateShards: number): OidTable {
+    this.#stateShards = stateShards;
     const admin = catalog.roles.get(ID.adminRole)?.name ?? records[0]?.role;
     if (admin !== undefined) {
       const name = literal(admin);
@@ -264,10 +268,11 @@ export class Mirror {
 
   /** Values of the arguments of EXECUTE, a list of expressions without tables. */
   evaluate(list: string, typeOids: readonly number[], context: AnalysisContext): readonly Datum[] {
-    return this.#within(context, ({ names, resolver }) => {
+    return this.#within(context, (state) => {
+      const { names, resolver } = state;
       const text = oneQuery(`select ${list}`);
       const described = this.#postgres.describe(text, []);
-      const tree = this.#treeOf(text, described, { names, resolver, catalog: this.#base.catalog });
+      const tree = this.#treeOf(text, described, { ...state, catalog: this.#base.catalog });
       if (tree.fields.get('rtable') !== null || described.fields?.length !== typeOids.length) {
         throw new SqlError(SQLSTATE.syntaxError, 'wrong number of parameters', {
           detail: `Expected ${typeOids.length} parameters but got ${described.fields?.length ?? 0}.`,
@@ -413,6 +418,7 @@ export class Mirror {
       catalog,
       names,
       resolver: new CatalogResolver(this.#postgres, this.#builtins, names, catalog),
+      stateShards: this.#stateShards,
     };
   }
 }

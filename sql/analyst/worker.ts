@@ -18,11 +18,15 @@ const { database, images } = workerData as WorkerSettings;
 let mirror: Mirror;
 
 /** The first call: the mirror comes from an image if one fits, and an image of it is kept. */
-async function load(catalog: Catalog, records: readonly DdlRecord[]): Promise<OidTable> {
+async function load(
+  catalog: Catalog,
+  records: readonly DdlRecord[],
+  stateShards: number,
+): Promise<OidTable> {
   const admin = catalog.roles.get(ID.adminRole)?.name;
   if (images === null || admin === undefined) {
     mirror = await Mirror.start(database);
-    return mirror.load(catalog, records);
+    return mirror.load(catalog, records, stateShards);
   }
   const onFault = (what: string, file: string) =>
     port.postMessage({ imageFault: what, file } satisfies Response);
@@ -31,7 +35,7 @@ async function load(catalog: Catalog, records: readonly DdlRecord[]): Promise<Oi
   const reopened = image === null ? null : await tryReopen(admin, image);
   mirror = reopened ?? (await Mirror.start(database));
   const held = reopened === null ? 0 : (image?.count ?? 0);
-  const oids = mirror.load(catalog, records.slice(held));
+  const oids = mirror.load(catalog, records.slice(held), stateShards);
   if (reopened === null || held !== records.length) {
     kept.keep(records, await mirror.dump());
   }

@@ -17,6 +17,7 @@ import { VIEW_PARAMETERS } from '../ledger-schema.ts';
 import { closedColumn } from './closed-column.ts';
 import { selectText, visibleTargets } from './query.ts';
 import { functionSource, lateralTable } from './set-returning.ts';
+import { spreadText } from './spread.ts';
 import { as, condition } from './scalar.ts';
 import { contains, newAlias, notSupported, outerScope, parameter, tableOf } from './scope.ts';
 import type { Table } from '../../ledger/catalog.ts';
@@ -58,16 +59,20 @@ function onlyInner(item: FromItem): boolean {
 function source(number: number, scope: Scope): string {
   const entry = scope.query.entries[number - 1];
   assert(entry !== undefined, 'FROM refers to no range table entry');
-  const { text, source: made } = sourceOf(entry, scope);
+  const { text, source: made } = sourceOf(entry, number, scope);
   scope.sources.set(number, made);
   return text;
 }
 
-function sourceOf(entry: RangeEntry, scope: Scope): { text: string; source: Source } {
+function sourceOf(
+  entry: RangeEntry,
+  number: number,
+  scope: Scope,
+): { text: string; source: Source } {
   const { shared } = scope;
   switch (entry.kind) {
     case 'relation':
-      return relation(entry, scope);
+      return relation(entry, number, scope);
     case 'subquery': {
       const alias = newAlias(shared, 't');
       if (entry.lateral && referencesSiblings(entry, scope)) {
@@ -143,7 +148,11 @@ function byPosition(alias: string, letter: string, presence: string | null): Sou
 
 type RelationEntry = Extract<RangeEntry, { kind: 'relation' }>;
 
-function relation(entry: RelationEntry, scope: Scope): { text: string; source: Source } {
+function relation(
+  entry: RelationEntry,
+  number: number,
+  scope: Scope,
+): { text: string; source: Source } {
   const { shared } = scope;
   const { options } = shared;
   const alias = newAlias(shared, 't');
@@ -163,9 +172,24 @@ function relation(entry: RelationEntry, scope: Scope): { text: string; source: S
   if (entry.relationKind === 'history') {
     return { text: `${options.historyView(table)} AS ${alias}`, source: { ...made, table: null } };
   }
-  const text = tableText(table, scope);
-  if (text === rowTable(table.id)) addStoredKeys(table, alias, shared.storedKeys);
+  if (options.visibility === 'current' && !options.overlay.has(table.id)) {
+    addStoredKeys(table, alias, shared.storedKeys);
+  }
+  const text =
+    table.spread === null ? tableText(table, scope) : partsText(table, number, made, scope);
   return { text: `${text} AS ${alias}`, source: made };
+}
+
+/** The rows of a spread table: committed ones part by part, and those of the session's overlay. */
+function partsText(table: Table, entry: number, source: Source, scope: Scope): string {
+  if (!scope.shared.options.overlay.has(table.id))
+    return spreadText(table, entry, source, scope, null);
+  const own = overlayTable(table.id);
+  const hide = `${ROW_ID} NOT IN (SELECT ${ROW_ID} FROM ${own})`;
+  const base = spreadText(table, entry, source, scope, hide);
+  const names = table.columns.map((column) => columnName(column.id));
+  const columns = [ROW_ID, VERSION, ...names].join(', ');
+  return `(SELECT ${columns} FROM ${base} UNION ALL SELECT ${columns} FROM ${own} WHERE NOT _deleted)`;
 }
 
 /** Where the table itself is read, comparisons of folded types may use what its indexes hold. */

@@ -49,13 +49,8 @@ export function keyIndex(
   where: Scalar | null,
   folded = false,
 ): KeyMatch | null {
-  const terms = where === null ? [] : where.kind === 'and' ? where.args : [where];
-  const fixed = new Map<number, { key: Scalar; term: Scalar }>();
-  for (const term of terms) {
-    const found = equality(term, entry);
-    if (found !== null && !fixed.has(found.column))
-      fixed.set(found.column, { key: found.key, term });
-  }
+  const terms = termsOf(where);
+  const fixed = fixedColumns(terms, entry, rowFree);
   for (const index of uniqueIndexes(table, folded)) {
     const matches = index.keys.map((key) =>
       key.column === null ? undefined : fixed.get(key.column),
@@ -71,6 +66,27 @@ export function keyIndex(
   return null;
 }
 
+/** What must all hold for a condition to hold. */
+export function termsOf(condition: Scalar | null): readonly Scalar[] {
+  if (condition === null) return [];
+  return condition.kind === 'and' ? condition.args : [condition];
+}
+
+/** Columns of an entry that terms fix by equality with an expression that `isFree`, each with its first. */
+export function fixedColumns(
+  terms: readonly Scalar[],
+  entry: number,
+  isFree: (node: Scalar) => boolean,
+): ReadonlyMap<number, { readonly key: Scalar; readonly term: Scalar }> {
+  const fixed = new Map<number, { key: Scalar; term: Scalar }>();
+  for (const term of terms) {
+    const found = equality(term, entry, isFree);
+    if (found !== null && !fixed.has(found.column))
+      fixed.set(found.column, { key: found.key, term });
+  }
+  return fixed;
+}
+
 function uniqueIndexes(table: Table, folded: boolean): readonly Index[] {
   const unique = table.indexes.filter((index) => index.unique && index.predicate === null);
   return unique.filter((index) =>
@@ -78,16 +94,21 @@ function uniqueIndexes(table: Table, folded: boolean): readonly Index[] {
   );
 }
 
-function equality(term: Scalar, entry: number): { column: number; key: Scalar } | null {
+function equality(
+  term: Scalar,
+  entry: number,
+  isFree: (node: Scalar) => boolean,
+): { column: number; key: Scalar } | null {
   if (term.kind !== 'call' || term.args.length !== 2 || comparisonOf(term.fn) !== '=') return null;
   const [left, right] = term.args as [Scalar, Scalar];
   const column = plainColumn(left, entry);
-  if (column !== null && rowFree(right)) return { column, key: right };
+  if (column !== null && isFree(right)) return { column, key: right };
   const other = plainColumn(right, entry);
-  return other !== null && rowFree(left) ? { column: other, key: left } : null;
+  return other !== null && isFree(left) ? { column: other, key: left } : null;
 }
 
-function plainColumn(node: Scalar, entry: number): number | null {
+/** The column of an entry that an expression is; null for any other. */
+export function plainColumn(node: Scalar, entry: number): number | null {
   if (node.kind === 'relabel') return plainColumn(node.arg, entry);
   const own = node.kind === 'var' && node.entry === entry && node.levelsUp === 0 && node.column > 0;
   return own ? node.column : null;

@@ -9,6 +9,7 @@ import { assert } from '../../ledger/error.ts';
 import { storedKey } from './call.ts';
 import { commonTables } from './cte.ts';
 import { fromText } from './from.ts';
+import { partByPart } from './part-by-part.ts';
 import { pointRead } from './point-read.ts';
 import { call } from './registered.ts';
 import { equalityKey, plainEquality, represent, sortKey } from './representation.ts';
@@ -49,6 +50,7 @@ export function finish(
       column,
     })),
     tables: [...shared.tables],
+    spread: shared.spread,
     pointRead: point,
     bounded: point === null ? isSmall(query) : !contains(query, isUnboundedCall),
     sessionFunctions: [...shared.sessionFunctions],
@@ -125,10 +127,12 @@ function sortDirection(ref: SortRef, target: Target, scope: Scope): string {
 /** SELECT … FROM … WHERE … GROUP BY … HAVING of one query without set operation. */
 export function plainSelect(scope: Scope, targets: readonly Target[], distinct: string): string {
   const { query } = scope;
-  const from = fromText(scope);
+  const joined = partByPart(scope);
+  const from = joined ?? fromText(scope);
   const list = targets.map((target, at) => `${scalar(target.expression, scope)} AS c${at + 1}`);
   if (list.length === 0) list.push('NULL AS c1');
-  const where = query.where === null ? '' : ` WHERE ${condition(query.where, scope)}`;
+  const filtered = query.where === null || joined !== null;
+  const where = filtered ? '' : ` WHERE ${condition(query.where, scope)}`;
   const sources = [from, setReturningFrom(scope)].filter((item) => item !== '').join(', ');
   const tail = `${sources === '' ? '' : ` FROM ${sources}`}${where}${groupText(scope)}`;
   if (!oneGroup(scope, targets)) return `SELECT ${distinct}${list.join(', ')}${tail}`;

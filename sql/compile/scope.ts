@@ -11,7 +11,7 @@ import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { SqlType } from '../../ledger/type.ts';
 import type { Retyping } from '../../storage/retyped.ts';
 import type { Query, Scalar } from '../ir.ts';
-import type { Visibility } from '../query.ts';
+import type { SpreadRead, Visibility } from '../query.ts';
 
 export interface CompileOptions {
   readonly catalog: Catalog;
@@ -32,6 +32,7 @@ export interface Compilation {
   readonly parameters: Set<string>;
   readonly tables: Set<number>;
   readonly sessionFunctions: Set<string>;
+  readonly spread: SpreadRead[];
   /** Text of a column → text of the hidden column that an index keeps its folded key in. */
   readonly storedKeys: Map<string, string>;
   aliases: number;
@@ -63,6 +64,8 @@ export interface Scope {
   /** Columns of the grouping step that this grouping set has; null: all. */
   readonly grouping: ReadonlySet<number> | null;
   readonly caseValue: Typed | null;
+  /** Spread tables of which one part is read, all of one number (part-by-part.ts); null: whole tables are. */
+  readonly together: { readonly entries: ReadonlySet<number>; readonly part: number } | null;
   /** Columns of the subquery that a test compares with. */
   readonly subColumns: ((number: number) => string) | null;
   /** Set-returning functions of the select list: one source of FROM, in lockstep. */
@@ -79,6 +82,7 @@ export function startCompilation(options: CompileOptions): Compilation {
     parameters: new Set(),
     tables: new Set(),
     sessionFunctions: new Set(),
+    spread: [],
     storedKeys: new Map(),
     aliases: 0,
   };
@@ -93,6 +97,7 @@ export function openScope(shared: Compilation, query: Query, parent: Scope | nul
     ctes: new Map(),
     grouping: null,
     caseValue: null,
+    together: null,
     subColumns: null,
     selectSets: [],
   };

@@ -13,6 +13,7 @@ import {
 import { evaluate } from '../../ledger/evaluate.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { foldKey } from '../../storage/names.ts';
+import { partOfFolded } from '../../storage/parts.ts';
 import { oidOf, typeName } from '../value/oid.ts';
 import { formatText, parseText } from '../value/text.ts';
 import { applyTypmod } from '../../ledger/typmod.ts';
@@ -195,6 +196,7 @@ export const CORE: FunctionTable = {
       applyTypmod(value!, readType(code as string), explicit === 1n),
   },
   fold: { impl: ([value, base]) => foldKey(value!, readType(base as string)) },
+  part_of: { impl: ([folded, parts]) => BigInt(partOfFolded(folded!, Number(parts))) },
   sort_key: { impl: ([value, code]) => sortKeyOf(value!, readType(code as string)) },
   in_range: { impl: ([value, base]) => inRange(value!, base as string) },
   int_div: { impl: (args) => divide(args, false) },

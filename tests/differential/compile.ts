@@ -12,7 +12,9 @@ import { compileQuery } from '../../sql/compile/query.ts';
 import { registerFunctions, runSql } from '../../sql/functions/register.ts';
 import { DEFAULT_CONTEXT } from '../../sql/value/context.ts';
 import { formatText } from '../../sql/value/text.ts';
-import { columnName, rowTable } from '../../storage/names.ts';
+import { columnName } from '../../storage/names.ts';
+import { partOfRow, partsOf } from '../../storage/parts.ts';
+import { spreadTables } from '../golden/spread.ts';
 import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { Datum, SqlType } from '../../ledger/type.ts';
 import type { Analysis, AnalysisContext } from '../../sql/analysis.ts';
@@ -24,6 +26,7 @@ import type { CompileOptions } from '../../sql/compile/scope.ts';
 /** Microseconds since 2000-01-01 that stand for now(). */
 export const NOW = 757_339_200_123_456n;
 const MICROS_PER_DAY = 86_400_000_000n;
+const STATE_SHARDS = 4;
 
 const CONTEXT: AnalysisContext = {
   role: 'admin',
@@ -42,11 +45,13 @@ export interface Answer {
 /** A ledger of tables in memory, queried through the compiler. */
 export class Ledger {
   readonly #mirror: Mirror;
+  readonly #spread: boolean;
   readonly database = new Database(':memory:');
   catalog: Catalog;
   readonly #session: { -readonly [K in keyof SessionFunctions]: SessionFunctions[K] };
 
-  private constructor(mirror: Mirror, catalog: Catalog) {
+  private constructor(mirror: Mirror, catalog: Catalog, spread: boolean) {
+    this.#spread = spread;
     this.#mirror = mirror;
     this.catalog = catalog;
     this.database.defaultSafeIntegers(true);
@@ -60,7 +65,8 @@ export class Ledger {
     registerFunctions(this.database, this.#session);
   }
 
-  static async start(): Promise<Ledger> {
+  /** @param spread  tables with a primary key are spread over parts (tests/golden/spread.ts) */
+  static async start(spread = false): Promise<Ledger> {
     const mirror = await Mirror.start('ledger');
     const catalog = applyChanges(EMPTY_CATALOG, [
       {
@@ -73,8 +79,8 @@ export class Ledger {
       },
       { put: 'schema', object: { id: ID.publicSchema, name: 'public', owner: ID.adminRole, grants: [] } },
     ]); // prettier-ignore
-    mirror.load(catalog, []);
-    return new Ledger(mirror, catalog);
+    mirror.load(catalog, [], STATE_SHARDS);
+    return new Ledger(mirror, catalog, spread);
   }
 
   get options(): CompileOptions {
@@ -92,7 +98,7 @@ export class Ledger {
   setUp(text: string): void {
     for (const statement of parseStatements(text)) {
       if (statement.kind === 'InsertStmt') this.#insert(statement.text);
-      else this.#define(statement.text);
+      else this.#define(this.#spread ? spreadTables(statement.text) : statement.text);
     }
   }
 
@@ -104,11 +110,12 @@ export class Ledger {
     for (const change of analysis.changes) {
       if (!('put' in change) || change.put !== 'relation' || change.object.kind !== 'table')
         continue;
-      const { columns, id } = change.object;
-      const names = columns.map((column) => columnName(column.id));
-      this.database.exec(
-        `CREATE TABLE IF NOT EXISTS ${rowTable(id)} (_id INTEGER PRIMARY KEY, _v, ${names.join(', ')})`,
-      );
+      const names = change.object.columns.map((column) => columnName(column.id));
+      for (const { rows } of partsOf(change.object)) {
+        this.database.exec(
+          `CREATE TABLE IF NOT EXISTS ${rows} (_id INTEGER PRIMARY KEY, _v, ${names.join(', ')})`,
+        );
+      }
     }
   }
 
@@ -128,10 +135,15 @@ export class Ledger {
     const rows = this.#all(compileQuery(source, this.options)) as Datum[][];
     const names = targets.flatMap(({ assign }) => (assign === 0 ? [] : columnName(assign)));
     const marks = names.map(() => '?').join(', ');
-    const insert = this.database.prepare(
-      `INSERT INTO ${rowTable(table.id)} (_v, ${names.join(', ')}) VALUES (1, ${marks})`,
+    const inserts = partsOf(table).map((part) =>
+      this.database.prepare(
+        `INSERT INTO ${part.rows} (_v, ${names.join(', ')}) VALUES (1, ${marks})`,
+      ),
     );
-    for (const row of rows) insert.run(...row);
+    for (const row of rows) {
+      const valueOf = (id: number): Datum => row[names.indexOf(columnName(id))] ?? null;
+      inserts[partOfRow(table, valueOf)]!.run(...row);
+    }
   }
 
   analyse(text: string): Analysis {

@@ -1,6 +1,6 @@
 // The golden files from the command line: compare, or rewrite. Shell.
 //
-//     node tests/golden/main.ts [--server postgres|trustsql] --url postgresql://… [--rewrite] [--quiet] [file …]
+//     node tests/golden/main.ts [--server postgres|trustsql] --url postgresql://… [--rewrite] [--quiet] [--spread] [file …]
 //
 // PostgreSQL is the authority: --rewrite against it writes the answers of every record it runs, against
 // TrustSQL only of those marked "@only trustsql". The diff is the review.
@@ -17,6 +17,7 @@ const { values: flags, positionals } = parseArgs({
     server: { type: 'string', default: 'trustsql' },
     url: { type: 'string' },
     rewrite: { type: 'boolean', default: false },
+    spread: { type: 'boolean', default: false },
     quiet: { type: 'boolean', default: false },
   },
 });
@@ -51,7 +52,7 @@ async function check(file: string, target: Target): Promise<boolean> {
   }
   let same = true;
   for (const [protocol, outcome] of outcomes) {
-    const found = differences(outcome);
+    const found = differences(outcome, flags.spread);
     const asked = outcome.filter(({ answer }) => answer !== undefined).length;
     if (found.length > 0) same = false;
     console.log(`${found.length > 0 ? 'FAIL' : 'ok  '} ${name} ${protocol} ${asked - found.length}/${asked}`);
@@ -73,7 +74,7 @@ if (files.length === 0) {
 }
 let failed = 0;
 for (const file of files.sort()) {
-  const same = await check(file, { url, server }).catch((error: unknown) => {
+  const same = await check(file, { url, server, spread: flags.spread }).catch((error: unknown) => {
     console.log(`FAIL ${path.relative(GOLDEN_DIRECTORY, file)} ${String(error)}`);
     return false;
   });

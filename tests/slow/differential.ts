@@ -1,7 +1,9 @@
 // Random statements on a node and on PostgreSQL 15: the same rows, columns, types, command tag, SQLSTATE and state of the
 // transaction. Shell; run by .ci/run.
 //
-//     PGTEST_URL=… node tests/slow/differential.ts [--statements 24000] [--seed n] [--only queries|changes]
+//     PGTEST_URL=… node tests/slow/differential.ts [--statements 24000] [--seed n] [--only queries|changes] [--spread]
+//
+// With --spread the tables with a primary key are spread over four shards (tests/golden/spread.ts).
 //
 // Prints its seed and each statement that differs. A refusal (0A000) is no difference, but is counted and named.
 
@@ -12,6 +14,7 @@ import { seeded } from '../end-to-end/crash-workload.ts';
 import { NodeProcess } from '../end-to-end/process.ts';
 import { CHANGES_RESET, CHANGES_SETUP, ChangeGenerator } from '../differential/random-changes.ts';
 import { QueryGenerator, SETUP } from '../differential/random-queries.ts';
+import { spreadTables } from '../golden/spread.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -19,6 +22,7 @@ const { values: flags } = parseArgs({
     // One and the same in CI, where a finding must not depend on the day; by hand, any: --seed $RANDOM.
     seed: { type: 'string', default: '228121' },
     only: { type: 'string' },
+    spread: { type: 'boolean', default: false },
   },
 });
 const SHOWN_MAX = 20;
@@ -41,11 +45,11 @@ interface Episode {
   readonly exact: boolean;
 }
 
-async function connect(url: string): Promise<pg.Client> {
+async function connect(url: string, spread: boolean): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, types: { getTypeParser: () => String } });
   await client.connect();
   for (const statement of [...SETUP, ...CHANGES_SETUP, ...CHANGES_RESET])
-    await client.query(statement);
+    await client.query(spread ? spreadTables(statement) : statement);
   return client;
 }
 
@@ -161,9 +165,10 @@ async function main(): Promise<number> {
     return process.env['CI'] === undefined ? 0 : 1;
   }
   const given = process.env['GOLDEN_URL'];
-  await using node = given === undefined ? await NodeProcess.start() : undefined;
-  const ours = await connect(given ?? (await node?.clearUrl()) ?? '');
-  const theirs = await connect(reference);
+  await using node =
+    given === undefined ? await NodeProcess.start('--state-shards', '4') : undefined;
+  const ours = await connect(given ?? (await node?.clearUrl()) ?? '', flags.spread);
+  const theirs = await connect(reference, false);
   console.log(`differential: ${flags.statements} statements, seed ${flags.seed}`);
   const comparison = new Comparison(ours, theirs);
   for (const episode of episodes(Number(flags.seed))) {

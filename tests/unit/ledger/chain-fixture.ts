@@ -117,6 +117,7 @@ export const accounts: Table = {
   foreignKeys: [],
   appendOnly: false,
   shard: 0,
+  spread: null,
   grants: [{ grantee: ALICE, grantor: ADMIN, privileges: 'arw', grantable: '' }],
 };
 

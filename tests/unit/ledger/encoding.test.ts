@@ -3,7 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as cborg from 'cborg';
 import { concat, equal, hex } from '../../../ledger/bytes.ts';
-import type { Catalog, CatalogChange } from '../../../ledger/catalog.ts';
+import type { Catalog, CatalogChange, Table } from '../../../ledger/catalog.ts';
 import { applyChanges, EMPTY_CATALOG } from '../../../ledger/catalog.ts';
 import {
   decodeBlock,
@@ -387,6 +387,28 @@ describe.each(cases)('$name', ({ encode, decode, values }) => {
   });
 });
 
+test('how a table is spread stands in the place of its shard', () => {
+  const encoded = (object: Table): Buffer =>
+    Buffer.from(encodeChanges([{ put: 'relation', object }]));
+  const whole = { ...accounts, shard: 3 };
+  const spread = { ...accounts, spread: { column: 2, parts: 4 } };
+  // [… false, shard, grants]
+  const grants = encoded(accounts).subarray(
+    encoded(accounts).lastIndexOf(Buffer.from('f40081', 'hex')),
+  );
+  expect(encoded(whole).subarray(-grants.length).toString('hex')).toBe(
+    grants.toString('hex').replace('f400', 'f403'),
+  );
+  expect(
+    encoded(spread)
+      .subarray(-grants.length - 2)
+      .toString('hex'),
+  ).toBe(grants.toString('hex').replace('f400', 'f4820204'));
+  for (const object of [whole, spread]) {
+    expect(decodeChanges(encoded(object))).toEqual([{ put: 'relation', object }]);
+  }
+});
+
 describe('transactions', () => {
   test('keep their id when the text is erased', () => {
     const erased = eraseText(transaction);
@@ -472,6 +494,12 @@ describe('neither written nor read', () => {
     ];
     expect(() => encodeChanges(named('é'.repeat(32)))).toThrow('too long');
     expect(decodeChanges(encodeChanges(named('é'.repeat(31))))).toHaveLength(1);
+  });
+
+  test('a table spread over no parts', () => {
+    const spread = { column: 1, parts: 0 };
+    const object = { ...accounts, spread };
+    expect(() => encodeChanges([{ put: 'relation', object }])).toThrow('out of range');
   });
 
   test('a catalog out of order', () => {

@@ -30,7 +30,7 @@ test('administrators of several organisations are superusers to the analyst', as
     'CREATE ROLE "reader" NOSUPERUSER LOGIN INHERIT CREATEROLE CREATEDB',
   ]);
   const mirror = await Mirror.start('ledger');
-  mirror.load(applyChanges(EMPTY_CATALOG, catalog), records);
+  mirror.load(applyChanges(EMPTY_CATALOG, catalog), records, 1);
   const make = (role: string) =>
     mirror.analyseDdl('CREATE TABLE t (a int)', contextOf({ role, sessionRole: role }));
   const [change] = make(other.name).changes;

@@ -117,6 +117,7 @@ export function table(
     foreignKeys: [],
     appendOnly: false,
     shard: 0,
+    spread: null,
     grants: [],
     ...more,
   };

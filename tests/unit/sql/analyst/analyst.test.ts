@@ -23,7 +23,7 @@ let catalog = genesisCatalog();
 
 beforeAll(async () => {
   analyst = await Analyst.start({ database: 'ledger', images });
-  await analyst.load(catalog, []);
+  await analyst.load(catalog, [], 1);
   const { changes } = await analyst.analyseDdl(TABLE, contextOf());
   catalog = applyChanges(catalog, changes);
   await analyst.applyDdl([ddlRecord(TABLE)], catalog);
@@ -107,13 +107,13 @@ test(
     const onFault = (_: string, which: string): void => void told.push(which);
     const starting = { database: 'ledger', images: { ...images, directory, onFault } };
     const other = await Analyst.start(starting);
-    await other.load(catalog, [ddlRecord(TABLE)]);
+    await other.load(catalog, [ddlRecord(TABLE)], 1);
     await other.close();
     expect(told).toEqual([file]);
     expect(refused).toEqual([]);
     expect(readdirSync(directory)).toEqual([name]);
     const again = await Analyst.start(starting);
-    await again.load(catalog, [ddlRecord(TABLE)]);
+    await again.load(catalog, [ddlRecord(TABLE)], 1);
     await again.close();
     expect(told).toEqual([file]);
     rmSync(directory, { recursive: true });

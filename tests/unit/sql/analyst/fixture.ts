@@ -62,7 +62,7 @@ export class FollowedMirror {
 
   static async start(): Promise<FollowedMirror> {
     const followed = new FollowedMirror(await Mirror.start('ledger'));
-    followed.mirror.load(followed.catalog, []);
+    followed.mirror.load(followed.catalog, [], 4);
     return followed;
   }
 

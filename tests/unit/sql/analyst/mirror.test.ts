@@ -346,6 +346,36 @@ describe('DDL', () => {
     expect(followed.relation('log')).toMatchObject({ appendOnly: false });
   });
 
+  describe('rows are spread', () => {
+    beforeAll(() => {
+      followed.ddl("create table spread (a int, b text) with (shard_by = 'b', shards = 3)");
+    });
+
+    test('over as many shards as is said, or all of them', () => {
+      expect(followed.relation('spread')).toMatchObject({ spread: { column: 2, parts: 3 } });
+      followed.ddl('create table wide (a int) with (shard_by = a)');
+      expect(followed.relation('wide')).toMatchObject({ spread: { column: 1, parts: 4 } });
+      followed.ddl('alter table wide rename column a to c');
+      expect(followed.relation('wide')).toMatchObject({ spread: { column: 1, parts: 4 } });
+    });
+
+    test.each([
+      ["create table x (a int) with (shard_by = 'b')", '42703'],
+      ['create table x (a int) with (shard_by = a, shards = 5)', '22023'],
+      ['create table x (a int) with (shard_by = a, shards = 0)', '22023'],
+      ['create table x (a int) with (shard_by = a, shard = 1)', '22023'],
+      ['create table x (a int) with (shards = 2)', '22023'],
+      ['create table x (a int[]) with (shard_by = a)', '0A000'],
+      ['alter table spread set (shards = 2)', '0A000'],
+      ['alter table spread reset (shard_by)', '0A000'],
+      ["alter table orders set (shard_by = 'id')", '0A000'],
+      ['alter table spread drop column b', '42P16'],
+      ['alter table spread alter column b type varchar(5)', '42P16'],
+    ])('but not by %s', (text, sqlstate) => {
+      expect(failure(() => followed.ddl(text)).sqlstate).toBe(sqlstate);
+    });
+  });
+
   test.each([
     'create table x (a money)',
     'create temp table x (a int)',
@@ -369,7 +399,7 @@ describe('DDL', () => {
     'the chain’s DDL rebuilds the same mirror',
     async () => {
       const again = await Mirror.start('ledger');
-      const oids = again.load(followed.catalog, followed.records);
+      const oids = again.load(followed.catalog, followed.records, 4);
       expect(oids.relations.map(([, id]) => id).sort((a, b) => a - b)).toEqual(
         followed.mirror
           .oids()
