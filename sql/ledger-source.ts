@@ -261,9 +261,8 @@ export function historySource(
   table: Table,
   retyped: ReadonlyMap<number, readonly Retyping[]> | undefined,
 ): string {
-  const schema = shardSchema(table.shard);
-  const rows = `${schema}.${rowTable(table.id)}`;
-  const closed = `${schema}.${historyTable(table.id)}`;
+  // Unqualified, as in sql/compile/from.ts: the file may not have yet what the transaction's DDL has made of the table.
+  const [rows, closed] = [rowTable(table.id), historyTable(table.id)];
   const own = table.columns.map(({ id }) => `, v.${columnName(id)}`).join('');
   const past = table.columns
     .map(

@@ -66,7 +66,7 @@ export class ProofSource {
     if (transaction === null) return null;
     const shape = this.#reader.catalogAt(version).relations.get(table.id);
     if (shape?.kind !== 'table') return null;
-    const values = this.#values(shape, rowId, version);
+    const values = this.#values(shape, table.shard, rowId, version);
     if (values === null) return null;
     const row = encodeRowVersion({
       relation: shape.id,
@@ -131,10 +131,10 @@ export class ProofSource {
     return this.#definition(version, anchor, signs);
   }
 
-  /** Values of a version in the columns that the table had then. */
-  #values(table: Table, rowId: bigint, version: bigint): Datum[] | null {
+  /** Values of a version in the columns that the table had then; it may have lain in another shard. */
+  #values(table: Table, shard: number, rowId: bigint, version: bigint): Datum[] | null {
     const { database } = this.#reader;
-    const schema = shardSchema(table.shard);
+    const schema = shardSchema(shard);
     const columns = table.columns.map(({ id }) => columnName(id)).join() || 'NULL';
     const find = (name: string, stamp: string): Datum[] | undefined =>
       database

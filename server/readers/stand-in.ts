@@ -71,7 +71,7 @@ export function standIn(table: Table, before: Table | null): StandIn {
     const folded = stored.get(each);
     return `${folded === undefined ? 'NULL' : foldedText(valueOf(folded.column!), folded.type)} AS ${each}`;
   });
-  const schema = shardSchema(table.shard);
+  const schema = shardSchema(before.shard);
   const current = `SELECT ${['_id', '_v', ...columns, ...keys].join(', ')} FROM ${schema}.${name}`;
   const closed = `SELECT ${[ROW_ID, FROM, TO, ...columns].join(', ')} FROM ${schema}.${history}`;
   return {

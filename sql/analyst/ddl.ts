@@ -240,12 +240,6 @@ function withStorage(
       `invalid value for integer option "shard": ${shard}`,
     );
   }
-  if (shard !== undefined && before.relations.has(table.id) && Number(shard ?? 0) !== table.shard) {
-    throw unsupported(
-      'moving a table to another shard',
-      'Make a new table WITH (shard = n) and copy.',
-    );
-  }
   const changed: Table = {
     ...table,
     appendOnly: mode === undefined ? table.appendOnly : mode === 'append_only',
