@@ -15,6 +15,7 @@ import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
 import type { JoiningFlags } from './node.ts';
 import type { CheckOptions } from './proof.ts';
+import type { ListFlags, MoveFlags } from './shard.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /**
@@ -253,13 +254,38 @@ function clientCommands(main: Command): void {
       const { runDigest } = await import('./digest.ts');
       await runDigest(rest(flags));
     });
-  const shard = main.command('shard').description('the files of the state');
+  shardCommands(main.command('shard').description('the files of the state'));
+}
+
+function shardCommands(shard: Command): void {
   withNode(shard.command('list').description('files, sizes, heights and tables'))
+    .option('--tables', 'tables, with the shard, rows and bytes of each')
     .option('--json', 'print JSON')
-    .action(async (flags: { json?: boolean; url?: string }) => {
+    .action(async (flags: ListFlags) => {
       const { listShards } = await import('./shard.ts');
       await listShards(rest(flags));
     });
+  const moves = (command: Command): Command =>
+    withNode(command)
+      .option('--plan', 'say what would be moved and how long writes would wait, and do nothing')
+      .option('--json', 'print JSON');
+  for (const [how, what] of [
+    ['split', 'move whole tables, about half of the bytes, to another shard'],
+    ['merge', 'move all tables to another shard'],
+  ] as const) {
+    moves(shard.command(`${how} <shard>`).description(what))
+      .requiredOption('--into <shard>', 'the other shard')
+      .action(async (number: string, flags: MoveFlags) => {
+        const { rearrangeShards } = await import('./shard.ts');
+        await rearrangeShards(how, number, rest(flags));
+      });
+  }
+  moves(
+    shard.command('rebalance').description('move whole tables until the shards are even'),
+  ).action(async (flags: MoveFlags) => {
+    const { rearrangeShards } = await import('./shard.ts');
+    await rearrangeShards('rebalance', null, rest(flags));
+  });
 }
 
 /** A command that changes the rules. */

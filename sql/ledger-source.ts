@@ -12,6 +12,7 @@ import {
   columnName,
   FROM,
   historyTable,
+  indexName,
   ROW_ID,
   rowTable,
   shardSchema,
@@ -191,12 +192,35 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
       [fromHeader('chain_id'), 'b.height', 'b.hash', instant('b.time_ms')],
       `FROM chain.block b WHERE b.height = ${APPLIED}`,
     ),
-  relations: (catalog) =>
-    constant(
-      7,
-      [...catalog.relations.values()].map((relation) => describe(catalog, relation)),
-    ),
+  relations: relationsSource,
 };
+
+/** Rows and bytes are counted page by page, and only if they are asked for. */
+function relationsSource(catalog: Catalog): string {
+  const rows = [...catalog.relations.values()].map((relation) => [
+    ...describe(catalog, relation),
+    ...filesOf(relation),
+  ]);
+  const pages = (what: string, where: string): string =>
+    `(SELECT ${what} FROM dbstat d WHERE d.schema = r.c9 AND ${where})`;
+  const row = "d.name = r.c8 ->> 0 AND d.pagetype = 'leaf'";
+  return select(
+    [
+      ...Array.from({ length: 7 }, (_, i) => `r.c${i + 1}`),
+      `CASE WHEN r.c9 IS NOT NULL THEN ${pages('coalesce(sum(d.ncell), 0)', row)} END`,
+      `(SELECT sum(${pages('d.pgsize', 'd.name = n.value AND d.aggregate = 1')}) FROM json_each(r.c8) n)`,
+    ],
+    `FROM ${constant(9, rows)} r`,
+  );
+}
+
+/** Names that SQLite has for a table, its history and its indexes, and the shard they are in. */
+function filesOf(relation: Relation): [names: string | null, schema: string | null] {
+  if (relation.kind !== 'table') return [null, null];
+  const { id, indexes, shard } = relation;
+  const names = [rowTable(id), historyTable(id), ...indexes.map((index) => indexName(index.id))];
+  return [JSON.stringify(names), shardSchema(shard)];
+}
 
 function describe(catalog: Catalog, relation: Relation): Datum[] {
   const table = relation.kind === 'table' ? relation : null;
@@ -226,6 +250,8 @@ function shardsSource(catalog: Catalog): string {
   const tables = [...counts].map(
     ([number, count]) => `WHEN '${shardSchema(number)}' THEN ${count} `,
   );
+  const fileField = (field: string): string =>
+    `(:ledger_files -> CAST(${shard} AS INTEGER) ->> '$.${field}')`;
   const choice = (cases: readonly string[], otherwise: string): string =>
     cases.length === 0 ? otherwise : `CASE d.name ${cases.join('')}ELSE ${otherwise} END`;
   return select(
@@ -235,6 +261,8 @@ function shardsSource(catalog: Catalog): string {
       '(SELECT page_count FROM pragma_page_count(d.name)) * (SELECT page_size FROM pragma_page_size(d.name))',
       choice(own, APPLIED),
       choice(tables, '0'),
+      fileField('free'),
+      fileField('log'),
     ],
     "FROM pragma_database_list d WHERE d.name = 'main' OR d.name GLOB 's[0-9]*'",
   );

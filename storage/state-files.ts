@@ -3,7 +3,7 @@
 // (1) All of them can be made again from the blocks. Files of an older layout are thrown away as a whole, and
 //     the writer's recovery fills the new ones; files that are none of ours are never touched.
 
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import { StorageError } from '../ledger/error.ts';
 import { indexFile, shardFile } from './data-directory.ts';
@@ -52,6 +52,24 @@ export function shardsOf(data: DataDirectory): [schema: string, file: string][] 
     shardSchema(shard),
     shardFile(data.path, shard),
   ]);
+}
+
+/** Of a file of the state, in bytes. */
+export interface ShardFile {
+  /** Pages that hold nothing: new rows take them. */
+  readonly free: number;
+  /** The write-ahead log on disk; it keeps its length when it begins anew. */
+  readonly log: number;
+}
+
+/** @param database a connection that has the files attached */
+export function shardFiles(database: Database, data: DataDirectory): ShardFile[] {
+  return shardsOf(data).map(([schema, file]) => {
+    const number = (name: string): number =>
+      Number(database.pragma(`${schema}.${name}`, { simple: true }));
+    const log = statSync(`${realpathSync(file)}-wal`, { throwIfNoEntry: false });
+    return { free: number('freelist_count') * number('page_size'), log: log?.size ?? 0 };
+  });
 }
 
 /** Removes a database with its log, if it is there. */
