@@ -15,6 +15,7 @@ import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
 import type { JoiningFlags } from './node.ts';
 import type { CheckOptions } from './proof.ts';
+import type { FileFlags, PlaceFlags } from './shard-files.ts';
 import type { ListFlags, MoveFlags } from './shard.ts';
 import type { VerifyOptions } from './verify.ts';
 
@@ -254,7 +255,9 @@ function clientCommands(main: Command): void {
       const { runDigest } = await import('./digest.ts');
       await runDigest(rest(flags));
     });
-  shardCommands(main.command('shard').description('the files of the state'));
+  const shard = main.command('shard').description('the files of the state');
+  shardCommands(shard);
+  shardFileCommands(shard);
 }
 
 function shardCommands(shard: Command): void {
@@ -285,6 +288,34 @@ function shardCommands(shard: Command): void {
   ).action(async (flags: MoveFlags) => {
     const { rearrangeShards } = await import('./shard.ts');
     await rearrangeShards('rebalance', null, rest(flags));
+  });
+}
+
+function shardFileCommands(shard: Command): void {
+  const offline = (command: Command): Command =>
+    withData(command)
+      .option(
+        '--plan',
+        'say what would be done, how much it is and how long it takes, and do nothing',
+      )
+      .option('--json', 'print JSON');
+  offline(
+    shard
+      .command('move <shard>')
+      .description('put the file on another disk; the node must be stopped'),
+  )
+    .requiredOption('--to <directory>', 'where the file goes; a link in state/ names it')
+    .action(async (number: string, flags: PlaceFlags) => {
+      const { runShardMove } = await import('./shard-files.ts');
+      runShardMove(number, rest(flags));
+    });
+  offline(
+    shard
+      .command('vacuum [shard]')
+      .description('give free pages back to the file system; the node must be stopped'),
+  ).action(async (number: string | undefined, flags: FileFlags) => {
+    const { runShardVacuum } = await import('./shard-files.ts');
+    runShardVacuum(number, rest(flags));
   });
 }
 

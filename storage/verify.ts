@@ -38,7 +38,7 @@ import { nativeCrypto } from './native-crypto.ts';
 import { shardSchema } from './names.ts';
 import { PinCheck } from './pins.ts';
 import { StateReader } from './snapshot.ts';
-import { shardsOf } from './state-files.ts';
+import { requireTarget, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { unnamedIn } from './unnamed-chunks.ts';
 import { chunksNamedBy } from '../ledger/chunks.ts';
@@ -231,6 +231,7 @@ class Verification {
 
   #checkPresent(): void {
     const files = [indexFile(this.#data.path), ...shardsOf(this.#data).map(([, path]) => path)];
+    for (const each of files) requireTarget(each);
     const file = files.find((each) => !existsSync(each));
     if (file === undefined) return;
     // Unless it is the marker that asks for a file too many.

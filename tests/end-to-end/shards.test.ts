@@ -2,6 +2,9 @@
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { existsSync, lstatSync, renameSync, statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
 import { NodeProcess, trustsql } from './process.ts';
 
 const TIMEOUT_MS = 300_000;
@@ -164,6 +167,60 @@ test(
     }
     await client.end();
     expect(await node.stop()).toBe(0);
+    expect((await node.verify()).stdout).toContain('SOUND');
+    await node.start();
+    client = await connected();
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a file goes to another disk and is made smaller while the node is stopped, and not while it runs',
+  async () => {
+    const disk = path.join(node.directory, 'disk');
+    await mkdir(disk);
+    for (const command of [['move', '0', '--to', disk], ['vacuum']]) {
+      await expect(shard(...command)).rejects.toThrow(
+        `3: trustsql: ${node.data}: a node runs here; stop it first`,
+      );
+    }
+    await client.query('ALTER TABLE big SET (shard = 0)');
+    await client.query('ALTER TABLE big SET (shard = 1)');
+    await client.end();
+    await node.stop();
+    const file = path.join(node.data, 'state/shard-00.sqlite');
+    expect(await shard('move', '0', '--to', disk, '--plan')).toMatch(
+      /would go from .* bytes are free there/,
+    );
+    expect(lstatSync(file).isFile()).toBe(true);
+    await shard('move', '0', '--to', disk);
+    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    const before = statSync(file).size;
+    const plan = JSON.parse(await shard('vacuum', '0', '--plan', '--json')) as {
+      files: { freeBytes: number }[];
+    };
+    expect(plan.files[0]!.freeBytes).toBeGreaterThan(500_000);
+    expect(statSync(file).size).toBe(before);
+    await shard('vacuum');
+    expect(statSync(file).size).toBe(before - plan.files[0]!.freeBytes);
+    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    await node.start();
+    client = await connected();
+    const { rows } = await client.query(
+      'SELECT shard, free_bytes::int, log_bytes > 0 AS log FROM ledger.shards WHERE shard = 0',
+    );
+    expect(rows).toEqual([{ shard: 0, free_bytes: 0, log: true }]);
+    await client.query('UPDATE hot SET n = 0');
+    await node.kill();
+    renameSync(disk, `${disk}-away`);
+    await expect(node.start()).rejects.toThrow(/which is not there; is the disk mounted\?/);
+    expect(existsSync(disk)).toBe(false);
+    renameSync(`${disk}-away`, disk);
+    await node.start();
+    client = await connected();
+    expect((await client.query('SELECT sum(n)::int AS n FROM hot')).rows).toEqual([{ n: 0 }]);
+    await client.end();
+    await node.stop();
     expect((await node.verify()).stdout).toContain('SOUND');
   },
   TIMEOUT_MS,

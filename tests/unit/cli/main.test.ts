@@ -41,6 +41,8 @@ describe('help', () => {
       ['shard', 'split'],
       ['shard', 'merge'],
       ['shard', 'rebalance'],
+      ['shard', 'move'],
+      ['shard', 'vacuum'],
       ['role', 'reset-password'],
       ['role', 'admit'],
       ['cluster', 'key'],
