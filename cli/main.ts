@@ -317,6 +317,14 @@ function shardFileCommands(shard: Command): void {
     const { runShardVacuum } = await import('./shard-files.ts');
     runShardVacuum(number, rest(flags));
   });
+  withData(
+    shard.command('verify [shard]').description('check the values of the state against the chain'),
+  )
+    .option('--json', 'print JSON')
+    .action(async (number: string | undefined, flags: { json?: boolean }) => {
+      const { runVerifyShards } = await import('./verify.ts');
+      await runVerifyShards(number, rest(flags));
+    });
 }
 
 /** A command that changes the rules. */

@@ -43,6 +43,7 @@ describe('help', () => {
       ['shard', 'rebalance'],
       ['shard', 'move'],
       ['shard', 'vacuum'],
+      ['shard', 'verify'],
       ['role', 'reset-password'],
       ['role', 'admit'],
       ['cluster', 'key'],

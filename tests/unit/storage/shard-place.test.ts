@@ -144,3 +144,14 @@ test('free pages are given back, also where the file is on another disk', async 
   whileStopped(directory, () => vacuumShard(planVacuum(data, 0)));
   await soundWith(1_000n);
 });
+
+test('a shard is verified alone: damage in another one is not looked for', async () => {
+  const database = openDatabase(link);
+  database.exec("UPDATE r210 SET c2='forged' WHERE c1=7");
+  database.close();
+  const other = await verifyLedger(directory, { shards: [0] });
+  expect(other.damage).toBeNull();
+  expect(other.evidence).toContain('nothing was compared but state shards 0');
+  const found = await verifyLedger(directory, { shards: [1] });
+  expect(found.damage).toMatchObject({ file: link, key: 'id=7', column: 'body' });
+});
