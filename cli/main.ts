@@ -325,6 +325,13 @@ function shardFileCommands(shard: Command): void {
       const { runVerifyShards } = await import('./verify.ts');
       await runVerifyShards(number, rest(flags));
     });
+  withData(shard.command('repair').description('repair a node without peers; it must be stopped'))
+    .option('--from <directory>', 'a backup of this ledger, for damaged blocks')
+    .option('--json', 'print JSON')
+    .action(async (flags: { from?: string; json?: boolean }) => {
+      const { runShardRepair } = await import('./shard-repair.ts');
+      await runShardRepair(rest(flags));
+    });
 }
 
 /** A command that changes the rules. */

@@ -43,11 +43,18 @@ export function whileStopped<T>(directory: string, work: (data: DataDirectory) =
     if (!isStorageError(error) || error.fault !== 'locked') throw error;
     throw new StorageError('locked', `${directory}: a node runs here; stop it first`);
   }
+  let result: T;
   try {
-    return work(data);
-  } finally {
+    result = work(data);
+  } catch (error) {
     lock.release();
+    throw error;
   }
+  if (!(result instanceof Promise)) {
+    lock.release();
+    return result;
+  }
+  return result.finally(() => lock.release()) as T;
 }
 
 /** @throws StorageError io: no such folder; foreign: something else has the name there; full: no room */

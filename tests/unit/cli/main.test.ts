@@ -44,6 +44,7 @@ describe('help', () => {
       ['shard', 'move'],
       ['shard', 'vacuum'],
       ['shard', 'verify'],
+      ['shard', 'repair'],
       ['role', 'reset-password'],
       ['role', 'admit'],
       ['cluster', 'key'],
