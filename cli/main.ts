@@ -15,6 +15,8 @@ import { explain, EXIT } from './exit.ts';
 import type { ChangeFlags, NodeFlags } from './governance.ts';
 import type { JoiningFlags } from './node.ts';
 import type { CheckOptions } from './proof.ts';
+import type { FileFlags, PlaceFlags } from './shard-files.ts';
+import type { ListFlags, MoveFlags } from './shard.ts';
 import type { VerifyOptions } from './verify.ts';
 
 /**
@@ -254,11 +256,81 @@ function clientCommands(main: Command): void {
       await runDigest(rest(flags));
     });
   const shard = main.command('shard').description('the files of the state');
+  shardCommands(shard);
+  shardFileCommands(shard);
+}
+
+function shardCommands(shard: Command): void {
   withNode(shard.command('list').description('files, sizes, heights and tables'))
+    .option('--tables', 'tables, with the shard, rows and bytes of each')
     .option('--json', 'print JSON')
-    .action(async (flags: { json?: boolean; url?: string }) => {
+    .action(async (flags: ListFlags) => {
       const { listShards } = await import('./shard.ts');
       await listShards(rest(flags));
+    });
+  const moves = (command: Command): Command =>
+    withNode(command)
+      .option('--plan', 'say what would be moved and how long writes would wait, and do nothing')
+      .option('--json', 'print JSON');
+  for (const [how, what] of [
+    ['split', 'move whole tables, about half of the bytes, to another shard'],
+    ['merge', 'move all tables to another shard'],
+  ] as const) {
+    moves(shard.command(`${how} <shard>`).description(what))
+      .requiredOption('--into <shard>', 'the other shard')
+      .action(async (number: string, flags: MoveFlags) => {
+        const { rearrangeShards } = await import('./shard.ts');
+        await rearrangeShards(how, number, rest(flags));
+      });
+  }
+  moves(
+    shard.command('rebalance').description('move whole tables until the shards are even'),
+  ).action(async (flags: MoveFlags) => {
+    const { rearrangeShards } = await import('./shard.ts');
+    await rearrangeShards('rebalance', null, rest(flags));
+  });
+}
+
+function shardFileCommands(shard: Command): void {
+  const offline = (command: Command): Command =>
+    withData(command)
+      .option(
+        '--plan',
+        'say what would be done, how much it is and how long it takes, and do nothing',
+      )
+      .option('--json', 'print JSON');
+  offline(
+    shard
+      .command('move <shard>')
+      .description('put the file on another disk; the node must be stopped'),
+  )
+    .requiredOption('--to <directory>', 'where the file goes; a link in state/ names it')
+    .action(async (number: string, flags: PlaceFlags) => {
+      const { runShardMove } = await import('./shard-files.ts');
+      runShardMove(number, rest(flags));
+    });
+  offline(
+    shard
+      .command('vacuum [shard]')
+      .description('give free pages back to the file system; the node must be stopped'),
+  ).action(async (number: string | undefined, flags: FileFlags) => {
+    const { runShardVacuum } = await import('./shard-files.ts');
+    runShardVacuum(number, rest(flags));
+  });
+  withData(
+    shard.command('verify [shard]').description('check the values of the state against the chain'),
+  )
+    .option('--json', 'print JSON')
+    .action(async (number: string | undefined, flags: { json?: boolean }) => {
+      const { runVerifyShards } = await import('./verify.ts');
+      await runVerifyShards(number, rest(flags));
+    });
+  withData(shard.command('repair').description('repair a node without peers; it must be stopped'))
+    .option('--from <directory>', 'a backup of this ledger, for damaged blocks')
+    .option('--json', 'print JSON')
+    .action(async (flags: { from?: string; json?: boolean }) => {
+      const { runShardRepair } = await import('./shard-repair.ts');
+      await runShardRepair(rest(flags));
     });
 }
 

@@ -15,11 +15,12 @@ import { nativeCrypto } from '../storage/native-crypto.ts';
 import { openDatabase } from '../storage/sqlite.ts';
 import { readCatalog } from '../storage/state-store.ts';
 import { verifyLedger } from '../storage/verify.ts';
-import type { Damage, VerifyResult } from '../storage/verify.ts';
+import type { Damage, VerifyProgress, VerifyResult } from '../storage/verify.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { jsonText } from './json.ts';
 import { pinsOf } from './pins.ts';
 import type { PinFlags } from './pins.ts';
+import { shardNumber } from './shard-files.ts';
 import { Progress } from './progress.ts';
 
 export interface VerifyOptions extends PinFlags {
@@ -28,16 +29,39 @@ export interface VerifyOptions extends PinFlags {
 
 /** @throws CommandError 1 when damage was found, after it was printed */
 export async function runVerify(config: Config, options: VerifyOptions): Promise<void> {
+  const ledger = await verified(config.data, pinsOf(options));
+  // The catalog is worth comparing with only when it was found to follow from the chain.
+  conclude(ledger.ok ? withKeyring(ledger, config) : ledger, options);
+}
+
+/** State shards alone, or one. @throws CommandError 1 when damage was found, after it was printed; 2 for a shard that is none */
+export async function runVerifyShards(
+  shard: string | undefined,
+  { data, json }: { readonly data: string; readonly json?: boolean },
+): Promise<void> {
+  const { stateShards } = readDataDirectory(data);
+  const all = Array.from({ length: stateShards }, (_, i) => i);
+  const shards = shard === undefined ? all : [shardNumber(data, shard)];
+  conclude(await verified(data, { shards }), { json: json === true });
+}
+
+async function verified(
+  data: string,
+  options: Parameters<typeof verifyLedger>[1],
+): Promise<VerifyResult> {
   const write = (text: string): void => void process.stderr.write(text);
   const terminal = process.stderr.isTTY;
   const progress = new Progress({ clock: systemClock, write, terminal });
-  const ledger = await verifyLedger(config.data, {
-    ...pinsOf(options),
-    onProgress: ({ stage, done, total }) => progress.update(stage, done, total),
-  });
-  progress.finish();
-  // The catalog is worth comparing with only when it was found to follow from the chain.
-  const result = ledger.ok ? withKeyring(ledger, config) : ledger;
+  const onProgress: (progress: VerifyProgress) => void = ({ stage, done, total }) =>
+    progress.update(stage, done, total);
+  try {
+    return await verifyLedger(data, { ...options, onProgress });
+  } finally {
+    progress.finish();
+  }
+}
+
+function conclude(result: VerifyResult, options: Pick<VerifyOptions, 'json'>): void {
   process.stdout.write(options.json === true ? jsonText(result) : textOf(result));
   if (!result.ok) throw new CommandError(EXIT.negative, 'the ledger is damaged');
 }

@@ -93,9 +93,12 @@ export class Evidence {
     this.#options.settle();
     this.#reader.begin();
     try {
-      const row = this.#reader.findRow(table, index, key);
+      // As the snapshot has it: the table may have gone to another file since it was looked up.
+      const now = this.#reader.catalog().relations.get(table.id);
+      if (now?.kind !== 'table') return { text: null };
+      const row = this.#reader.findRow(now, index, key);
       if (row === null) return { text: null };
-      const proof = this.#proofs.prove(table, row.rowId, row.version);
+      const proof = this.#proofs.prove(now, row.rowId, row.version);
       if (proof === null) return null;
       // The transaction that wrote the row is part of its proof, with all else that it wrote.
       const { operations } = decodeTransaction(proof.transaction.transaction);

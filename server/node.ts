@@ -21,6 +21,7 @@ import { Analyst } from '../sql/analyst/analyst.ts';
 import { isDataDirectory, readDataDirectory } from '../storage/data-directory.ts';
 import { nativeCrypto } from '../storage/native-crypto.ts';
 import { StateReader } from '../storage/snapshot.ts';
+import { shardFiles } from '../storage/state-files.ts';
 import { Writer } from '../storage/writer.ts';
 import { Alarms } from './alarms.ts';
 import { NodeBackend } from './backend.ts';
@@ -374,6 +375,7 @@ async function openParts(
         executedHeight: writer.tip.height,
         alarms: alarms.kept,
       }),
+    shardFiles: () => shardFiles(reader.database, secrets.data),
     nowMicros: () => BigInt(systemClock.now()) * 1000n - EPOCH_2000_MICROS,
     roleOf: (processId) => core.sessions?.roleOf(processId) ?? null,
     activity: (role) => core.sessions?.activity(role) ?? [],

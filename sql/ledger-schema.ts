@@ -65,7 +65,9 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
     id: -5,
     name: 'shards',
     description: 'Files that hold the state, and how far each is applied',
-    columns: columns('shard int4, file text, bytes int8, height int8, tables int4'),
+    columns: columns(
+      'shard int4, file text, bytes int8, height int8, tables int4, free_bytes int8, log_bytes int8',
+    ),
   },
   {
     id: -6,
@@ -88,7 +90,8 @@ export const LEDGER_VIEWS: readonly LedgerView[] = [
     name: 'relations',
     description: 'Tables, views and sequences as the chain knows them',
     columns: columns(
-      'id int8, schema name, name name, kind text, shard int4, schema_version int4, append_only bool',
+      'id int8, schema name, name name, kind text, shard int4, schema_version int4, append_only bool, ' +
+        'rows int8, bytes int8',
     ),
   },
   {
@@ -131,6 +134,7 @@ export const VIEW_PARAMETERS: readonly string[] = [
   'ledger_nodes',
   'ledger_consensus',
   'ledger_alarms',
+  'ledger_files',
 ];
 
 /** Relation id of a view by name, or 0. */

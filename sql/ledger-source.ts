@@ -8,7 +8,7 @@ import type { Catalog, Relation, Sequence, Table } from '../ledger/catalog.ts';
 import { assert } from '../ledger/error.ts';
 import { STAMP_POSITIONS } from '../ledger/operation.ts';
 import type { Datum } from '../ledger/type.ts';
-import { columnName, FROM, ROW_ID, shardSchema, TO, VERSION } from '../storage/names.ts';
+import { columnName, FROM, indexName, ROW_ID, shardSchema, TO, VERSION } from '../storage/names.ts';
 import { partsOf } from '../storage/parts.ts';
 import { HISTORY_COLUMN_BASE } from './analyst/names.ts';
 import { isSuperuser, rolesOf } from '../storage/privileges.ts';
@@ -183,12 +183,40 @@ const SOURCES: Readonly<Record<string, (catalog: Catalog) => string>> = {
       [fromHeader('chain_id'), 'b.height', 'b.hash', instant('b.time_ms')],
       `FROM chain.block b WHERE b.height = ${APPLIED}`,
     ),
-  relations: (catalog) =>
-    constant(
-      7,
-      [...catalog.relations.values()].map((relation) => describe(catalog, relation)),
-    ),
+  relations: relationsSource,
 };
+
+/** Rows and bytes are counted page by page, and only if they are asked for. */
+function relationsSource(catalog: Catalog): string {
+  const rows = [...catalog.relations.values()].map((relation) => [
+    ...describe(catalog, relation),
+    ...filesOf(relation),
+  ]);
+  const pages = (what: string, list: string, where: string): string => {
+    const place = 'd.schema = n.value ->> 0 AND d.name = n.value ->> 1';
+    const found = `SELECT coalesce(sum(d.${what}), 0) FROM dbstat d WHERE ${place} AND ${where}`;
+    return `(SELECT sum((${found})) FROM json_each(${list}) n)`;
+  };
+  return select(
+    [
+      ...Array.from({ length: 7 }, (_, i) => `r.c${i + 1}`),
+      pages('ncell', 'r.c8', "d.pagetype = 'leaf'"),
+      pages('pgsize', 'r.c9', 'd.aggregate = 1'),
+    ],
+    `FROM ${constant(9, rows)} r`,
+  );
+}
+
+/** Shard and name that SQLite has for the rows of a table, part by part, and for all that belongs to it. */
+function filesOf(relation: Relation): [rows: string | null, all: string | null] {
+  if (relation.kind !== 'table') return [null, null];
+  const indexes = relation.indexes.map(({ id }) => indexName(id));
+  const parts = partsOf(relation);
+  const all = parts.flatMap(({ schema, rows, history }) =>
+    [rows, history, ...indexes].map((name) => [schema, name]),
+  );
+  return [JSON.stringify(parts.map(({ schema, rows }) => [schema, rows])), JSON.stringify(all)];
+}
 
 function describe(catalog: Catalog, relation: Relation): Datum[] {
   const table = relation.kind === 'table' ? relation : null;
@@ -218,6 +246,8 @@ function shardsSource(catalog: Catalog): string {
   const tables = [...counts].map(
     ([number, count]) => `WHEN '${shardSchema(number)}' THEN ${count} `,
   );
+  const fileField = (field: string): string =>
+    `(:ledger_files -> CAST(${shard} AS INTEGER) ->> '$.${field}')`;
   const choice = (cases: readonly string[], otherwise: string): string =>
     cases.length === 0 ? otherwise : `CASE d.name ${cases.join('')}ELSE ${otherwise} END`;
   return select(
@@ -227,6 +257,8 @@ function shardsSource(catalog: Catalog): string {
       '(SELECT page_count FROM pragma_page_count(d.name)) * (SELECT page_size FROM pragma_page_size(d.name))',
       choice(own, APPLIED),
       choice(tables, '0'),
+      fileField('free'),
+      fileField('log'),
     ],
     "FROM pragma_database_list d WHERE d.name = 'main' OR d.name GLOB 's[0-9]*'",
   );
@@ -258,8 +290,9 @@ export function historySource(
     names.length === 1
       ? names[0]!
       : `(${names.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ')})`;
-  const rows = all(parts.map((part) => `${part.schema}.${part.rows}`));
-  const closed = all(parts.map((part) => `${part.schema}.${part.history}`));
+  // Unqualified, as in sql/compile/from.ts: the file may not have yet what the transaction's DDL has made of the table.
+  const rows = all(parts.map((part) => part.rows));
+  const closed = all(parts.map((part) => part.history));
   const own = table.columns.map(({ id }) => `, v.${columnName(id)}`).join('');
   const past = table.columns
     .map(

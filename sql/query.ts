@@ -31,7 +31,7 @@ export interface CompiledQuery {
   /**
    * One SQLite SELECT. Parameters are named: `:p1` … for the statement's `$1` …, `:as_of` (stamp), `:now`
    * (microseconds since 2000-01-01), `:today` (days), `:user`, `:session_user` (text), and `:ledger_nodes`,
-   * `:ledger_consensus`, `:ledger_alarms` (rows as a JSON array of objects) where used.
+   * `:ledger_consensus`, `:ledger_alarms`, `:ledger_files` (rows as a JSON array of objects) where used.
    */
   readonly text: string;
   /** Named parameters that occur in `text`, without the colon. */

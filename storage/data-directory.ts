@@ -167,7 +167,7 @@ export function lockDataDirectory(directory: string): DirectoryLock {
 }
 
 /** Runs `work`; an error of the file system becomes a StorageError that names `path`. */
-function onDisk<T>(path: string, work: () => T): T {
+export function onDisk<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {

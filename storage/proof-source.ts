@@ -73,7 +73,7 @@ export class ProofSource {
     if (transaction === null) return null;
     const shape = this.#reader.catalogAt(version).relations.get(table.id);
     if (shape?.kind !== 'table') return null;
-    const found = this.#find(shape, rowId, version);
+    const found = this.#find(shape, table, rowId, version);
     if (found === null) return null;
     const row = encodeRowVersion({
       relation: shape.id,
@@ -138,18 +138,18 @@ export class ProofSource {
     return this.#definition(version, anchor, signs);
   }
 
-  /** A version, in the columns that the table had then. */
-  #find(table: Table, rowId: bigint, version: bigint): Found | null {
+  /** A version in the columns that the table had then, wherever it lies now. */
+  #find(shape: Table, now: Table, rowId: bigint, version: bigint): Found | null {
     const { database } = this.#reader;
-    const columns = table.columns.map(({ id }) => columnName(id)).join() || 'NULL';
+    const columns = shape.columns.map(({ id }) => columnName(id)).join() || 'NULL';
     const find = (schema: string, name: string, stamp: string): Datum[] | undefined =>
       database
         .prepare(`SELECT ${columns} FROM ${schema}.${name} WHERE ${ROW_ID}=? AND ${stamp}=?`)
         .raw()
         .get(rowId, version) as Datum[] | undefined;
-    for (const { shard, schema, rows, history } of partsOf(table)) {
+    for (const { shard, schema, rows, history } of partsOf(now)) {
       const found = find(schema, rows, VERSION) ?? find(schema, history, FROM);
-      if (found !== undefined) return { shard, values: found.slice(0, table.columns.length) };
+      if (found !== undefined) return { shard, values: found.slice(0, shape.columns.length) };
     }
     return null;
   }

@@ -16,6 +16,7 @@ import { conforms } from './conform.ts';
 import { comparableKey, containsNulls, duplicated } from './constraints.ts';
 import { rulesOf, tableFields, violatedBySomeRow } from './constraints.ts';
 import { checkReference } from './foreign-keys.ts';
+import { moveTable, versionsIn } from './move-table.ts';
 import { columnName, hiddenKeyName, indexName, keyIsHidden } from './names.ts';
 import { FROM, ROW_ID, TO, VERSION, predicateName } from './names.ts';
 import { partsOf, shardColumn, spreadsBy } from './parts.ts';
@@ -28,7 +29,7 @@ import type { OperationCounts, OperationOf } from '../ledger/operation.ts';
 import type { Datum } from '../ledger/type.ts';
 import type { StateStore } from './state-store.ts';
 
-/** Rows that one schema change may check, rewrite or index: it stops the chain meanwhile. */
+/** Rows that one schema change may check, rewrite, index or move: it stops the chain meanwhile. */
 export const SCHEMA_CHANGE_ROWS_MAX = 20_000_000;
 
 /** @throws SqlError 40001, 42501, 0A000, 23xxx */
@@ -134,7 +135,8 @@ function createTable(store: StateStore, table: Table): void {
 function alterTable(app: Application, old: Table, table: Table): void {
   const { store } = app;
   if (old.shard !== table.shard) {
-    throw new SqlError(SQLSTATE.featureNotSupported, 'a table cannot be moved to another shard');
+    refuseTooMany(versionsIn(store.database, old, SCHEMA_CHANGE_ROWS_MAX));
+    moveTable(store.database, old, table.shard);
   }
   if (old.spread?.column !== table.spread?.column || old.spread?.parts !== table.spread?.parts) {
     throw new SqlError(SQLSTATE.featureNotSupported, 'a table cannot be spread otherwise');
@@ -301,7 +303,7 @@ function refuseTooMany(rows: number): void {
   if (rows <= SCHEMA_CHANGE_ROWS_MAX) return;
   throw new SqlError(
     SQLSTATE.programLimitExceeded,
-    `a schema change may not check more than ${SCHEMA_CHANGE_ROWS_MAX} rows`,
+    `a schema change may not check or move more than ${SCHEMA_CHANGE_ROWS_MAX} rows`,
   );
 }
 

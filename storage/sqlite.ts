@@ -5,7 +5,7 @@
 //     checkpoint. Where a loss cannot be repaired it is FULL, or the log is synced by hand.
 // (3) An error of the library leaves this directory as a StorageError, so nobody above knows SQLite's codes.
 
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { StorageError } from '../ledger/error.ts';
 import type { StorageFault } from '../ledger/error.ts';
@@ -151,7 +151,8 @@ const FOLDED_AT = 96;
  */
 export function logBytes(path: string): number {
   const head = Buffer.alloc(FOLDED_AT + 4);
-  readSync(indexOf(`${path}-shm`), head, 0, head.length, 0);
+  // Beside the file itself where the path is a link to it.
+  readSync(indexOf(`${realpathSync(path)}-shm`), head, 0, head.length, 0);
   // In the byte order of the machine, which is little-endian wherever the node runs.
   return (head.readUInt32LE(FRAMES_AT) - head.readUInt32LE(FOLDED_AT)) * PAGE_BYTES;
 }

@@ -3,7 +3,8 @@
 // (1) All of them can be made again from the blocks. Files of an older layout are thrown away as a whole, and
 //     the writer's recovery fills the new ones; files that are none of ours are never touched.
 
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { truncateSync } from 'node:fs';
 import { FORMAT_VERSION } from '../ledger/block.ts';
 import { StorageError } from '../ledger/error.ts';
 import { indexFile, shardFile } from './data-directory.ts';
@@ -16,6 +17,7 @@ import type { Database } from './sqlite.ts';
 /** Opens the files that are there. @throws StorageError damaged, or foreign when they have another layout */
 export function attachState(data: DataDirectory, readonly: boolean): Database {
   for (const [, file] of filesOf(data)) {
+    requireTarget(file);
     if (!existsSync(file)) throw new StorageError('damaged', `${file}: missing`);
   }
   const database = open(data, readonly);
@@ -33,6 +35,7 @@ export function attachState(data: DataDirectory, readonly: boolean): Database {
 
 /** Opens the files and makes those that are missing, or all of them when they have an older layout. */
 export function makeState(data: DataDirectory): Database {
+  for (const [, file] of filesOf(data)) requireTarget(file);
   if (isOlder(data)) for (const [, file] of filesOf(data)) removeDatabase(file);
   const database = open(data, false);
   try {
@@ -54,9 +57,49 @@ export function shardsOf(data: DataDirectory): [schema: string, file: string][] 
   ]);
 }
 
-/** Removes a database with its log, if it is there. */
+/** Of a file of the state, in bytes. */
+export interface ShardFile {
+  /** Pages that hold nothing: new rows take them. */
+  readonly free: number;
+  /** The write-ahead log on disk; it keeps its length when it begins anew. */
+  readonly log: number;
+}
+
+/** @param database a connection that has the files attached */
+export function shardFiles(database: Database, data: DataDirectory): ShardFile[] {
+  return shardsOf(data).map(([schema, file]) => {
+    const number = (name: string): number =>
+      Number(database.pragma(`${schema}.${name}`, { simple: true }));
+    const log = statSync(`${realpathSync(file)}-wal`, { throwIfNoEntry: false });
+    return { free: number('freelist_count') * number('page_size'), log: log?.size ?? 0 };
+  });
+}
+
+/**
+ * A shard may be a link to a file on another disk (storage/shard-place.ts). SQLite would make a new file where that is gone.
+ *
+ * @throws StorageError io when there is a link and not what it names
+ */
+export function requireTarget(file: string): void {
+  if (!isLink(file) || existsSync(file)) return;
+  const message = `links to ${readlinkSync(file)}, which is not there; is the disk mounted?`;
+  throw new StorageError('io', `${file}: ${message}`);
+}
+
+function isLink(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+/** Removes a database with its log, if it is there. One on another disk stays there, with nothing in it. */
 export function removeDatabase(file: string): void {
-  for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+  if (!isLink(file)) {
+    for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
+    return;
+  }
+  const real = realpathSync(file);
+  // A log without its file would be read into the new one.
+  for (const end of ['-wal', '-shm']) rmSync(real + end, { force: true });
+  truncateSync(real);
 }
 
 /** The shards, and the block index. */

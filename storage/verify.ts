@@ -38,7 +38,7 @@ import { nativeCrypto } from './native-crypto.ts';
 import { shardSchema } from './names.ts';
 import { PinCheck } from './pins.ts';
 import { StateReader } from './snapshot.ts';
-import { shardsOf } from './state-files.ts';
+import { requireTarget, shardsOf } from './state-files.ts';
 import { StateStore } from './state-store.ts';
 import { unnamedIn } from './unnamed-chunks.ts';
 import { chunksNamedBy } from '../ledger/chunks.ts';
@@ -64,6 +64,8 @@ export interface VerifyProgress {
 export interface VerifyOptions extends Pins {
   /** Folder for the scratch state, as big as the live one; the system's folder for temporary files by default. */
   readonly scratch?: string;
+  /** State shards to compare, and nothing else: blocks are checked as far as their execution needs. Default: everything. */
+  readonly shards?: readonly number[];
   readonly onProgress?: (progress: VerifyProgress) => void;
 }
 
@@ -107,7 +109,7 @@ export async function verifyLedger(
   const data = readDataDirectory(directory);
   const known = new PinCheck(options);
   const scratch = mkdtempSync(join(options.scratch ?? tmpdir(), 'trustsql-verify-'));
-  const verification = new Verification(data, scratch, known, options.onProgress);
+  const verification = new Verification(data, scratch, known, options);
   try {
     await verification.run();
     return verification.result(null);
@@ -137,6 +139,8 @@ class Verification {
   readonly #scratch: string;
   readonly #known: PinCheck;
   readonly #onProgress: VerifyOptions['onProgress'];
+  /** Null: everything. */
+  readonly #only: ReadonlySet<number> | null;
   #blocks: BlockStore | null = null;
   #live: StateReader | null = null;
   #executor: Executor | null = null;
@@ -157,12 +161,13 @@ class Verification {
     data: DataDirectory,
     scratch: string,
     known: PinCheck,
-    onProgress: VerifyOptions['onProgress'],
+    { onProgress, shards }: VerifyOptions,
   ) {
     this.#data = data;
     this.#scratch = scratch;
     this.#known = known;
     this.#onProgress = onProgress;
+    this.#only = shards === undefined ? null : new Set(shards);
   }
 
   async run(): Promise<void> {
@@ -231,6 +236,7 @@ class Verification {
 
   #checkPresent(): void {
     const files = [indexFile(this.#data.path), ...shardsOf(this.#data).map(([, path]) => path)];
+    for (const each of files) requireTarget(each);
     const file = files.find((each) => !existsSync(each));
     if (file === undefined) return;
     // Unless it is the marker that asks for a file too many.
@@ -277,16 +283,17 @@ class Verification {
 
   /** SQLite's own check of every file, and the chunks of large transactions. */
   #checkFiles(): void {
-    const shards = shardsOf(this.#data);
+    const shards = shardsOf(this.#data).filter((_, shard) => this.#isCompared(shard));
     const database = this.#live!.database;
     const catalog = this.#liveCatalog();
-    const total = shards.length + 1 + this.#blocks!.segments.length;
+    const total = shards.length + (this.#only === null ? 1 + this.#blocks!.segments.length : 0);
     let done = 0;
     const found = (damage: Damage | null): void => {
       if (damage !== null) throw new Found(damage);
       this.#progress('files', ++done, total);
     };
     for (const [schema, file] of shards) found(checkIntegrity({ database, schema }, file, catalog));
+    if (this.#only !== null) return;
     found(checkIntegrity({ database, schema: 'chain' }, indexFile(this.#data.path), null));
     for (const firstHeight of this.#blocks!.segments) found(this.#checkBlockFile(firstHeight));
     const damage = this.#readUnnamed();
@@ -506,9 +513,15 @@ class Verification {
   #compareAt(height: number): void {
     const { path } = this.#data;
     for (const [shard, at] of this.#shardHeights.entries()) {
-      if (at === height) this.#compare(shardSchema(shard), shardFile(path, shard), height);
+      if (at === height && this.#isCompared(shard))
+        this.#compare(shardSchema(shard), shardFile(path, shard), height);
     }
-    if (height === this.#indexHeight) this.#compare('chain', indexFile(path), height);
+    if (height === this.#indexHeight && this.#only === null)
+      this.#compare('chain', indexFile(path), height);
+  }
+
+  #isCompared(shard: number): boolean {
+    return this.#only === null || this.#only.has(shard);
   }
 
   #compare(schema: string, file: string, height: number): void {
@@ -539,6 +552,9 @@ class Verification {
     this.#evidence = [
       ...chainEvidence({ crypto: nativeCrypto, header, certificate, known: this.#known }),
       ...stateEvidence({ header, shardHeights, indexHeight: this.#indexHeight }),
+      ...(this.#only === null
+        ? []
+        : [`nothing was compared but state shards ${[...this.#only].join(', ')}`]),
     ];
   }
 

@@ -26,6 +26,18 @@ const STATEMENT_CHARACTERS_MAX = 50_000;
 const COMPILER_LIMITS =
   /^(too many|at most \d+ tables|Expression tree is too large|parser stack overflow|Recursion limit)/;
 
+function changed(): SqlError {
+  return new SqlError(SQLSTATE.catalogChanged, 'the schema has changed meanwhile', {
+    hint: 'Run the statement again.',
+  });
+}
+
+/** A table that is in no file is on its way from one to another: each commits for itself (storage/move-table.ts). */
+function asMoved(error: unknown): unknown {
+  const message = Error.isError(error) ? error.message : '';
+  return /^no such table: (\w+\.)?[rh]\d+$/.test(message) ? changed() : error;
+}
+
 /** Uncommitted rows of one table. */
 export interface OverlayImage {
   readonly relation: number;
@@ -167,7 +179,7 @@ export class QueryRunner {
       return rows;
     } catch (error) {
       if (this.#held !== null && !this.#database.inTransaction) this.#undone();
-      throw error;
+      throw asMoved(error);
     }
   }
 
@@ -179,9 +191,7 @@ export class QueryRunner {
   check({ catalogVersion }: QueryRequest): void {
     if (catalogVersion === null) return;
     if ((this.#held ?? this.#versionNow()) === catalogVersion) return;
-    throw new SqlError(SQLSTATE.catalogChanged, 'the schema has changed meanwhile', {
-      hint: 'Run the statement again.',
-    });
+    throw changed();
   }
 
   first(request: QueryRequest): Row | undefined {
@@ -196,7 +206,12 @@ export class QueryRunner {
     const rows = this.#statement(request.text).iterate(request.parameters) as IterableIterator<Row>;
     // Not a generator around it, which costs as much as a column.
     const next = (): IteratorResult<Row> => {
-      const first = rows.next();
+      let first: IteratorResult<Row>;
+      try {
+        first = rows.next();
+      } catch (error) {
+        throw asMoved(error);
+      }
       try {
         // The catalog is checked when the first row has taken the snapshot.
         this.check(request);
@@ -265,7 +280,7 @@ export class QueryRunner {
       return this.#database.prepare(text).raw(true) as Statement;
     } catch (error) {
       const message = Error.isError(error) ? error.message : '';
-      if (!COMPILER_LIMITS.test(message)) throw error;
+      if (!COMPILER_LIMITS.test(message)) throw asMoved(error);
       throw new SqlError(SQLSTATE.statementTooComplex, 'the statement is too complex', {
         detail: `SQLite: ${message}.`,
       });

@@ -49,7 +49,7 @@ export function standIn(table: Table, before: Table | null): StandIn {
       ...hidden,
     ];
     const closed = [ROW_ID, FROM, TO, ...table.columns.map((column) => columnName(column.id))];
-    return stands(table, 'TABLE', ({ rows, history }) => [
+    return stands(table.id, partsOf(table), 'TABLE', ({ rows, history }) => [
       `${rows}(${columns.join(', ')})`,
       `${history}(${closed.join(', ')})`,
     ]);
@@ -68,7 +68,7 @@ export function standIn(table: Table, before: Table | null): StandIn {
   });
   const current = ['_id', '_v', ...columns, ...keys].join(', ');
   const closed = [ROW_ID, FROM, TO, ...columns].join(', ');
-  return stands(table, 'VIEW', ({ schema, rows, history }) => [
+  return stands(table.id, partsOf(before), 'VIEW', ({ schema, rows, history }) => [
     `${rows} AS SELECT ${current} FROM ${schema}.${rows}`,
     `${history} AS SELECT ${closed} FROM ${schema}.${history}`,
   ]);
@@ -76,13 +76,13 @@ export function standIn(table: Table, before: Table | null): StandIn {
 
 /** Something temporary for the rows and for the history of each part. */
 function stands(
-  table: Table,
+  relation: number,
+  parts: readonly Part[],
   kind: 'TABLE' | 'VIEW',
   definitions: (part: Part) => readonly string[],
 ): StandIn {
-  const parts = partsOf(table);
   return {
-    relation: table.id,
+    relation,
     text: parts
       .flatMap(definitions)
       .map((each) => `CREATE TEMP ${kind} ${each}`)

@@ -187,6 +187,8 @@ function parameterValue(
       return JSON.stringify([session.services.status().consensus]);
     case 'ledger_alarms':
       return JSON.stringify(session.services.status().alarms);
+    case 'ledger_files':
+      return JSON.stringify(session.services.shardFiles());
     default:
       return parameters[Number(name.slice(1)) - 1] ?? null;
   }

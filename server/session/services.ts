@@ -4,6 +4,7 @@ import type { Consensus } from '../../consensus/consensus.ts';
 import type { Keyring } from '../../identity/keyring.ts';
 import type { Catalog, Role } from '../../ledger/catalog.ts';
 import type { Analyst } from '../../sql/analyst/analyst.ts';
+import type { ShardFile } from '../../storage/state-files.ts';
 import type { ClusterStatus } from '../cluster-status.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Gateway, RoleSigner } from '../gateway.ts';
@@ -63,6 +64,8 @@ export interface NodeServices {
   settleChunks(hashes: readonly Uint8Array[]): void;
   /** What this node knows of the cluster now. */
   status(): ClusterStatus;
+  /** What the views cannot see of the files of the state, by number of the shard. */
+  shardFiles(): readonly ShardFile[];
   /** Microseconds since 2000-01-01. */
   nowMicros(): bigint;
   /** Role that a session has logged in as; null when there is no such session. */

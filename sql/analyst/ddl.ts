@@ -245,9 +245,9 @@ function withStorage(
       `invalid value for integer option "shard": ${shard}`,
     );
   }
-  if (shard !== undefined && before.relations.has(table.id) && Number(shard ?? 0) !== table.shard) {
+  if (shard !== undefined && table.spread !== null) {
     throw unsupported(
-      'moving a table to another shard',
+      'moving a table whose rows are spread over several shards',
       'Make a new table WITH (shard = n) and copy.',
     );
   }
