@@ -18,6 +18,7 @@ import {
   withoutConcurrently,
 } from '../parse.ts';
 import type { ParsedStatement, RawNode } from '../parse.ts';
+import { refuseCollations } from './collation.ts';
 import { readCatalog } from './introspect.ts';
 import { literal } from './make-up.ts';
 import type { MirrorState } from './mirror.ts';
@@ -113,6 +114,7 @@ export function analyseChange(
 ): { readonly analysis: DdlAnalysis; readonly catalog: Catalog } {
   const { text, options, statement } = runnableDdl(record.text);
   refuse(statement);
+  refuseCollations(record.text);
   postgres.run(
     `select pg_catalog.trustsql_set('search_path', ${literal(record.searchPath)}, true), ` +
       `pg_catalog.trustsql_set('role', ${literal(record.role)}, true)`,

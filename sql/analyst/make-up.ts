@@ -8,6 +8,7 @@ import { SqlError } from '../../ledger/error.ts';
 import { LIMITS } from '../../ledger/limits.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { LEDGER_VIEWS } from '../ledger-schema.ts';
+import { COLLATIONS } from './collation.ts';
 import { HISTORY_COLUMNS, historyName } from './names.ts';
 import type { Postgres } from './postgres.ts';
 
@@ -42,6 +43,12 @@ const CATALOGS_OF_15 = {
     'oid, stxrelid, stxname, stxnamespace, stxowner, coalesce(stxstattarget, -1)::int4 as stxstattarget, ' +
     'stxkeys, stxkind, stxexprs',
 } as const;
+
+/** Rows of those catalogs that there were in 15, or that mean something here. */
+const ROWS_OF_15: Readonly<Record<string, string>> = {
+  pg_constraint: "contype <> 'n'",
+  pg_collation: `collname in (${COLLATIONS.map((name) => `'${name}'`).join(', ')})`,
+};
 
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
@@ -81,7 +88,7 @@ export function makeUp(postgres: Postgres, database: string): void {
       as $$ select $2 $$;`);
   postgres.run(SESSION_VIEWS);
   for (const [name, columns] of Object.entries(CATALOGS_OF_15)) {
-    const from = `from pg_catalog.${name}${name === 'pg_constraint' ? " where contype <> 'n'" : ''}`;
+    const from = `from pg_catalog.${name} where ${ROWS_OF_15[name] ?? 'true'}`;
     postgres.run(`create view pg_catalog.${name}_15 as select ${columns} ${from};
       create view pg_catalog.${name}_15_system as select ${columns}, tableoid, xmin, ctid ${from};
       grant select on pg_catalog.${name}_15, pg_catalog.${name}_15_system to public;`);

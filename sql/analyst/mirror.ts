@@ -25,6 +25,7 @@ import type { TreeNode } from '../node-tree-text.ts';
 import { parseStatement, useCatalogViews } from '../parse.ts';
 import type { RawNode } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
+import { refuseCollations } from './collation.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
 import { evaluateList, relationByName, typesByName } from './lookup.ts';
 import { identifier, literal, maintainHistory, makeUp, setUp } from './make-up.ts';
@@ -437,6 +438,7 @@ function oneQuery(text: string): string {
   if (intoOf(statement.tree) !== undefined) {
     throw unsupported('SELECT … INTO', 'Use CREATE TABLE … AS.');
   }
+  refuseCollations(text);
   return text.slice(0, statement.start + statement.text.length);
 }
 
