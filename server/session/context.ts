@@ -59,6 +59,7 @@ export class SessionContext {
     this.processId = processId;
     this.sessionRole = sessionRole;
     this.activity = activity;
+    settings.setFixed('is_superuser', () => (this.#isSuperuser ? 'on' : 'off'));
     // Asked for at start-up (options = '-c role=…'): no other door to it than SET ROLE's.
     if (this.assumedRole !== null) this.assumeRole(this.assumedRole);
   }
@@ -117,8 +118,12 @@ export class SessionContext {
       }
     }
     this.settings.set('role', name ?? 'none', local);
-    const role = [...this.catalog.roles.values()].find((each) => each.name === this.currentRole);
-    this.settings.setFixed('is_superuser', role?.superuser === true ? 'on' : 'off');
+  }
+
+  get #isSuperuser(): boolean {
+    if (this.assumedRole === null) return this.sessionRole.superuser;
+    const roles = [...this.catalog.roles.values()];
+    return roles.find(({ name }) => name === this.assumedRole)?.superuser === true;
   }
 
   /** SET of anything but roles: some settings mean more than their text. */
