@@ -247,6 +247,8 @@ describe('the rules of a cluster', () => {
     const { members } = (await rulesAt(first)).rules as { members: { address: string }[] };
     const added = await ask(first, 'node', 'add', `${'ab'.repeat(32)}@${members[1]!.address}`);
     expect([added.code, added.stderr]).toEqual([2, expect.stringContaining(`of node ${taken}`)]);
+    const nobody = await ask(first, 'node', 'add', `${'ab'.repeat(32)}@127.0.0.1:1`, '--plan');
+    expect(nobody.stderr).toContain('nobody answers at 127.0.0.1:1 from here (ECONNREFUSED)');
     const written = await ask(first, 'config', 'set', 'complaints_threshold=9', '--out', file);
     expect([written.code, written.stderr]).toEqual([0, '']);
     const change = JSON.parse(await readFile(file, 'utf8')) as {
@@ -322,7 +324,10 @@ describe('the rules of a cluster', () => {
     expect(await inEpoch(cluster.nodes, 3)).toMatchObject({ policy: 'raft' });
     await writeFile(file, '{}');
     const broken = await ask(first, 'config', 'approve', file);
-    expect([broken.code, broken.stderr]).toEqual([2, expect.stringContaining('trustsql rules')]);
+    expect([broken.code, broken.stderr]).toEqual([
+      2,
+      expect.stringContaining(`${file}: not a text of the format "trustsql rules"`),
+    ]);
     for (const node of cluster.nodes) expect(await node.stop()).toBe(0);
     for (const node of cluster.nodes) expect((await node.verify()).code).toBe(0);
   }, 300_000);
