@@ -7,13 +7,7 @@
 
 import { spawn } from 'node:child_process';
 import { deriveVerifier } from '../identity/password.ts';
-import type {
-  Backend,
-  ColumnDescription,
-  ResultSink,
-  Session,
-  SessionEvents,
-} from '../server/pgwire/backend.ts';
+import type { Backend, ColumnDescription, ResultSink, Session } from '../server/pgwire/backend.ts';
 import { Listener } from '../server/pgwire/listener.ts';
 
 const [clients = '16', seconds = '5', mode = 'prepared'] = process.argv.slice(2);
@@ -29,6 +23,12 @@ class PointReads implements Session {
   readonly status = 'I';
   readonly processId = 1;
   readonly secretKey = 1;
+  #told = false;
+  takeChangedParameters(): readonly (readonly [string, string])[] {
+    if (this.#told) return [];
+    this.#told = true;
+    return [['server_version', '15.18']];
+  }
   parse(): void {}
   bind(): void {}
   describeStatement(): { parameterOids: number[]; columns: ColumnDescription[] } {
@@ -58,10 +58,7 @@ class PointReads implements Session {
 const verifier = deriveVerifier(PASSWORD, Buffer.alloc(16), 4096);
 const backend: Backend = {
   verifier: () => verifier,
-  open: (_startup, events: SessionEvents) => {
-    events.parameterStatus('server_version', '15.18');
-    return new PointReads();
-  },
+  open: () => new PointReads(),
   cancel: () => {},
 };
 

@@ -97,12 +97,17 @@ export async function valueOf(
   return answer!.rows[0]![0]!;
 }
 
-/** What a person gave, or the end of the command with what is wrong about it. */
-export function given<T>(read: () => T): T {
+/** What a person gave, maybe in a file, or the end of the command with what is wrong about it. */
+export function given<T>(read: () => T, file?: string): T {
   try {
     return read();
   } catch (error) {
-    if (isSettingError(error)) throw new CommandError(EXIT.usage, error.message);
+    if (isSettingError(error)) {
+      throw new CommandError(
+        EXIT.usage,
+        `${file === undefined ? '' : `${file}: `}${error.message}`,
+      );
+    }
     throw error;
   }
 }

@@ -9,6 +9,7 @@ import { acceptablePublicKey, PUBLIC_KEY_BYTES } from '../ledger/crypto.ts';
 import type { Member, Rules } from '../ledger/epoch.ts';
 import { isCaughtUp, withMembers, withNode } from '../server/governance/plan.ts';
 import { isPeerAddress } from '../server/peer-options.ts';
+import { sayIfSilent } from './address-check.ts';
 import type { Connection } from './connect.ts';
 import { CommandError, EXIT, hexOf } from './exit.ts';
 import {
@@ -193,6 +194,7 @@ async function join(
   };
   // With all blocks, as it will be when it is given its vote.
   const later = voting === null ? [] : [planned(present(state, newcomer), voting(state.rules))];
+  await sayIfSilent(newcomer.address);
   if (flags.plan === true) {
     return showPlans(observes ? later : [planned(state, observing), ...later], flags);
   }

@@ -52,7 +52,11 @@ export function runRotateKey(config: Config, flags: ChangeFlags): Promise<void> 
     const standing: State = { ...state, renewed: hex(publicKey) };
     const rules = withNode(state.rules, old, { publicKey });
     const plan = planned(standing, rules);
-    if (flags.plan === true) return showPlans([plan], flags);
+    if (flags.plan === true) {
+      showPlans([plan], flags);
+      if (made !== null) say('The new key is an example: rotate-key makes another, and keeps it.');
+      return;
+    }
     checkAllowed(plan, flags);
     // On disk before anybody is told: a key that the chain lists and nobody has would be a member lost.
     if (made !== null) keepRotation(config, made);

@@ -63,12 +63,18 @@ export async function runConfigSet(
   });
 }
 
+/** The text of a file, and the rules in it. @throws CommandError 2, with its name */
+function changeIn(file: string): { readonly change: string; readonly rules: Rules } {
+  const change = readFileSync(file, 'utf8');
+  return { change, rules: given(() => parseChange(change), file).rules };
+}
+
 /** Adds the approval of the role that is logged in to a file, after it was shown what for. */
 export function runConfigApprove(file: string, flags: NodeFlags): Promise<void> {
   return onNode(flags, async (connection) => {
-    const change = readFileSync(file, 'utf8');
+    const { change, rules } = changeIn(file);
     const state = await stateOf(connection);
-    const plan = planned(state, given(() => parseChange(change)).rules);
+    const plan = planned(state, rules);
     const approved = await approve(connection, change);
     writeFileSync(file, approved);
     const approvals = parseChange(approved).approvals.length;
@@ -87,8 +93,8 @@ export function runConfigApprove(file: string, flags: NodeFlags): Promise<void> 
 /** Puts a change that was approved into force. */
 export function runConfigSubmit(file: string, flags: ChangeFlags): Promise<void> {
   return onNode(flags, async (connection) => {
-    const change = readFileSync(file, 'utf8');
-    const plan = planned(await stateOf(connection), given(() => parseChange(change)).rules);
+    const { change, rules } = changeIn(file);
+    const plan = planned(await stateOf(connection), rules);
     if (flags.plan === true) return showPlans([plan], flags);
     checkAllowed(plan, flags);
     const epoch = await submit(connection, change, flags.force === true);

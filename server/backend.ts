@@ -74,17 +74,11 @@ export class NodeBackend implements Backend {
       );
     }
     this.#checkLimit(role);
-    let opened = false;
-    const settings = new Settings((name, value) => {
-      if (opened) events.parameterStatus(name, value);
-    });
+    const settings = new Settings();
     for (const [name, value] of defaults) settings.setDefault(name, value);
     settings.setFixed('session_authorization', role.name);
-    settings.setFixed('is_superuser', role.superuser ? 'on' : 'off');
     settings.setFixed('in_hot_standby', () => (services.isReadOnly() ? 'on' : 'off'));
     applyStartup(settings, startup);
-    opened = true;
-    settings.reportAll();
     const { remotePort: port, encrypted } = startup;
     // An IPv4 client of a socket that takes IPv6 too is shown as IPv4.
     const address = startup.remoteAddress.replace(/^::ffff:/, '');

@@ -11,6 +11,7 @@ import type { SqlType } from '../ledger/type.ts';
 import type { FunctionRef, Query, Scalar, SortKey, Target } from './ir.ts';
 import { decodeConstant } from './node-tree-constant.ts';
 import { isNode } from './node-tree-text.ts';
+import { XID_OID } from './value/oid.ts';
 import type { TreeNode, TreeValue } from './node-tree-text.ts';
 
 /** What a relation's OID stands for. */
@@ -170,12 +171,19 @@ function functionOf(node: TreeNode, context: ScalarContext): FunctionRef {
 const FORMATS = ['call', 'cast', 'cast', 'call'] as const;
 
 function readFunction(node: TreeNode, context: ScalarContext): Scalar {
-  const args = completeArguments(node, context).map((item) => readScalar(item, context));
+  const given = completeArguments(node, context);
+  const fn = context.resolver.fn(int(node, 'funcid'));
+  // What is held as an oid cannot be told from one later.
+  if (fn.symbol === 'pg_typeof' && given.some((item) => int(item, 'vartype') === XID_OID)) {
+    const type = typeOf(node, context, 'funcresulttype');
+    return { kind: 'const', type, value: BigInt(XID_OID) };
+  }
+  const args = given.map((item) => readScalar(item, context));
   const format = FORMATS[int(node, 'funcformat')] ?? 'call';
   return {
     kind: 'call',
     type: typeOf(node, context, 'funcresulttype', lengthCoercion(node, args, format)),
-    fn: context.resolver.fn(int(node, 'funcid')),
+    fn,
     args,
     variadic: bool(node, 'funcvariadic'),
     format,

@@ -368,6 +368,39 @@ export function useCatalogViews(text: string): string {
   return replaceBytes(text, [...relations, ...schemas]);
 }
 
+/** A collation that a statement names. */
+export interface NamedCollation {
+  /** As it is written, with its schema. */
+  readonly name: string;
+  /** In characters from 1; undefined where Postgres does not keep it. */
+  readonly position: number | undefined;
+}
+
+/** The collations that a statement of `text` names: in expressions, columns, domains and keys of indexes. */
+export function collationsOf(text: string): NamedCollation[] {
+  if (!/\bcollate\b/i.test(text)) return [];
+  const slice = byteSlicer(text);
+  const { kind, tree } = parseStatement(text);
+  const named = (names: unknown, location?: number): NamedCollation => ({
+    name: (names as { String: { sval?: string } }[]).map(({ String: { sval } }) => sval).join('.'),
+    position: location === undefined ? undefined : [...slice(0, location).text].length + 1,
+  });
+  const placed =
+    kind !== 'CreateDomainStmt' &&
+    nodesOf(tree, 'AlterTableCmd').every(({ subtype }) => subtype !== 'AT_AlterColumnType');
+  return [
+    ...nodesOf(tree, 'CollateClause').map(({ collname, location }) =>
+      named(collname, location as number),
+    ),
+    ...nodesOf(tree, 'collClause').map(({ collname, location }) =>
+      named(collname, placed ? (location as number) : undefined),
+    ),
+    ...nodesOf(tree, 'IndexElem').flatMap(({ collation }) =>
+      collation === undefined ? [] : [named(collation)],
+    ),
+  ];
+}
+
 /** All nodes of a kind, in any sub-select. */
 function nodesOf(value: unknown, kind: string): RawNode[] {
   if (Array.isArray(value)) return value.flatMap((item) => nodesOf(item, kind));

@@ -60,6 +60,8 @@ export interface ResultSink {
 export interface Session {
   /** For ReadyForQuery. */
   readonly status: TransactionStatus;
+  /** Names and values for the ParameterStatus before it: of what has changed since the last call, at first of all. */
+  takeChangedParameters(): readonly (readonly [string, string])[];
   readonly processId: number;
   /** 4 bytes. */
   readonly secretKey: number;
@@ -126,7 +128,6 @@ export interface Session {
 
 /** Pushed by the session to its connection, outside or inside queries. */
 export interface SessionEvents {
-  parameterStatus(name: string, value: string): void;
   /** The session ends with this error (57P01, 25P03, …): sent as FATAL, then the socket closes. */
   terminate(error: SqlError): void;
 }
@@ -159,6 +160,5 @@ export interface Backend {
    * After authentication. Throws 3D000, 28000, 53300, 57P03, 42704 (unknown start-up parameter).
    */
   open(startup: StartupParameters, events: SessionEvents): Session | Promise<Session>;
-  /** ParameterStatus pairs to send at start-up are pushed through `events` inside `open`. */
   cancel(processId: number, secretKey: number): void;
 }

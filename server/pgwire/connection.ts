@@ -90,6 +90,7 @@ export class Connection implements ChannelOwner, SessionEvents {
         this.#closeSession();
         return;
       }
+      this.#reportParameters();
       const { processId, secretKey } = session;
       this.#channel.write(encode({ kind: 'backendKeyData', processId, secretKey }));
       this.#state = 'idle';
@@ -126,11 +127,6 @@ export class Connection implements ChannelOwner, SessionEvents {
   }
 
   // ── Of the session ──
-
-  parameterStatus(name: string, value: string): void {
-    this.#channel.write(encode({ kind: 'parameterStatus', name, value }));
-    if (this.#state === 'idle' && !this.#pumping) this.#channel.flush();
-  }
 
   terminate(error: SqlError): void {
     this.#fatal(error);
@@ -283,8 +279,14 @@ export class Connection implements ChannelOwner, SessionEvents {
 
   #ready(): void {
     this.#failed = false;
+    this.#reportParameters();
     this.#channel.write(READY_FOR_QUERY[this.#session!.status]);
     this.#flushDue = true;
+  }
+
+  #reportParameters(): void {
+    for (const [name, value] of this.#session!.takeChangedParameters())
+      this.#channel.write(encode({ kind: 'parameterStatus', name, value }));
   }
 
   /** Answers a failed message. */

@@ -68,6 +68,7 @@ export class SessionContext {
       return this.committed === null ? '' : hex(this.committed.id);
     });
     settings.setFixed('ledger.last_block', () => String(this.committed?.height ?? ''));
+    settings.setFixed('is_superuser', () => (this.#isSuperuser ? 'on' : 'off'));
     // Asked for at start-up (options = '-c role=…'): no other door to it than SET ROLE's.
     if (this.assumedRole !== null) this.assumeRole(this.assumedRole);
   }
@@ -126,8 +127,12 @@ export class SessionContext {
       }
     }
     this.settings.set('role', name ?? 'none', local);
-    const role = [...this.catalog.roles.values()].find((each) => each.name === this.currentRole);
-    this.settings.setFixed('is_superuser', role?.superuser === true ? 'on' : 'off');
+  }
+
+  get #isSuperuser(): boolean {
+    if (this.assumedRole === null) return this.sessionRole.superuser;
+    const roles = [...this.catalog.roles.values()];
+    return roles.find(({ name }) => name === this.assumedRole)?.superuser === true;
   }
 
   /** SET of anything but roles: some settings mean more than their text. */

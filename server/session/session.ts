@@ -84,6 +84,10 @@ export class Session implements WireSession {
     return transaction.failed ? 'E' : 'T';
   }
 
+  takeChangedParameters(): readonly (readonly [string, string])[] {
+    return this.context.settings.takeChanged();
+  }
+
   parse(name: string, text: string, parameterOids: readonly number[]): void | Promise<void> {
     return this.#then(this.#settleHeld(), () => {
       this.#arrive();

@@ -30,7 +30,7 @@ interface Definition {
   readonly initial: string;
   /** Canonical text of a value, or an error. Absent: any text. */
   readonly check?: (value: string, name: string, current: string, initial: string) => string;
-  /** Sent to the client as ParameterStatus whenever it changes. */
+  /** Sent to the client as ParameterStatus, before a ReadyForQuery at which it has changed. */
   readonly reported?: boolean;
   /** Fixed for a running server. */
   readonly fixed?: boolean;
@@ -151,6 +151,8 @@ const WITHOUT_EFFECT: readonly Definition[] = [
 const DEFINITIONS: ReadonlyMap<string, Definition> = new Map(
   [...LIST, ...WITHOUT_EFFECT].map((definition) => [definition.name.toLowerCase(), definition]),
 );
+/** Keys of what is reported; they are looked at before each ReadyForQuery. */
+const REPORTED = [...DEFINITIONS].flatMap(([key, { reported }]) => (reported ? [key] : []));
 /** Names that Postgres spells in two ways. */
 const ALIASES: ReadonlyMap<string, string> = new Map([['time zone', 'timezone']]);
 
@@ -169,11 +171,12 @@ export class Settings {
   #undo: Undo[] = [];
   #inTransaction = false;
   #revision = 0;
-  readonly #onReported: (name: string, value: string) => void;
-
-  constructor(onReported: (name: string, value: string) => void) {
-    this.#onReported = onReported;
-  }
+  /** What the client has been told, by key. */
+  readonly #reported = new Map<string, string>();
+  /** The revision that they were told of. */
+  #told = -1;
+  /** Keys of those that a function gives. */
+  readonly #moving: string[] = [];
 
   /** Another number after every change but those by `setFixed`: what was made of settings may be kept. */
   get revision(): number {
@@ -265,13 +268,20 @@ export class Settings {
   /** Sets what no client may set, and no RESET changes. @param key  in lower case */
   setFixed(key: string, value: string | (() => string)): void {
     this.#fixed.set(key, value);
+    if (typeof value === 'function' && REPORTED.includes(key)) this.#moving.push(key);
     this.#forget(key);
-    if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
   }
 
-  reportAll(): void {
-    for (const [key, definition] of DEFINITIONS)
-      if (definition.reported === true) this.#report(key);
+  /** Reported settings that are not as they were when this was last asked; at first all of them: [name, value]. */
+  takeChanged(): readonly (readonly [string, string])[] {
+    // Before each ReadyForQuery: only what functions say can have changed without a new revision.
+    const keys = this.#told === this.#revision ? this.#moving : REPORTED;
+    this.#told = this.#revision;
+    const changed = keys
+      .map((key) => [key, this.get(key)] as const)
+      .filter(([key, value]) => this.#reported.get(key) !== value);
+    for (const [key, value] of changed) this.#reported.set(key, value);
+    return changed.map(([key, value]) => [DEFINITIONS.get(key)!.name, value]);
   }
 
   /** Marks the beginning of a transaction or savepoint; returns what `rollbackTo` takes. */
@@ -331,16 +341,11 @@ export class Settings {
     if (value === undefined) this.#values.delete(key);
     else this.#values.set(key, value);
     this.#forget(key);
-    if (DEFINITIONS.get(key)?.reported === true) this.#report(key);
   }
 
   #forget(key: string): void {
     this.#known.delete(key);
     this.#durations.delete(key);
-  }
-
-  #report(key: string): void {
-    this.#onReported(DEFINITIONS.get(key)!.name, this.get(key));
   }
 }
 

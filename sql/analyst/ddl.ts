@@ -18,10 +18,12 @@ import {
   withoutConcurrently,
 } from '../parse.ts';
 import type { ParsedStatement, RawNode } from '../parse.ts';
+import { refuseCollations } from './collation.ts';
 import { readCatalog } from './introspect.ts';
 import { literal } from './make-up.ts';
 import type { MirrorState } from './mirror.ts';
 import type { Postgres } from './postgres.ts';
+import { ownObjects, refuseReserved } from './reserved.ts';
 import { stable } from './resolver.ts';
 import type { Builtins } from './resolver.ts';
 import { keepShardColumns, spreadOf } from './spread.ts';
@@ -114,6 +116,8 @@ export function analyseChange(
 ): { readonly analysis: DdlAnalysis; readonly catalog: Catalog } {
   const { text, options, statement } = runnableDdl(record.text);
   refuse(statement);
+  refuseCollations(record.text);
+  const own = ownObjects(postgres);
   postgres.run(
     `select pg_catalog.trustsql_set('search_path', ${literal(record.searchPath)}, true), ` +
       `pg_catalog.trustsql_set('role', ${literal(record.role)}, true)`,
@@ -122,6 +126,7 @@ export function analyseChange(
   postgres.run(
     `set local session authorization default; set local role none; set local search_path = pg_catalog`,
   );
+  refuseReserved(postgres, own);
   refuseLeftovers(postgres);
   const read = readCatalog(postgres, builtins, state);
   const stored = withStorage(state, read, options, statement);
@@ -137,7 +142,6 @@ function refuse(statement: ParsedStatement): void {
   const refused = REFUSED[kind];
   if (refused !== undefined) throw unsupported(...refused);
   if (!ALLOWED.has(kind)) throw unsupported(commandName(statement), 'See docs/sql.md.');
-  refuseReservedName(kind, tree);
   if (kind === 'AlterEnumStmt' && tree['oldVal'] !== undefined) {
     throw unsupported(
       'ALTER TYPE … RENAME VALUE',
@@ -169,20 +173,6 @@ function refuse(statement: ParsedStatement): void {
     const what = ALTERATIONS_REFUSED[(AlterTableCmd?.['subtype'] as string | undefined) ?? ''];
     if (what !== undefined) throw unsupported(what, 'See docs/sql.md.');
   }
-}
-
-/** The mirror may change system catalogs, so it does not refuse these by itself. */
-function refuseReservedName(kind: string, tree: RawNode): void {
-  const renamed = kind === 'RenameStmt' && tree['renameType'] === 'OBJECT_SCHEMA';
-  const schema = renamed
-    ? tree['newname']
-    : kind === 'CreateSchemaStmt'
-      ? tree['schemaname']
-      : undefined;
-  if (typeof schema !== 'string' || !schema.startsWith('pg_')) return;
-  throw new SqlError(SQLSTATE.reservedName, `unacceptable schema name "${schema}"`, {
-    detail: 'The prefix "pg_" is reserved for system schemas.',
-  });
 }
 
 /** What may have come in by a road that the statement's kind does not show. */

@@ -13,7 +13,7 @@ import type { DdlRecord } from '../analysis.ts';
 import { LEDGER_VIEWS } from '../ledger-schema.ts';
 
 /** Grows with every change of make-up.ts, of the embedded Postgres or of the file's format. */
-const IMAGE_VERSION = 11;
+const IMAGE_VERSION = 12;
 
 const SEAL_BYTES = 32;
 

@@ -44,7 +44,8 @@ type Json = { readonly [name: string]: unknown };
 const ACL = (column: string): string =>
   `coalesce((select json_agg(json_build_array(grantee::bigint, grantor::bigint, privilege_type, is_grantable)
      order by grantee, grantor, privilege_type) from aclexplode(${column})), '[]')`;
-const USER_SCHEMA = `n.nspname not like 'pg\\_%' and n.nspname not in ('information_schema', 'history', 'ledger')`;
+/** Of a `pg_namespace n`: it belongs to the ledger. */
+export const USER_SCHEMA = `n.nspname not like 'pg\\_%' and n.nspname not in ('information_schema', 'history', 'ledger')`;
 
 const SCHEMAS = `select json_build_object('oid', oid::bigint, 'name', nspname, 'owner', nspowner::bigint,
     'acl', ${ACL('nspacl')}) from pg_namespace n where ${USER_SCHEMA} order by oid`;

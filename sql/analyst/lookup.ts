@@ -30,7 +30,10 @@ export function relationByName(
   const { rows } = postgres.run(
     `select oid from pg_catalog.pg_class where oid = pg_catalog.to_regclass(${literal(full)}) and relkind <> 'i'`,
   );
-  if (rows.length > 0) return names.relations.get(Number(rows[0]![0]))?.id ?? 0;
+  if (rows.length > 0) {
+    const named = names.relations.get(Number(rows[0]![0]));
+    return named === undefined || named.schema === 'history' ? 0 : named.id;
+  }
   const shown = schema === undefined ? name : `${schema}.${name}`;
   throw new SqlError(SQLSTATE.undefinedTable, `relation "${shown}" does not exist`);
 }

@@ -1,14 +1,9 @@
 // Makes a fresh Postgres into a mirror: names, version, schemas `ledger` and `history`. Shell.
 //
-// (1) The schemas, and all in them, belong to extension plpgsql, so that pg_dump leaves them out.
-// (2) Shadows of tables in schema history do not hold on to the types of their columns.
+// The schemas, and all in them, belong to extension plpgsql, so that pg_dump leaves them out.
 
-import type { Catalog, Table } from '../../ledger/catalog.ts';
-import { SqlError } from '../../ledger/error.ts';
-import { LIMITS } from '../../ledger/limits.ts';
-import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import { LEDGER_VIEWS } from '../ledger-schema.ts';
-import { HISTORY_COLUMNS, historyName } from './names.ts';
+import { COLLATIONS } from './collation.ts';
 import type { Postgres } from './postgres.ts';
 
 /** What the node says it is; PostgreSQL 15 is what the catalogs are shaped as. */
@@ -43,6 +38,12 @@ const CATALOGS_OF_15 = {
     'stxkeys, stxkind, stxexprs',
 } as const;
 
+/** Rows of those catalogs that there were in 15, or that mean something here. */
+const ROWS_OF_15: Readonly<Record<string, string>> = {
+  pg_constraint: "contype <> 'n'",
+  pg_collation: `collname in (${COLLATIONS.map((name) => `'${name}'`).join(', ')})`,
+};
+
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
   return text.includes('\\') ? ` E${quoted}` : quoted;
@@ -54,11 +55,23 @@ export function identifier(name: string): string {
 
 /** Settings that every mirror runs with; an image does not keep them. */
 export function setUp(postgres: Postgres): void {
-  postgres.run('set allow_system_table_mods = on; set client_min_messages = notice');
+  postgres.run('set client_min_messages = notice');
+}
+
+/** Runs `work` where system catalogs may be changed, which no DDL of a client may. */
+export function withCatalogs(postgres: Postgres, work: () => void): void {
+  postgres.run('set allow_system_table_mods = on');
+  work();
+  // Not where it has failed: the transaction's end takes it back.
+  postgres.run('set allow_system_table_mods = off');
 }
 
 export function makeUp(postgres: Postgres, database: string): void {
   setUp(postgres);
+  withCatalogs(postgres, () => make(postgres, database));
+}
+
+function make(postgres: Postgres, database: string): void {
   postgres.run(
     `update pg_catalog.pg_database set datname = ${literal(database)} where datname = current_database();`,
   );
@@ -81,7 +94,7 @@ export function makeUp(postgres: Postgres, database: string): void {
       as $$ select $2 $$;`);
   postgres.run(SESSION_VIEWS);
   for (const [name, columns] of Object.entries(CATALOGS_OF_15)) {
-    const from = `from pg_catalog.${name}${name === 'pg_constraint' ? " where contype <> 'n'" : ''}`;
+    const from = `from pg_catalog.${name} where ${ROWS_OF_15[name] ?? 'true'}`;
     postgres.run(`create view pg_catalog.${name}_15 as select ${columns} ${from};
       create view pg_catalog.${name}_15_system as select ${columns}, tableoid, xmin, ctid ${from};
       grant select on pg_catalog.${name}_15, pg_catalog.${name}_15_system to public;`);
@@ -208,7 +221,7 @@ const LEDGER_FUNCTIONS = `
   comment on function ledger.transaction_status(bytea, timestamptz) is 'what became of a transaction, by its id';`;
 
 /** Makes relations members of extension plpgsql, with the grants they have. */
-function adopt(postgres: Postgres, condition: string): void {
+export function adopt(postgres: Postgres, condition: string): void {
   postgres.run(`insert into pg_catalog.pg_depend
       select 'pg_class'::regclass, c.oid, 0, 'pg_extension'::regclass,
         (select oid from pg_catalog.pg_extension where extname = 'plpgsql'), 0, 'e'
@@ -216,60 +229,4 @@ function adopt(postgres: Postgres, condition: string): void {
     insert into pg_catalog.pg_init_privs
       select c.oid, 'pg_class'::regclass, 0, 'e', c.relacl from pg_catalog.pg_class c
       where ${condition} and c.relacl is not null;`);
-}
-
-/** Where a table was before, to find its shadow. */
-export interface Former {
-  readonly catalog: Catalog;
-  readonly table: Table;
-}
-
-/** Makes the shadow of a table in schema history, in place of a former one. */
-export function maintainHistory(
-  postgres: Postgres,
-  catalog: Catalog,
-  table: Table | null,
-  former: Former | null = null,
-): void {
-  if (former !== null) dropShadow(postgres, shadowOf(former.catalog, former.table));
-  if (table === null) return;
-  const shadow = shadowOf(catalog, table);
-  dropShadow(postgres, shadow);
-  const schema = catalog.schemas.get(table.schema)?.name;
-  if (schema === undefined) throw new SqlError(SQLSTATE.internalError, 'table without a schema');
-  const own = HISTORY_COLUMNS.filter(
-    ([name]) => !table.columns.some((column) => column.name === name),
-  );
-  // Postgres itself has no room for the columns of history beside those of the table.
-  if (table.columns.length + own.length > LIMITS.columnsMax) return;
-  const extra = own.map(([name, type]) => `, ${identifier(name)} pg_catalog.${type}`).join('');
-  const full = `history.${identifier(shadow)}`;
-  const nullable = table.columns
-    .filter(({ notNull }) => notNull)
-    .map(({ name }) => `alter table ${full} alter column ${identifier(name)} drop not null;`);
-  const base = `${identifier(schema)}.${identifier(table.name)}`;
-  postgres.run(`create table ${full} (like ${base}${extra});
-    ${nullable.join(' ')}
-    update pg_catalog.pg_class s set relowner = b.relowner, relacl = b.relacl from pg_catalog.pg_class b
-      where s.oid = ${literal(full)}::regclass and b.oid = ${literal(base)}::regclass;
-    update pg_catalog.pg_attribute s set attacl = b.attacl from pg_catalog.pg_attribute b
-      where s.attrelid = ${literal(full)}::regclass and b.attrelid = ${literal(base)}::regclass
-        and s.attname = b.attname and s.attnum > 0;
-    delete from pg_catalog.pg_depend where classid = 'pg_class'::regclass
-      and objid = ${literal(full)}::regclass and refclassid = 'pg_type'::regclass;`);
-  adopt(postgres, `c.oid = ${literal(full)}::regclass`);
-}
-
-function shadowOf(catalog: Catalog, table: Table): string {
-  return historyName(catalog.schemas.get(table.schema)?.name ?? '', table.name);
-}
-
-function dropShadow(postgres: Postgres, shadow: string): void {
-  const full = literal(`history.${identifier(shadow)}`);
-  const { rows } = postgres.run(`select pg_catalog.to_regclass(${full})`);
-  if ((rows[0]?.[0] ?? null) === null) return;
-  postgres.run(`delete from pg_catalog.pg_depend where classid = 'pg_class'::regclass
-      and objid = ${full}::regclass and deptype = 'e';
-    delete from pg_catalog.pg_init_privs where objoid = ${full}::regclass;
-    drop table history.${identifier(shadow)}`);
 }

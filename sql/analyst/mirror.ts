@@ -6,7 +6,7 @@
 // (3) The mirror never holds a row of a user, nor a password.
 
 import { EMPTY_CATALOG, ID } from '../../ledger/catalog.ts';
-import type { Catalog, Table } from '../../ledger/catalog.ts';
+import type { Catalog } from '../../ledger/catalog.ts';
 import { SqlError, isSqlError } from '../../ledger/error.ts';
 import { SQLSTATE } from '../../ledger/sqlstate.ts';
 import type { Datum } from '../../ledger/type.ts';
@@ -25,9 +25,11 @@ import type { TreeNode } from '../node-tree-text.ts';
 import { parseStatement, useCatalogViews } from '../parse.ts';
 import type { RawNode } from '../parse.ts';
 import { runnable, sessionOnly } from './allow-list.ts';
+import { refuseCollations } from './collation.ts';
 import { analyseChange, runnableDdl } from './ddl.ts';
 import { evaluateList, relationByName, typesByName } from './lookup.ts';
-import { identifier, literal, maintainHistory, makeUp, setUp } from './make-up.ts';
+import { maintainHistory } from './history.ts';
+import { identifier, literal, makeUp, setUp, withCatalogs } from './make-up.ts';
 import { readNames } from './names.ts';
 import type { Names } from './names.ts';
 import { checkNeeds, needsOf } from './permission.ts';
@@ -133,18 +135,13 @@ export class Mirror {
   load(catalog: Catalog, records: readonly DdlRecord[], stateShards: number): OidTable {
     this.#stateShards = stateShards;
     const admin = catalog.roles.get(ID.adminRole)?.name ?? records[0]?.role;
-    if (admin !== undefined) {
-      const name = literal(admin);
-      this.#postgres.run(`update pg_catalog.pg_authid set rolname = ${name} where oid = 10`);
-    }
-    for (const record of records) {
-      this.#replay(record);
-      this.#postgres.run('reset session authorization; reset role; reset search_path');
-    }
-    this.#base = this.#stateOf(catalog);
-    for (const relation of catalog.relations.values()) {
-      if (relation.kind === 'table') maintainHistory(this.#postgres, catalog, relation);
-    }
+    withCatalogs(this.#postgres, () => {
+      if (admin !== undefined) {
+        const name = literal(admin);
+        this.#postgres.run(`update pg_catalog.pg_authid set rolname = ${name} where oid = 10`);
+      }
+      this.#replay(records);
+    });
     this.#base = this.#stateOf(catalog);
     return this.oids();
   }
@@ -222,12 +219,7 @@ export class Mirror {
   /** Runs DDL that the chain has accepted, for good; `catalog` is what all of it leads to. */
   applyDdl(records: readonly DdlRecord[], catalog: Catalog): OidTable {
     this.#leavePending();
-    const before = this.#base.catalog;
-    for (const record of records) {
-      this.#replay(record);
-      this.#postgres.run('reset session authorization; reset role; reset search_path');
-    }
-    this.#shadow(before, catalog);
+    withCatalogs(this.#postgres, () => this.#replay(records));
     this.#base = this.#stateOf(catalog);
     return this.oids();
   }
@@ -331,14 +323,24 @@ export class Mirror {
   /** Runs one DDL statement inside the open transaction. */
   #change(record: DdlRecord, state: MirrorState): { analysis: DdlAnalysis; state: MirrorState } {
     const { analysis, catalog } = analyseChange(this.#postgres, this.#builtins, record, state);
-    this.#shadow(state.catalog, catalog);
+    withCatalogs(this.#postgres, () => maintainHistory(this.#postgres));
     return { analysis, state: this.#stateOf(catalog) };
   }
 
-  /** Runs DDL as its author, outside of any check. */
-  #replay(record: DdlRecord): void {
-    const { text } = runnableDdl(record.text);
-    if (text === '') return;
+  /** Runs DDL as its authors, outside of any check. */
+  #replay(records: readonly DdlRecord[]): void {
+    for (const record of records) {
+      const { text } = runnableDdl(record.text);
+      if (text === '') continue;
+      // It may read the history of tables that were made just before.
+      if (/history/i.test(record.searchPath + text)) maintainHistory(this.#postgres);
+      this.#run(record, text);
+      this.#postgres.run('reset session authorization; reset role; reset search_path');
+    }
+    maintainHistory(this.#postgres);
+  }
+
+  #run(record: DdlRecord, text: string): void {
     this.#postgres.run(
       `select pg_catalog.trustsql_set('search_path', ${literal(record.searchPath)}, false), ` +
         `pg_catalog.trustsql_set('role', ${literal(record.role)}, false)`,
@@ -379,7 +381,7 @@ export class Mirror {
     });
     const inner = [...oids].flatMap((oid) => {
       const named = state.names.relations.get(oid);
-      if (named?.kind !== 'v' || named.schema === 'ledger') return [];
+      if (named?.kind !== 'v' || OWN_SCHEMAS.has(named.schema)) return [];
       const resolved = state.resolver.relation(oid);
       if (resolved.kind !== 'view') return [];
       const owner = state.names.roleNames.get(named.owner) ?? role;
@@ -395,23 +397,6 @@ export class Mirror {
     );
   }
 
-  #shadow(before: Catalog, after: Catalog): void {
-    for (const relation of before.relations.values()) {
-      const now = after.relations.get(relation.id);
-      if (relation.kind === 'table' && now !== relation) {
-        maintainHistory(this.#postgres, after, (now as Table | undefined) ?? null, {
-          catalog: before,
-          table: relation,
-        });
-      }
-    }
-    for (const relation of after.relations.values()) {
-      if (relation.kind === 'table' && !before.relations.has(relation.id)) {
-        maintainHistory(this.#postgres, after, relation);
-      }
-    }
-  }
-
   #stateOf(catalog: Catalog): MirrorState {
     const names = readNames(this.#postgres, catalog);
     return {
@@ -422,6 +407,9 @@ export class Mirror {
     };
   }
 }
+
+/** Whose views are none to Postgres' mind alone. */
+const OWN_SCHEMAS: ReadonlySet<string> = new Set(['ledger', 'history']);
 
 const QUERIES: ReadonlySet<string> = new Set([
   'SelectStmt',
@@ -443,6 +431,7 @@ function oneQuery(text: string): string {
   if (intoOf(statement.tree) !== undefined) {
     throw unsupported('SELECT … INTO', 'Use CREATE TABLE … AS.');
   }
+  refuseCollations(text);
   return text.slice(0, statement.start + statement.text.length);
 }
 

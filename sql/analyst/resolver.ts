@@ -8,6 +8,7 @@ import type { Catalog, Table } from '../../ledger/catalog.ts';
 import type { SqlType } from '../../ledger/type.ts';
 import type { FunctionRef, Scalar } from '../ir.ts';
 import { queryNodes } from '../node-tree.ts';
+import { XID_OID } from '../value/oid.ts';
 import { systemColumn, unsupported } from '../node-tree-scalar.ts';
 import type { ResolvedRelation, TreeResolver } from '../node-tree-scalar.ts';
 import { isNode, parseTree } from '../node-tree-text.ts';
@@ -41,8 +42,7 @@ const FUNCTIONS = `
     p.pronargs, p.proargdefaults::text
   from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang`;
 
-/** xid is the type of xmax. It is held and compared as oid is, and has no place but in expressions. */
-const XID = 28;
+/** xid is held and compared as oid is, and has no place but in expressions. */
 const XID_SYMBOLS: Readonly<Record<string, string>> = { xideq: 'oideq', xidneq: 'oidne' };
 
 const VOLATILITY = { i: 'immutable', s: 'stable', v: 'volatile' } as const;
@@ -107,13 +107,13 @@ export class CatalogResolver implements TreeResolver {
 
   /** A type that a column or a domain is to have. */
   storedType(oid: number, typmod: number): SqlType {
-    if (oid === XID) throw unsupported('type xid', 'See docs/sql.md.');
+    if (oid === XID_OID) throw unsupported('type xid', 'See docs/sql.md.');
     return this.type(oid, typmod);
   }
 
   /** The type, or undefined when TrustSQL does not have it. */
   tryType(oid: number, typmod: number): SqlType | undefined {
-    if (oid === XID) return sqlType('oid');
+    if (oid === XID_OID) return sqlType('oid');
     const builtin = tryBuiltinType(oid, typmod);
     if (builtin !== undefined) return builtin;
     const element = this.#arrayTypes.get(oid);

@@ -130,7 +130,11 @@ function numberOf(keyword: string, moment: Moment): readonly [number, number] | 
   const { days, hour } = moment;
   const year = moment.year <= 0 && days !== null ? 1 - moment.year : moment.year;
   const iso = days === null ? { year: 0, week: 0 } : isoWeek(days);
-  const ordinalDay = days === null ? 0 : days - daysFromCivil(moment.year, 1, 1) + 1;
+  // Postgres counts an interval's months as 30 days there.
+  const ordinalDay =
+    days === null
+      ? (moment.year * 12 + moment.month) * 30 + moment.day
+      : days - daysFromCivil(moment.year, 1, 1) + 1;
   switch (keyword) {
     case 'YYYY':
       return [year, moment.year < 0 ? 5 : 4];
@@ -149,7 +153,7 @@ function numberOf(keyword: string, moment: Moment): readonly [number, number] | 
     case 'I':
       return [iso.year % 10, 1];
     case 'CC':
-      return [Math.ceil(year / 100), 2];
+      return [days === null ? Math.trunc(year / 100) : Math.ceil(year / 100), 2];
     case 'MM':
       return [moment.month, 2];
     case 'DD':
@@ -163,15 +167,15 @@ function numberOf(keyword: string, moment: Moment): readonly [number, number] | 
     case 'ID':
       return [((dayOfWeek(days ?? 0) + 6) % 7) + 1, 1];
     case 'W':
-      return [Math.floor((moment.day - 1) / 7) + 1, 1];
+      return [Math.trunc((moment.day - 1) / 7) + 1, 1];
     case 'WW':
-      return [Math.floor((ordinalDay - 1) / 7) + 1, 2];
+      return [Math.trunc((ordinalDay - 1) / 7) + 1, 2];
     case 'IW':
       return [iso.week, 2];
     case 'Q':
-      return [Math.floor((moment.month - 1) / 3) + 1, 1];
+      return moment.month === 0 ? null : [Math.trunc((moment.month - 1) / 3) + 1, 1];
     case 'J':
-      return [(days ?? 0) + JULIAN_EPOCH, 1];
+      return [days === null ? julianOf(moment) : days + JULIAN_EPOCH, 1];
     case 'HH24':
       return [hour, 2];
     case 'HH':
@@ -192,11 +196,21 @@ function numberOf(keyword: string, moment: Moment): readonly [number, number] | 
   }
 }
 
+/** date2j() of datetime.c, which an interval's parts are put through: they need not be those of a date. */
+function julianOf({ year, month, day }: Moment): number {
+  const [y, m] = month > 2 ? [year + 4800, month + 1] : [year + 4799, month + 13];
+  const century = Math.trunc(y / 100);
+  const leap = Math.trunc(y / 4) - century + Math.trunc(century / 4);
+  return y * 365 - 32_167 + leap + Math.trunc((7834 * m) / 256) + day;
+}
+
 function wordOf({ text: keyword, fill }: Token, moment: Moment): string {
   const padded = (name: string): string => (fill ? name : name.padEnd(9));
   switch (keyword.toUpperCase()) {
     case 'MONTH':
       return cased(padded(MONTHS[moment.month - 1] ?? ''), keyword);
+    case 'Q':
+      return ''; // of an interval without months
     case 'MON':
       return cased((MONTHS[moment.month - 1] ?? '').slice(0, 3), keyword);
     case 'DAY':

@@ -115,8 +115,14 @@ const ROMAN: readonly (readonly [number, string])[] = [
 ]; // prettier-ignore
 const ROMAN_WIDTH = 15;
 
-function romanText(value: Decimal, pattern: Pattern): string {
-  const rounded = roundDecimal(value, 0);
+/** @throws SqlError 0A000 for what is no number: to_char of a numeric makes an integer of it */
+function romanNumeric(value: Decimal, pattern: Pattern): string {
+  if (typeof value !== 'string') return romanText(roundDecimal(value, 0), pattern);
+  const what = value === 'NaN' ? 'NaN' : 'infinity';
+  throw new SqlError(SQLSTATE.featureNotSupported, `cannot convert ${what} to integer`);
+}
+
+function romanText(rounded: Decimal, pattern: Pattern): string {
   const number = typeof rounded === 'string' ? 0 : Number(rounded.coefficient);
   if (number < 1 || number > 3999) return '#'.repeat(ROMAN_WIDTH);
   let [text, left] = ['', number];
@@ -150,7 +156,7 @@ function exponentText(value: Decimal, pattern: Pattern): string {
 
 function formatDecimal(given: Decimal, text: string): string {
   const pattern = read(text);
-  if (pattern.roman !== null) return romanText(given, pattern);
+  if (pattern.roman !== null) return romanNumeric(given, pattern);
   if (pattern.exponent) return exponentText(given, pattern);
   const shifted =
     typeof given === 'string' || pattern.shift === 0
@@ -269,21 +275,45 @@ function integer(): EdgeFunction {
 
 function float(): EdgeFunction {
   return {
-    impl: ([value, pattern]) =>
-      formatDecimal(parseNumeric(formatFloat8(value as Float)), pattern as string),
+    impl: ([value, text]) => {
+      const given = parseNumeric(formatFloat8(value as Float));
+      const pattern = read(text as string);
+      return pattern.roman === null
+        ? formatDecimal(given, text as string)
+        : romanText(roundToEven(given), pattern);
+    },
   };
 }
 
+/** As rint() of C: halves go to the even number. */
+function roundToEven(value: Decimal): Decimal {
+  const rounded = roundDecimal(value, 0);
+  if (typeof value === 'string' || typeof rounded === 'string') return rounded;
+  const unit = 10n ** BigInt(value.scale);
+  const isHalf = 2n * (value.coefficient % unit) === (value.coefficient < 0n ? -unit : unit);
+  const isOdd = rounded.coefficient % 2n !== 0n;
+  if (!isHalf || !isOdd) return rounded;
+  return { ...rounded, coefficient: rounded.coefficient - (value.coefficient < 0n ? -1n : 1n) };
+}
+
+/** Places of the power of ten that V multiplies by, so of the product. */
+const POWER_SCALE = 16;
+
 /** to_number: digits, point and sign of a text; the pattern says where to stop. */
-function toNumber(text: string, pattern: string): Uint8Array {
-  const { exponent, fractionDigits, integerDigits, roman, shift } = read(pattern);
+function toNumber(text: string, pattern: string): Uint8Array | null {
+  if (pattern === '') return null;
+  const { exponent, fractionDigits, integerDigits, roman, shift, tokens } = read(pattern);
   if (exponent || roman !== null) {
     const what = exponent ? 'EEEE' : 'RN';
     throw new SqlError(SQLSTATE.featureNotSupported, `"${what}" not supported for input`);
   }
   const negative = /-|<.*>/.test(text);
-  const [whole = '', fraction = ''] = text.replace(/[^0-9.]/g, '').split('.');
-  const digits = whole.slice(0, integerDigits) || '0';
+  const given = text.replace(/[^0-9.]/g, '');
+  const [whole = '', fraction = ''] = given.split('.');
+  // A point that the pattern does not have takes the place of a digit.
+  const pointed = tokens.includes('.') || tokens.includes('D');
+  const placed = given.slice(0, integerDigits).replaceAll('.', '');
+  const digits = (pointed ? whole.slice(0, integerDigits) : placed) || '0';
   const places = fractionDigits > 0 ? fraction.slice(0, fractionDigits) : '';
   if (!/\d/.test(text))
     throw new SqlError(
@@ -292,8 +322,9 @@ function toNumber(text: string, pattern: string): Uint8Array {
     );
   const plain = `${negative ? '-' : ''}${digits}${places === '' ? '' : `.${places}`}`;
   const decimal = parseNumeric(plain);
-  if (typeof decimal === 'string' || shift === 0) return encodeNumeric(decimal);
-  return encodeNumeric({ coefficient: decimal.coefficient, scale: decimal.scale + shift });
+  if (typeof decimal === 'string' || !tokens.includes('V')) return encodeNumeric(decimal);
+  const scale = Math.max(POWER_SCALE, shift);
+  return encodeNumeric({ coefficient: decimal.coefficient * 10n ** BigInt(scale - shift), scale });
 }
 
 export const FORMAT_NUMBER: FunctionTable = {

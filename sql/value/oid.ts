@@ -119,8 +119,12 @@ export function typeName(base: BaseType): string {
   return NAMES[base] ?? base;
 }
 
+/** The type of xmax, which is held as an oid. */
+export const XID_OID = 28;
+
 /** A built-in type's name by its OID, as format_type() gives it; undefined for any other. */
 export function builtinTypeName(oid: number): string | undefined {
+  if (oid === XID_OID) return 'xid';
   const type = ALIASES.has(oid) ? undefined : typeFromOid(oid);
   return type && `${typeName(type.base)}${type.array ? '[]' : ''}`;
 }

@@ -1,8 +1,10 @@
 // The rules of a running cluster change, on all nodes at once, under load: a node more, another policy, a node less.
 
 import { describe, expect, test } from '@jest/globals';
+import type { EventEmitter } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import pg from 'pg';
 import { ClusterProcess, query } from './cluster-process.ts';
 import { CrashWorkload, seeded } from './crash-workload.ts';
 import { findProgram, run, trustsql } from './process.ts';
@@ -76,6 +78,34 @@ async function standbySigns(node: NodeProcess): Promise<unknown[]> {
   const [beside] = await query(node, 'SELECT pg_is_in_recovery() AS on FROM ledger.nodes LIMIT 1');
   return [...rows.map(([row], place) => row![settings[place]!]), alone!['on'], beside!['on']];
 }
+
+/** A session, and what ParameterStatus has told it. */
+class Watcher {
+  readonly told = new Map<string, string>();
+  readonly #client: pg.Client;
+
+  private constructor(url: string) {
+    this.#client = new pg.Client({ connectionString: url });
+  }
+
+  static async of(node: NodeProcess): Promise<Watcher> {
+    const watcher = new Watcher(await node.clearUrl());
+    const { connection } = watcher.#client as unknown as { connection: EventEmitter };
+    connection.on('parameterStatus', ({ parameterName, parameterValue }: Told) =>
+      watcher.told.set(parameterName, parameterValue),
+    );
+    await watcher.#client.connect();
+    return watcher;
+  }
+
+  /** Asks once more, and leaves. */
+  async end(): Promise<void> {
+    await this.#client.query('SELECT 1');
+    await this.#client.end();
+  }
+}
+
+type Told = { readonly parameterName: string; readonly parameterValue: string };
 
 /** The member that psql connects to when it is given two nodes and wants to write. */
 async function writableOf(one: NodeProcess, other: NodeProcess): Promise<string> {
@@ -167,11 +197,15 @@ describe('the rules of a cluster', () => {
     await cluster.agreed();
     for (const url of await cluster.urls()) expect(await workload.check(url)).toEqual([]);
 
+    const watcher = await Watcher.of(last);
+    expect(watcher.told.get('in_hot_standby')).toBe('off');
     const removed = await ask(first, 'node', 'remove', '4');
     expect([removed.code, removed.stderr]).toEqual([0, '']);
     await inEpoch(nodes, 4);
     expect(last.output).toContain('this node votes no longer');
-    // It can be read, and does not pretend to write.
+    // It can be read, and does not pretend to write; who is connected is told with the next answer.
+    await watcher.end();
+    expect(watcher.told.get('in_hot_standby')).toBe('on');
     await expect(query(last, 'SELECT count(*) FROM ledger.blocks')).resolves.toHaveLength(1);
     await expect(query(last, 'CREATE TABLE late (id int)')).rejects.toMatchObject({
       code: '25006',
@@ -213,6 +247,8 @@ describe('the rules of a cluster', () => {
     const { members } = (await rulesAt(first)).rules as { members: { address: string }[] };
     const added = await ask(first, 'node', 'add', `${'ab'.repeat(32)}@${members[1]!.address}`);
     expect([added.code, added.stderr]).toEqual([2, expect.stringContaining(`of node ${taken}`)]);
+    const nobody = await ask(first, 'node', 'add', `${'ab'.repeat(32)}@127.0.0.1:1`, '--plan');
+    expect(nobody.stderr).toContain('nobody answers at 127.0.0.1:1 from here (ECONNREFUSED)');
     const written = await ask(first, 'config', 'set', 'complaints_threshold=9', '--out', file);
     expect([written.code, written.stderr]).toEqual([0, '']);
     const change = JSON.parse(await readFile(file, 'utf8')) as {
@@ -288,7 +324,10 @@ describe('the rules of a cluster', () => {
     expect(await inEpoch(cluster.nodes, 3)).toMatchObject({ policy: 'raft' });
     await writeFile(file, '{}');
     const broken = await ask(first, 'config', 'approve', file);
-    expect([broken.code, broken.stderr]).toEqual([2, expect.stringContaining('trustsql rules')]);
+    expect([broken.code, broken.stderr]).toEqual([
+      2,
+      expect.stringContaining(`${file}: not a text of the format "trustsql rules"`),
+    ]);
     for (const node of cluster.nodes) expect(await node.stop()).toBe(0);
     for (const node of cluster.nodes) expect((await node.verify()).code).toBe(0);
   }, 300_000);

@@ -55,7 +55,7 @@ export async function converse(file: string, url: string): Promise<string> {
       continue;
     }
     client.send(...messages);
-    const heard = (await client.until(until)).filter(({ name }) => name !== 'parameterStatus');
+    const heard = await client.until(until);
     answered.push([head, '----', ...heard.map(print)].join('\n'));
   }
   client.send(serialize.end());
@@ -91,6 +91,8 @@ function print(message: Heard): string {
       return `${name} ${String(message['status'])}`;
     case 'dataRow':
       return `${name} ${JSON.stringify(message['fields'])}`;
+    case 'parameterStatus':
+      return `${name} ${String(message['parameterName'])} ${String(message['parameterValue'])}`;
     case 'parameterDescription':
       return `${name} ${JSON.stringify(message['dataTypeIDs'])}`;
     case 'copyData':

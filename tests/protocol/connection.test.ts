@@ -196,7 +196,7 @@ describe('simple query', () => {
     expect(await client.hear()).toEqual(['emptyQuery', 'ready I']);
     expect(await client.hear()).toEqual(['ERROR 22012', 'ready I']);
     expect(await client.hear()).toEqual(['notice', 'tag DO', 'ready I']);
-    expect(await client.hear()).toEqual(['TimeZone=UTC', 'tag SET', 'ready I']);
+    expect(await client.hear()).toEqual(['tag SET', 'TimeZone=UTC', 'ready I']);
     expect(await client.hear()).toEqual(['ERROR XX000', 'ready I']);
     expect(logged).toEqual(['error']);
   });

@@ -69,6 +69,12 @@ export class FakeSession implements Session {
   readonly events: SessionEvents;
   readonly #statements = new Map<string, Statement>();
   readonly #portals = new Map<string, Portal>();
+  #changed: (readonly [string, string])[] = [
+    ['server_version', '15.18'],
+    ['client_encoding', 'UTF8'],
+    ['DateStyle', 'ISO, MDY'],
+    ['standard_conforming_strings', 'on'],
+  ];
   #conflict = false;
   #wakeSleeper: ((error: SqlError) => void) | undefined;
 
@@ -76,6 +82,12 @@ export class FakeSession implements Session {
     this.processId = processId;
     this.startup = startup;
     this.events = events;
+  }
+
+  takeChangedParameters(): readonly (readonly [string, string])[] {
+    const changed = this.#changed;
+    this.#changed = [];
+    return changed;
   }
 
   parse(name: string, text: string, parameterOids: readonly number[]): void {
@@ -244,7 +256,7 @@ export class FakeSession implements Session {
           this.#wakeSleeper = reject;
         });
       case 'set':
-        this.events.parameterStatus(words[0]!, words[1]!);
+        this.#changed.push([words[0]!, words[1]!]);
         sink.commandComplete('SET');
         return undefined;
       case 'conflict':
@@ -299,10 +311,6 @@ export class FakeBackend implements Backend {
     if (startup.database === 'none') {
       throw new SqlError('3D000', 'database "none" does not exist');
     }
-    events.parameterStatus('server_version', '15.18');
-    events.parameterStatus('client_encoding', 'UTF8');
-    events.parameterStatus('DateStyle', 'ISO, MDY');
-    events.parameterStatus('standard_conforming_strings', 'on');
     const session = new FakeSession(this.sessions.length + 1, startup, events);
     this.sessions.push(session);
     return session;

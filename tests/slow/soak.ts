@@ -187,7 +187,9 @@ class Load {
   };
 
   readonly makes = async (client: pg.Client): Promise<void> => {
-    await client.query('CREATE TABLE IF NOT EXISTS passing (id int PRIMARY KEY, body text)');
+    await client.query(
+      'DROP TABLE IF EXISTS passing; CREATE TABLE passing (id int PRIMARY KEY, body text)',
+    );
     const rows = 200 + this.below(2_000);
     await client.query(
       `INSERT INTO passing SELECT n, 'row ' || n FROM generate_series(1, ${rows}) AS n`,
