@@ -246,8 +246,14 @@ export class QueryRunner {
       return { done: true, value: undefined };
     };
     const held: IterableIterator<Row> = {
-      next() {
-        const row = rows.next();
+      next: () => {
+        let row: IteratorResult<Row>;
+        try {
+          row = rows.next();
+        } catch (error) {
+          this.release();
+          throw error;
+        }
         return row.done === true ? ended() : row;
       },
       return: ended,

@@ -1,6 +1,6 @@
 // Mutated inputs for every decoder, for as long as there is time. Shell; run by .ci/run.
 //
-//     node tests/slow/fuzz.ts [--minutes 1.5] [--seed n] [--target 'COPY csv'] [--round n]
+//     node tests/slow/fuzz.ts [--minutes 1] [--seed n] [--target 'COPY csv'] [--round n]
 //
 // Takes the targets in turn, a round of inputs each. Ends with 1 when a decoder throws what is no refusal, when one input
 // keeps it busy for half a minute, or when the process has ever held more than a gibibyte; the input is printed, and so is
@@ -20,7 +20,7 @@ const SHOWN_BYTES_MAX = 2_000;
 
 const { values: flags } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '1.5' },
+    minutes: { type: 'string', default: '1' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     target: { type: 'string' },
     round: { type: 'string' },

@@ -1,6 +1,6 @@
 // A mixed load for as long as there is time: what must not grow does not grow. Shell; run by .ci/run.
 //
-//     node tests/slow/soak.ts [--minutes 3] [--kills 2] [--seed n]
+//     node tests/slow/soak.ts [--minutes 2] [--kills 2] [--seed n]
 //
 // Clients write, alone and in transactions, some of which are rolled back; they read, with cursors that they leave open and
 // texts that nobody prepared before; they COPY in and out, make and drop tables, cancel what never ends, and disappear in
@@ -18,7 +18,7 @@ import { NodeProcess } from '../end-to-end/process.ts';
 
 const { values: flags } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '3' },
+    minutes: { type: 'string', default: '2' },
     kills: { type: 'string', default: '2' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },

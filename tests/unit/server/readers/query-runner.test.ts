@@ -10,6 +10,7 @@ let runner: QueryRunner;
 beforeEach(() => {
   database = openDatabase(':memory:');
   database.exec('CREATE TABLE _catalog (version); INSERT INTO _catalog VALUES (1)');
+  database.exec("CREATE TABLE _meta (key, value); INSERT INTO _meta VALUES ('height', 0)");
   database.exec('CREATE TABLE r7 (_id); INSERT INTO r7 VALUES (1)');
   runner = new QueryRunner(database);
 });
@@ -36,4 +37,15 @@ test('a table that is in no file is on its way from one to another: the statemen
   expect(() => runner.all(request)).toThrow(changed);
   const other = { ...request, text: 'SELECT _id FROM other' };
   expect(() => runner.all(other)).toThrow('no such table: other');
+});
+
+test('a snapshot of its own ends with the query, also with one that fails', () => {
+  database.function('refuse', () => {
+    throw new Error('refused');
+  });
+  const failing = { ...request, text: 'SELECT refuse() FROM r7', aligned: true };
+  expect(() => [...runner.iterate(failing)]).toThrow('refused');
+  expect(database.inTransaction).toBe(false);
+  expect([...runner.iterate({ ...request, aligned: true })]).toEqual([[1n]]);
+  expect(database.inTransaction).toBe(false);
 });
