@@ -8,7 +8,16 @@ import { dirname, resolve } from 'node:path';
 
 /** Makes the names in a folder durable, as a new file or a rename needs. @throws an error of the file system, as the others */
 export function syncFolder(path: string): void {
-  const handle = openSync(path, 'r');
+  sync(path, 'r');
+}
+
+/** Makes the bytes of a file durable that others have written, as SQLite or a copy. */
+export function syncFile(path: string): void {
+  sync(path, 'r+');
+}
+
+function sync(path: string, flags: 'r' | 'r+'): void {
+  const handle = openSync(path, flags);
   try {
     fsyncSync(handle);
   } finally {

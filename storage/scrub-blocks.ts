@@ -152,7 +152,7 @@ export class BlockScrub {
 
   /** @throws FormatError */
   #sound(stored: StoredBlock, hash: Uint8Array, child: SeenBlock | undefined): SeenBlock {
-    const block = this.#isKnown(stored, hash) ?? this.#checked(stored);
+    const block = this.#knownAs(stored, hash) ?? this.#checked(stored, hash);
     const problem =
       child === undefined ? null : checkCovered(block.header, block.certificate, child.certificate);
     if (problem !== null) throw new FormatError(problem);
@@ -161,19 +161,18 @@ export class BlockScrub {
   }
 
   /** The block as it was found sound before, where it still has these bytes. */
-  #isKnown({ height, body, certificate }: StoredBlock, hash: Uint8Array): SeenBlock | null {
+  #knownAs({ height, body, certificate }: StoredBlock, hash: Uint8Array): SeenBlock | null {
     const known = this.#known.get(height);
     if (known === undefined || !equal(known.block.hash, hash)) return null;
     if (!equal(known.certificate, certificate)) return null;
     return equal(known.block.header.bodyHash, bodyHash(this.#crypto, body)) ? known.block : null;
   }
 
-  #checked(stored: StoredBlock): SeenBlock {
+  #checked(stored: StoredBlock, hash: Uint8Array): SeenBlock {
     const context = { crypto: this.#crypto, chainId: this.#reader.data.chainId };
     const configFor = (header: Header): EpochConfig => this.#configOf(header);
-    const isCertified = (hash: Uint8Array): boolean =>
-      this.#isCertified(latin1(certifiedName(this.#crypto, hash, stored.certificate)));
-    const { body, ...sound } = checkStored(context, configFor, stored, isCertified);
+    const name = latin1(certifiedName(this.#crypto, hash, stored.certificate));
+    const { body, ...sound } = checkStored(context, configFor, stored, this.#isCertified(name));
     const authors = body.bundles.flatMap(({ author, transactions }) =>
       transactions.map(() => author),
     );

@@ -4,12 +4,12 @@
 // (2) The file that counts is replaced by one rename, of a whole copy that is on disk: before it the old one is in force,
 //     after it the new one. Whatever was interrupted can be given again.
 
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { realpathSync, renameSync, rmSync, statSync, statfsSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { StorageError, isStorageError } from '../ledger/error.ts';
 import { lockDataDirectory, onDisk, readDataDirectory, shardFile } from './data-directory.ts';
-import { replaceFile, syncFolder } from './durable-file.ts';
+import { replaceFile, syncFile, syncFolder } from './durable-file.ts';
 import { copyDatabase, guard, openDatabase } from './sqlite.ts';
 import { removeDatabase, requireTarget } from './state-files.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -119,7 +119,7 @@ export function vacuumShard({ file, bytes }: ShardVacuum): number {
     const copy = `${real}.new`;
     removeDatabase(copy);
     copyDatabase(real, copy);
-    sync(copy);
+    syncFile(copy);
     renameSync(copy, real);
     syncFolder(dirname(real));
     return bytes - statSync(real).size;
@@ -171,22 +171,13 @@ function foldLog(file: string): void {
   } finally {
     database.close();
   }
-  sync(file);
+  syncFile(file);
 }
 
 function copyWhole(from: string, to: string): void {
   const draft = `${to}.new`;
   copyFileSync(from, draft);
-  sync(draft);
+  syncFile(draft);
   renameSync(draft, to);
   syncFolder(dirname(to));
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r+');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -64,7 +64,9 @@ export class TableStore extends TableShape {
     } catch (error) {
       if (!isUniqueViolation(error) || rows.length === 1) throw error;
       // The first row in order decides what is refused, and its part was not the first in turn.
-      for (let i = 0n; i < rows.length; i++) this.#forEach((part) => part.delete(firstRowId + i));
+      for (let i = 0n; i < rows.length; i++) {
+        for (const part of this.parts) part.delete(firstRowId + i);
+      }
       for (const [i, values] of rows.entries()) this.insert(firstRowId + BigInt(i), stamp, values);
     }
   }
@@ -86,10 +88,6 @@ export class TableStore extends TableShape {
     const { parts } = this;
     if (this.#deciding === null) return parts[0]!;
     return parts[partOfFolded(this.#deciding(values), parts.length)]!;
-  }
-
-  #forEach(visit: (part: TablePart) => void): void {
-    for (const part of this.parts) visit(part);
   }
 
   /** @throws as SQLite does when a unique key of the row is taken in another part than its own */

@@ -5,8 +5,7 @@
 //     the newer ones that it has itself, each checked by its place in the chain, and takes its place by one rename.
 // (3) What was damaged is in `evidence/` before anything takes its place.
 
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync } from 'node:fs';
-import { renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { hex } from '../../ledger/bytes.ts';
 import type { Crypto } from '../../ledger/crypto.ts';
@@ -17,7 +16,7 @@ import type { BlockSource, CopiedChain } from '../../storage/chain-copy.ts';
 import { ChainWriter } from '../../storage/chain-writer.ts';
 import { blockFile, blockFiles, indexFile, onDisk } from '../../storage/data-directory.ts';
 import type { DataDirectory } from '../../storage/data-directory.ts';
-import { makeFolder, syncFolder } from '../../storage/durable-file.ts';
+import { makeFolder, syncFile, syncFolder } from '../../storage/durable-file.ts';
 import { configAfter } from '../../storage/epochs.ts';
 import { removeDatabase, shardsOf } from '../../storage/state-files.ts';
 import { verifyLedger } from '../../storage/verify.ts';
@@ -132,7 +131,7 @@ function rewrite(options: RepairOptions, firstHeight: number, backup: Backup): s
   }
   keep(data, clock, path);
   onDisk(path, () => {
-    sync(draft);
+    syncFile(draft);
     // A log of the damaged file would be read into the new one. What is not in the backup is in the draft and in the evidence.
     for (const end of ['-wal', '-shm']) rmSync(path + end, { force: true });
     renameSync(draft, path);
@@ -197,17 +196,8 @@ function keep({ path }: DataDirectory, clock: Clock, file: string): void {
       if (!existsSync(file + end)) continue;
       const to = join(folder, `${time}-${basename(file)}${end}`);
       copyFileSync(file + end, to);
-      sync(to);
+      syncFile(to);
     }
     syncFolder(folder);
   });
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r+');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -7,8 +7,7 @@
 // (3) A member of a cluster comes back as one that has forgotten its votes: it must not contradict what it may have signed.
 //     An earlier block than the newest is refused where several nodes have ever ordered: the others have the rest.
 
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, readdirSync } from 'node:fs';
-import { rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readNodePublicKey } from '../../identity/node-key.ts';
 import { fromHex, hex } from '../../ledger/bytes.ts';
@@ -21,7 +20,7 @@ import { ChainCheck, copyBlocks } from '../../storage/chain-copy.ts';
 import type { CopiedChain } from '../../storage/chain-copy.ts';
 import { ChainWriter } from '../../storage/chain-writer.ts';
 import { blockFile, makeFolders, markDataDirectory } from '../../storage/data-directory.ts';
-import { makeFolder, syncFolder } from '../../storage/durable-file.ts';
+import { makeFolder, syncFile, syncFolder } from '../../storage/durable-file.ts';
 import { configAfter, epochsUpTo, genesisOf } from '../../storage/epochs.ts';
 import { makeForgottenLog } from '../../storage/vote-log.ts';
 import { ConfigError } from '../config.ts';
@@ -140,7 +139,7 @@ function restoreBlocks(
   for (let next = 0; next <= height;) {
     const path = blockFile(data, next);
     next = copyBlocks(path, check, { from: next, to: height, bytesMax, onBlock }) + 1;
-    onDisk(path, () => sync(path));
+    onDisk(path, () => syncFile(path));
   }
   const { hash } = check.newest!;
   for (let at = height + 1; at <= manifest.height; at++) {
@@ -159,7 +158,7 @@ function restoreSecrets(data: string, directory: BackupDirectory, { secrets }: M
       makeFolder(dirname(path));
       // The mode is that of the copy in the backup: for the owner alone.
       copyFileSync(directory.fileOf(secret), path);
-      sync(path);
+      syncFile(path);
       syncFolder(dirname(path));
     });
   }
@@ -185,14 +184,5 @@ function execute(options: {
     writer.tidy();
   } finally {
     writer.close();
-  }
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r+');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
 import path from 'node:path';
-import pg from 'pg';
+import { withClient } from '../limits/case.ts';
 import { killAfter, seeded } from './crash-workload.ts';
 import { NodeProcess } from './process.ts';
 
@@ -13,24 +13,9 @@ const KILLS = 3;
 const LOOKS = 200;
 const SEED = 20_250_101;
 
-async function connected<T>(
-  node: NodeProcess,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const client = new pg.Client({ connectionString: await node.clearUrl() });
-  // The node is killed beneath it.
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
 /** Inserts rows and moves them from part to part until the node is gone; what was acknowledged goes into `names`. */
 async function load(node: NodeProcess, who: number, names: Map<string, number>): Promise<void> {
-  await connected(node, async (client) => {
+  await withClient(await node.clearUrl(), async (client) => {
     for (let i = 0; ; i++) {
       const name = `${who}-${names.size}-${i}`;
       const id = who * 10_000_000 + names.size * 1_000 + i;
@@ -52,7 +37,7 @@ async function load(node: NodeProcess, who: number, names: Map<string, number>):
 test('kill -9 under load: what was acknowledged is there, in its part', async () => {
   await using node = await NodeProcess.start('--state-shards', SHARDS);
   const random = seeded(SEED);
-  await connected(node, (client) =>
+  await withClient(await node.clearUrl(), (client) =>
     client.query(
       "CREATE TABLE t (id bigint PRIMARY KEY, name text UNIQUE, moves int) WITH (shard_by = 'id')",
     ),
@@ -63,7 +48,7 @@ test('kill -9 under load: what was acknowledged is there, in its part', async ()
     await killAfter(node, 300 + random() * 500)();
     await Promise.all(loads);
     await node.start();
-    const rows = await connected(node, (client) =>
+    const rows = await withClient(await node.clearUrl(), (client) =>
       client.query<{ id: string; name: string }>('SELECT id, name FROM t'),
     );
     const there = new Map(rows.rows.map(({ id, name }) => [name, Number(id)]));
@@ -83,7 +68,7 @@ describe('a node', () => {
   let node: NodeProcess;
   beforeAll(async () => {
     node = await NodeProcess.start('--state-shards', SHARDS);
-    await connected(node, async (client) => {
+    await withClient(await node.clearUrl(), async (client) => {
       await client.query(
         "CREATE TABLE t (id int PRIMARY KEY, v text) WITH (shard_by = 'id', shards = 3)",
       );
@@ -93,7 +78,7 @@ describe('a node', () => {
   afterAll(() => node[Symbol.asyncDispose]());
 
   async function explained(query: string): Promise<string[]> {
-    const { rows } = await connected(node, (client) =>
+    const { rows } = await withClient(await node.clearUrl(), (client) =>
       client.query<[string]>({ text: `EXPLAIN ${query}`, rowMode: 'array' }),
     );
     return rows.map(([line]) => line.trim()).filter((line) => line.startsWith('Parts'));
@@ -109,13 +94,13 @@ describe('a node', () => {
   });
 
   test('shows all parts, and tables of several shards, at one height', async () => {
-    await connected(node, async (client) => {
+    await withClient(await node.clearUrl(), async (client) => {
       await client.query(`CREATE TABLE account (id int PRIMARY KEY, balance int) WITH (shard_by = 'id');
         CREATE TABLE bank (id int PRIMARY KEY, balance int) WITH (shard = 3);
         INSERT INTO account SELECT n, 100 FROM generate_series(1, 20) n; INSERT INTO bank VALUES (1, 0)`);
     });
     let done = false;
-    const moves = connected(node, async (client) => {
+    const moves = withClient(await node.clearUrl(), async (client) => {
       for (let i = 0; !done; i++) {
         const [from, to] = [(i % 20) + 1, ((i * 7 + 3) % 20) + 1];
         await client.query(`BEGIN; UPDATE account SET balance = balance - 2 WHERE id = ${from};
@@ -123,7 +108,7 @@ describe('a node', () => {
           UPDATE bank SET balance = balance + 1 WHERE id = 1; COMMIT`);
       }
     });
-    await connected(node, async (client) => {
+    await withClient(await node.clearUrl(), async (client) => {
       for (let i = 0; i < LOOKS; i++) {
         const { rows } = await client.query<{ sum: string }>(
           'SELECT (SELECT sum(balance) FROM account) + (SELECT sum(balance) FROM bank) AS sum',
@@ -136,7 +121,7 @@ describe('a node', () => {
   });
 
   test('reads a row by its key, and refuses a damaged part of which verify names the file', async () => {
-    const answer = await connected(node, (client) =>
+    const answer = await withClient(await node.clearUrl(), (client) =>
       client.query('SELECT v FROM t WHERE id = $1', [77]),
     );
     expect(answer.rows).toEqual([{ v: 'v77' }]);
